@@ -1,0 +1,83 @@
+/*
+ * JSON values: the trees behind $!, $. and $/, and everything that reads or
+ * writes JSON. A value lives in an arena and goes with it; objects keep the order
+ * in which members were added. Numbers are 64-bit integers or doubles; a number
+ * keeps the text it was parsed from, so that it prints as it came.
+ *
+ * json_parse() is bounded by JSON_NESTING_MAX and takes RFC 8259 with trailing
+ * bytes reported, not eaten.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+
+enum { JSON_NESTING_MAX = 64 };
+
+enum json_type {
+        JSON_NULL,
+        JSON_BOOL,
+        JSON_INT,
+        JSON_DOUBLE,
+        JSON_STRING,
+        JSON_ARRAY,
+        JSON_OBJECT,
+};
+
+struct json_member {
+        struct text name;
+        struct json *value;
+        struct json_member *next;
+};
+
+struct json {
+        enum json_type type;
+        uint32_t count; /* of items or members */
+        union {
+                bool is_true;
+                int64_t integer;
+                double real;
+                struct text string;
+                struct {
+                        struct json **items;
+                        uint32_t capacity;
+                };
+                struct {
+                        struct json_member *first;
+                        struct json_member *last;
+                };
+        };
+        struct text literal; /* of a number, as parsed; else empty */
+};
+
+/* Constructors; NULL without memory. Text is copied into the arena. */
+struct json *json_null(struct arena *a);
+struct json *json_bool(struct arena *a, bool is_true);
+struct json *json_int(struct arena *a, int64_t integer);
+struct json *json_double(struct arena *a, double real);
+struct json *json_string(struct arena *a, struct text t);
+struct json *json_array(struct arena *a);
+struct json *json_object(struct arena *a);
+struct json *json_copy(struct arena *a, const struct json *value); /* deep */
+
+/* Adds or replaces; -ENOMEM. The value is not copied. */
+int json_set(struct arena *a, struct json *object, struct text name, struct json *value);
+int json_append(struct arena *a, struct json *array, struct json *value);
+/* Removes a member; false when there was none. */
+bool json_remove(struct json *object, struct text name);
+struct json *json_get(const struct json *object, struct text name); /* NULL: none */
+struct json *json_get_nocase(const struct json *object, struct text name);
+
+/* Parses one value; *used tells how many bytes it took (leading white space included). -EBADMSG, -ENOMEM. */
+int json_parse(struct arena *a, struct text t, struct json **ret, size_t *used);
+
+enum json_style {
+        JSON_COMPACT, /* {"a":1,"b":[1,2]} */
+        JSON_SPACED,  /* { "a": 1, "b": [ 1, 2 ] }: rsyslog's own, libfastjson's spacing */
+};
+void json_print(struct buffer *out, const struct json *value, enum json_style style);
+/* The content of a JSON string, escaped as libfastjson does (slash as \/), without the quotes. */
+void json_escape(struct buffer *out, struct text t);

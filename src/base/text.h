@@ -1,0 +1,109 @@
+/*
+ * Text: bytes that lie somewhere else, with their number. Never owned, never
+ * ended by a NUL, may hold any byte. And `struct buffer`, which does own bytes
+ * and grows.
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+#ifndef PENSTOCK_TEXT
+#define PENSTOCK_TEXT
+struct text {
+        const char *data;
+        size_t size;
+};
+#endif
+
+#define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
+#define TEXT_NONE     ((struct text){NULL, 0})
+#define TEXT_ARGS(t)  (int)(t).size, (t).data /* for "%.*s" */
+
+static inline struct text text_of(const char *string) {
+        return (struct text){string, string ? strlen(string) : 0};
+}
+static inline bool text_equal(struct text a, struct text b) {
+        return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+static inline bool text_starts(struct text t, struct text head) {
+        return t.size >= head.size && (head.size == 0 || memcmp(t.data, head.data, head.size) == 0);
+}
+static inline bool text_ends(struct text t, struct text tail) {
+        return t.size >= tail.size &&
+               (tail.size == 0 || memcmp(t.data + t.size - tail.size, tail.data, tail.size) == 0);
+}
+/* [from, to) of t; bounds beyond the end are cut. */
+static inline struct text text_slice(struct text t, size_t from, size_t to) {
+        if (to > t.size)
+                to = t.size;
+        if (from > to)
+                from = to;
+        return (struct text){t.data ? t.data + from : NULL, to - from};
+}
+bool text_equal_nocase(struct text a, struct text b); /* ASCII case only */
+bool text_starts_nocase(struct text t, struct text head);
+int text_compare(struct text a, struct text b); /* as strcmp, bytes unsigned */
+struct text text_trim(struct text t);           /* without white space at both ends */
+/* Where `part` begins in t, or -1. An empty part is found at 0. */
+ptrdiff_t text_find(struct text t, struct text part);
+ptrdiff_t text_find_nocase(struct text t, struct text part);
+/* Reads a whole decimal integer (sign allowed); -EINVAL when it is none, -ERANGE when it does not fit. */
+int text_to_int(struct text t, int64_t *ret);
+/* A NUL-ended copy on the heap, or NULL without memory. */
+char *text_copy(struct text t);
+/* How many single-character edits (ASCII case ignored) lead from a to b; for "did you mean". */
+unsigned text_distance(struct text a, struct text b);
+/* The name among `count` that is closest to `wrong`, or NULL when none is close enough to suggest. */
+const char *text_closest(struct text wrong, const char *const *names, size_t count);
+
+/*
+ * Bytes that grow. A buffer that could not grow is_failed, ignores what follows,
+ * and is asked once, at the end, by buffer_failed(). data is not NUL-ended; use
+ * buffer_string() where C needs it so.
+ */
+struct buffer {
+        char *data;
+        size_t size;
+        size_t capacity;
+        bool is_failed;
+};
+
+void buffer_fini(struct buffer *b);
+OWNED_VALUE(struct buffer, buffer_fini);
+static inline void buffer_clear(struct buffer *b) {
+        b->size = 0;
+        b->is_failed = false;
+}
+/* At least `more` writable bytes at data+size; false without memory. */
+bool buffer_reserve(struct buffer *b, size_t more);
+static inline void buffer_append(struct buffer *b, const void *data, size_t size) {
+        if (UNLIKELY(b->capacity - b->size < size) && !buffer_reserve(b, size))
+                return;
+        if (size)
+                memcpy(b->data + b->size, data, size);
+        b->size += size;
+}
+static inline void buffer_text(struct buffer *b, struct text t) {
+        buffer_append(b, t.data, t.size);
+}
+static inline void buffer_byte(struct buffer *b, char c) {
+        buffer_append(b, &c, 1);
+}
+void buffer_format(struct buffer *b, const char *format, ...) _printf_(2, 3);
+void buffer_vformat(struct buffer *b, const char *format, va_list args) _printf_(2, 0);
+void buffer_int(struct buffer *b, int64_t number);
+static inline struct text buffer_as_text(const struct buffer *b) {
+        return (struct text){b->data, b->size};
+}
+/* NUL-ended view of the content, owned by b; "" when empty, NULL when it failed. */
+const char *buffer_string(struct buffer *b);
+/* 0, or -ENOMEM when something was lost. */
+static inline int buffer_failed(const struct buffer *b) {
+        return b->is_failed ? -12 /* ENOMEM */ : 0;
+}

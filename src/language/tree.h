@@ -1,0 +1,241 @@
+/*
+ * The checked tree: what every dialect of configuration becomes. Everything in it
+ * lives in the configuration's arena and goes with config_free().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "module/module.h"
+#include "module/objects.h"
+#include "module/registry.h"
+
+struct place {
+        const char *file;
+        uint32_t line;   /* 1-based */
+        uint32_t column; /* 1-based, bytes */
+};
+
+/* ---- Expressions -------------------------------------------------------- */
+
+enum operator{
+        OP_NONE,
+        OP_OR,
+        OP_AND,
+        OP_NOT,
+        OP_EQUAL,
+        OP_NOT_EQUAL,
+        OP_LESS,
+        OP_LESS_EQUAL,
+        OP_GREATER,
+        OP_GREATER_EQUAL,
+        OP_CONTAINS,
+        OP_CONTAINS_NOCASE,
+        OP_STARTS,
+        OP_STARTS_NOCASE,
+        OP_ENDS,
+        OP_ADD,
+        OP_SUBTRACT,
+        OP_MULTIPLY,
+        OP_DIVIDE,
+        OP_MODULO,
+        OP_CONCAT,
+        OP_NEGATE,
+};
+
+enum expr_kind {
+        EXPR_STRING,   /* string */
+        EXPR_NUMBER,   /* number */
+        EXPR_ARRAY,    /* args: strings and numbers */
+        EXPR_PROPERTY, /* string: its name without $, as property_find() takes it */
+        EXPR_VARIABLE, /* scope and string: the path, "usr!name"; empty: the whole tree */
+        EXPR_FUNCTION, /* string: its name in lower case; args */
+        EXPR_UNARY,    /* op, args[0] */
+        EXPR_BINARY,   /* op, args[0], args[1] */
+};
+
+struct expr {
+        enum expr_kind kind;
+        enum operator op;
+        struct place place;
+        struct text string;
+        int64_t number;
+        char scope; /* '!' '.' '/' */
+        struct expr **args;
+        uint32_t count;
+};
+
+/* ---- Objects ------------------------------------------------------------ */
+
+/* name="value" as written, for printing, dumps and messages. */
+struct assignment {
+        struct text name;
+        struct text *items;
+        uint32_t count;
+        bool is_array;
+        struct place name_place, value_place;
+        struct assignment *next;
+};
+
+/* module(), input(), action(), parser(): something a module makes. */
+struct object {
+        struct place place;
+        const struct module *module;
+        void *settings; /* of module->settings; owned */
+        struct assignment *assignments;
+        struct object *next;
+        const char *name;    /* name="..." where the object takes one */
+        const char *ruleset; /* of an input; NULL: default */
+        /* of an action: */
+        struct action_settings *action;
+        struct queue_settings *queue;
+        bool has_queue;  /* any queue.* was given */
+        uint32_t number; /* actions count from 1 in order of the file */
+};
+
+struct loaded_module {
+        struct place place;
+        const struct module *module;
+        void *settings; /* of module->module_settings */
+        struct assignment *assignments;
+        struct loaded_module *next;
+};
+
+/* ---- Statements --------------------------------------------------------- */
+
+enum statement_kind {
+        STATEMENT_ACTION,        /* action */
+        STATEMENT_IF,            /* condition, body, otherwise */
+        STATEMENT_SELECTOR,      /* priorities, body (otherwise may follow in RainerScript's "else") */
+        STATEMENT_PROPERTY,      /* property, comparison, is_negated, value, body */
+        STATEMENT_SET,           /* variable, value expression */
+        STATEMENT_RESET,         /* the same, but overwrites subtrees */
+        STATEMENT_UNSET,         /* variable */
+        STATEMENT_CALL,          /* name */
+        STATEMENT_CALL_INDIRECT, /* condition: the name */
+        STATEMENT_FOREACH,       /* variable, condition: the collection, body */
+        STATEMENT_STOP,
+        STATEMENT_CONTINUE,
+        STATEMENT_RELOAD_LOOKUP, /* name, value: stub or NULL */
+};
+
+enum property_comparison {
+        COMPARE_CONTAINS,
+        COMPARE_EQUAL,
+        COMPARE_EMPTY,
+        COMPARE_STARTS,
+        COMPARE_ENDS,
+        COMPARE_REGEX,  /* POSIX basic */
+        COMPARE_EREGEX, /* POSIX extended */
+};
+
+enum { FACILITIES = 24, PRIORITIES_ALL = 0xff };
+
+struct statement {
+        enum statement_kind kind;
+        struct place place;
+        struct statement *next;
+        struct statement *body;
+        struct statement *otherwise;
+        struct object *action;
+        struct expr *condition;
+        struct expr *variable; /* EXPR_VARIABLE */
+        struct expr *value;
+        struct text name;
+        uint8_t priorities[FACILITIES + 1]; /* bit s of [f]: facility f, severity s passes; [24] is "invld" */
+        struct text property;               /* name as property_find() takes it, or "$!path" */
+        enum property_comparison comparison;
+        bool is_negated;
+        struct text pattern;
+};
+
+/* ---- Templates ---------------------------------------------------------- */
+
+enum template_kind { TEMPLATE_STRING, TEMPLATE_LIST, TEMPLATE_SUBTREE, TEMPLATE_PLUGIN };
+
+/* One constant() or property() of a list template. */
+struct template_part {
+        struct place place;
+        bool is_constant;
+        struct assignment *assignments;
+        struct template_part *next;
+};
+
+struct template_def {
+        struct place place;
+        const char *name;
+        enum template_kind kind;
+        struct text string; /* string: escapes of the dialect resolved, %...% not */
+        struct place string_place;
+        struct template_part *parts;
+        struct text subtree; /* "$!usr" */
+        struct text plugin;
+        bool is_sql, is_stdsql, is_json, is_jsonf, is_jsonftree, is_case_sensitive;
+        struct template_def *next;
+};
+
+/* ---- Rulesets and the whole --------------------------------------------- */
+
+struct ruleset_def {
+        struct place place;
+        const char *name;             /* "RSYSLOG_DefaultRuleset" first */
+        struct strings parsers;       /* names; count 0: the default chain */
+        struct queue_settings *queue; /* NULL: no queue of its own */
+        struct statement *statements;
+        struct ruleset_def *next;
+};
+
+/* A parser("name" type=...) object. */
+struct parser_def {
+        const char *name;
+        struct object *object;
+        struct parser_def *next;
+};
+
+struct outchannel_def {
+        const char *name;
+        struct text path;
+        int64_t bytes_max; /* 0: none */
+        struct text command;
+        struct outchannel_def *next;
+};
+
+struct config {
+        struct arena arena;
+        struct global_settings *global;
+        struct queue_settings *main_queue;
+        bool has_main_queue;
+        struct loaded_module *modules;
+        struct object *inputs;
+        struct parser_def *parsers;
+        struct template_def *templates;
+        struct ruleset_def *rulesets;
+        struct outchannel_def *outchannels;
+        struct object *actions_first; /* every action in the order of the file, by next */
+        uint32_t action_count;
+        struct strings default_parsers; /* $RulesetParser in the default ruleset, via its def */
+        const char *default_ruleset;    /* $DefaultRuleset */
+};
+
+/* ---- Loading ------------------------------------------------------------ */
+
+struct diagnostics; /* language/diagnostics.h */
+
+/*
+ * Reads a configuration with all that it includes. What is wrong is added to the
+ * diagnostics, all of it in one run; *ret holds what is valid (and is NULL only
+ * when nothing could be read). 0, or a negative errno for the master file itself.
+ */
+int config_load(struct config **ret, struct registry *registry, const char *path, struct diagnostics *diagnostics);
+struct config *config_free(struct config *config);
+OWNED_POINTER(struct config, config_free);
+
+/* The same from memory, for tests, fuzzing and generated text; `name` stands for the file. */
+int config_load_text(struct config **ret, struct registry *registry, const char *name, struct text text,
+                     struct diagnostics *diagnostics);
+
+/* Writes the configuration flattened, as rsyslogd -o does: includes in place, marked BEGIN CONFIG / END CONFIG. */
+void config_print_flat(struct buffer *out, const struct config *config);

@@ -1,0 +1,305 @@
+#include "message/batch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "base/json.h"
+
+enum {
+        POOL_IDLE_MAX = 8, /* slabs kept for the next batches */
+        REGION_FIRST_BYTES = 16 << 10,
+};
+
+struct batch_pool {
+        pthread_mutex_t lock;
+        struct batch *idle;
+        unsigned idle_count;
+        atomic_uint references;
+};
+
+int batch_pool_new(struct batch_pool **ret) {
+        struct batch_pool *pool = calloc(1, sizeof *pool);
+        if (!pool)
+                return fail(-ENOMEM);
+        pthread_mutex_init(&pool->lock, NULL);
+        atomic_init(&pool->references, 1);
+        *ret = pool;
+        return 0;
+}
+
+static void batch_free(struct batch *b) {
+        for (unsigned i = b->own_region; i < b->regions; i++)
+                free(b->region[i]);
+        arena_fini(&b->arena);
+        free(b->records);
+        free(b->sources);
+        free(b->acknowledgements);
+        free(b);
+}
+
+struct batch_pool *batch_pool_unref(struct batch_pool *pool) {
+        if (!pool || atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) > 1)
+                return NULL;
+        while (pool->idle) {
+                struct batch *b = pool->idle;
+                pool->idle = b->next;
+                batch_free(b);
+        }
+        pthread_mutex_destroy(&pool->lock);
+        free(pool);
+        return NULL;
+}
+
+static struct batch *pool_take(struct batch_pool *pool) {
+        pthread_mutex_lock(&pool->lock);
+        struct batch *b = pool->idle;
+        if (b) {
+                pool->idle = b->next;
+                pool->idle_count--;
+        }
+        pthread_mutex_unlock(&pool->lock);
+        return b;
+}
+
+static bool pool_give(struct batch_pool *pool, struct batch *b) {
+        pthread_mutex_lock(&pool->lock);
+        bool is_kept = pool->idle_count < POOL_IDLE_MAX;
+        if (is_kept) {
+                b->next = pool->idle;
+                pool->idle = b;
+                pool->idle_count++;
+        }
+        pthread_mutex_unlock(&pool->lock);
+        return is_kept;
+}
+
+/* A batch with a record table but no bytes. */
+static struct batch *batch_new_empty(struct batch_pool *pool, uint32_t records) {
+        struct batch *b = calloc(1, sizeof *b);
+        if (!b)
+                return NULL;
+        b->records = malloc(records * sizeof *b->records);
+        if (!b->records) {
+                free(b);
+                return NULL;
+        }
+        b->capacity = records;
+        atomic_init(&b->references, 1);
+        b->pool = pool;
+        atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+        return b;
+}
+
+static struct batch *batch_discard_new(struct batch *b) {
+        struct batch_pool *pool = b->pool;
+        batch_free(b);
+        batch_pool_unref(pool);
+        return NULL;
+}
+
+static bool add_region(struct batch *b, size_t size) {
+        if (b->regions == BATCH_REGIONS_MAX || size > REGION_BYTES_MAX)
+                return false;
+        char *bytes = malloc(size);
+        if (!bytes)
+                return false;
+        b->region[b->regions] = bytes;
+        b->region_size[b->regions] = (uint32_t)size;
+        b->region_used[b->regions] = 0;
+        b->regions++;
+        return true;
+}
+
+struct batch *batch_new(struct batch_pool *pool, size_t bytes) {
+        struct batch *b = bytes <= BATCH_BYTES ? pool_take(pool) : NULL;
+        if (b) {
+                b->pool = pool;
+                atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+                return b;
+        }
+        b = batch_new_empty(pool, BATCH_RECORDS_MAX);
+        if (!b)
+                return NULL;
+        if (!add_region(b, MAX(bytes, (size_t)BATCH_BYTES)))
+                return batch_discard_new(b);
+        return b;
+}
+
+struct batch *batch_ref(struct batch *b) {
+        atomic_fetch_add_explicit(&b->references, 1, memory_order_relaxed);
+        return b;
+}
+
+/* Everything but the slab goes; the batch is as new. */
+static void batch_reset(struct batch *b) {
+        for (unsigned i = 1; i < b->regions; i++)
+                free(b->region[i]);
+        b->regions = 1;
+        b->region_used[0] = 0;
+        b->count = 0;
+        b->source_count = 0;
+        b->acknowledgement_count = 0;
+        arena_reset(&b->arena);
+        atomic_store_explicit(&b->references, 1, memory_order_relaxed);
+}
+
+struct batch *batch_unref(struct batch *b) {
+        if (!b || atomic_fetch_sub_explicit(&b->references, 1, memory_order_acq_rel) > 1)
+                return NULL;
+        for (uint32_t i = 0; i < b->acknowledgement_count; i++)
+                b->acknowledgements[i].done(b->acknowledgements[i].input, b->acknowledgements[i].cookie);
+        for (uint32_t i = 0; i < b->source_count; i++)
+                source_unref(b->sources[i]);
+        struct batch_pool *pool = b->pool;
+        struct batch *parent = b->parent;
+        bool is_standard = b->own_region == 0 && b->regions && b->region_size[0] == BATCH_BYTES &&
+                           b->capacity == BATCH_RECORDS_MAX;
+        if (is_standard)
+                batch_reset(b);
+        if (!is_standard || !pool_give(pool, b))
+                batch_free(b);
+        batch_pool_unref(pool);
+        return parent ? batch_unref(parent) : NULL;
+}
+
+static bool hold_source(struct batch *b, struct source *source) {
+        if (!source || (b->source_count && b->sources[b->source_count - 1] == source))
+                return true;
+        if (b->source_count == b->source_capacity) {
+                uint32_t capacity = MAX(b->source_capacity * 2, 8u);
+                struct source **grown = realloc(b->sources, capacity * sizeof(*grown));
+                if (!grown)
+                        return false;
+                b->sources = grown;
+                b->source_capacity = capacity;
+        }
+        b->sources[b->source_count++] = source_ref(source);
+        return true;
+}
+
+struct record *batch_append(struct batch *b, struct source *source) {
+        if (b->count == b->capacity || !hold_source(b, source))
+                return NULL;
+        struct record *r = &b->records[b->count++];
+        *r = (struct record){.source = source};
+        return r;
+}
+
+char *batch_room(struct batch *b, size_t size, struct span *span) {
+        unsigned last = b->regions ? b->regions - 1u : 0;
+        bool fits = b->regions > b->own_region && b->region_size[last] - b->region_used[last] >= size;
+        if (!fits) {
+                /* Each region doubles, so that sixteen always suffice for what a batch may hold. */
+                size_t doubled = (size_t)REGION_FIRST_BYTES << (b->regions - b->own_region);
+                if (!add_region(b, MAX(size, MIN(doubled, (size_t)REGION_BYTES_MAX))))
+                        return NULL;
+                last = b->regions - 1u;
+        }
+        char *room = b->region[last] + b->region_used[last];
+        *span = (struct span){last << REGION_BITS | b->region_used[last], (uint32_t)size};
+        b->region_used[last] += (uint32_t)size;
+        return room;
+}
+
+struct span batch_store(struct batch *b, struct text t) {
+        struct span span = {0};
+        char *room = batch_room(b, t.size, &span);
+        if (!room)
+                return (struct span){0};
+        if (t.size)
+                memcpy(room, t.data, t.size);
+        return span;
+}
+
+static bool copy_trees(struct batch *to, struct record *copy, const struct record *from) {
+        for (int kind = 0; kind < TREE_KINDS; kind++) {
+                copy->tree[kind] = NULL;
+                if (!from->tree[kind])
+                        continue;
+                copy->tree[kind] = json_copy(&to->arena, from->tree[kind]);
+                if (!copy->tree[kind])
+                        return false;
+        }
+        return true;
+}
+
+struct batch *batch_view(struct batch *b, const uint16_t *selection, size_t count) {
+        struct batch *view = batch_new_empty(b->pool, (uint32_t)MAX(count, (size_t)1));
+        if (!view)
+                return NULL;
+        memcpy(view->region, b->region, sizeof b->region);
+        memcpy(view->region_size, b->region_size, sizeof b->region_size);
+        memcpy(view->region_used, b->region_used, sizeof b->region_used);
+        view->regions = view->own_region = b->regions;
+        for (size_t i = 0; i < count; i++) {
+                const struct record *from = &b->records[selection[i]];
+                view->records[i] = *from;
+                if (!copy_trees(view, &view->records[i], from))
+                        return batch_discard_new(view);
+        }
+        view->count = (uint32_t)count;
+        view->parent = batch_ref(b);
+        return view;
+}
+
+/* The bytes of one record, wherever they lie, behind one another in `to`. */
+static bool copy_record(struct batch *to, const struct batch *from, const struct record *r) {
+        struct record *copy = batch_append(to, r->source);
+        if (!copy)
+                return false;
+        struct source *source = copy->source;
+        *copy = *r;
+        copy->source = source;
+        struct span *spans[] = {&copy->raw, &copy->msg,    &copy->host,  &copy->tag,
+                                &copy->app, &copy->procid, &copy->msgid, &copy->structured};
+        struct span whole = copy->raw;
+        struct span stored = batch_store(to, batch_text(from, whole));
+        if (whole.size && !stored.size)
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(spans); i++) {
+                struct span s = *spans[i];
+                if (s.size == 0)
+                        *spans[i] = (struct span){stored.at, 0};
+                else if (s.at >= whole.at && s.at + s.size <= whole.at + whole.size)
+                        spans[i]->at = stored.at + (s.at - whole.at);
+                else if ((*spans[i] = batch_store(to, batch_text(from, s))).size != s.size)
+                        return false;
+        }
+        return copy_trees(to, copy, r);
+}
+
+bool batch_copy(struct batch *to, const struct batch *from, const uint16_t *selection, size_t count) {
+        if (to->capacity - to->count < count)
+                return false;
+        size_t bytes = 0;
+        for (size_t i = 0; i < count; i++)
+                bytes += from->records[selection[i]].raw.size;
+        unsigned last = to->regions - 1u;
+        if (to->region_size[last] - to->region_used[last] < bytes)
+                return false;
+        uint32_t count_before = to->count;
+        for (size_t i = 0; i < count; i++)
+                if (!copy_record(to, from, &from->records[selection[i]])) {
+                        to->count = count_before;
+                        return false;
+                }
+        return true;
+}
+
+size_t batch_bytes(const struct batch *b) {
+        size_t bytes = 0;
+        for (uint32_t i = 0; i < b->count; i++)
+                bytes += b->records[i].raw.size;
+        return bytes;
+}
+
+int batch_acknowledge(struct batch *b, struct acknowledgement a) {
+        struct acknowledgement *grown = realloc(b->acknowledgements, (b->acknowledgement_count + 1) * sizeof *grown);
+        if (!grown)
+                return fail(-ENOMEM);
+        b->acknowledgements = grown;
+        b->acknowledgements[b->acknowledgement_count++] = a;
+        return 0;
+}

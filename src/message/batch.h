@@ -1,0 +1,157 @@
+/*
+ * A batch: the unit of work. Records with the bytes they were received in.
+ *
+ *   FILLING -> SEALED     intake_flush(), full or end of the loop's round
+ *   SEALED  -> (shared)   batch_ref() by a queue; batch_view() for a subset
+ *   (last)  -> pool       batch_unref(): acknowledgements are given, slab recycled
+ *
+ * Received bytes never move and never change. A record is offsets into them, so
+ * receiving and parsing allocate nothing. What is made later (an escaped copy, a
+ * host name) is stored behind them with batch_store(), in the same address space
+ * of spans: `at` is region (4 bits) and offset (28 bits), region 0 the slab.
+ *
+ * One thread owns a batch at a time. Whoever wants to hand some records to another
+ * thread while keeping the batch takes a batch_view(): record headers (and trees)
+ * of its own, bytes shared with the parent.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "message/source.h"
+#include "message/stamp.h"
+
+struct json; /* base/json.h */
+
+enum {
+        BATCH_BYTES = 128 << 10, /* slab for received bytes */
+        BATCH_RECORDS_MAX = 2048,
+        BATCH_REGIONS_MAX = 16,
+        REGION_BITS = 28,
+        REGION_BYTES_MAX = 1 << REGION_BITS,
+};
+
+struct span {
+        uint32_t at;
+        uint32_t size;
+};
+
+enum record_flag {
+        RECORD_IS_PARSED = 1 << 0,   /* no parser needed: the input set everything */
+        RECORD_NO_HOSTNAME = 1 << 1, /* local socket: the text holds no host name */
+        RECORD_IGNORE_DATE = 1 << 2, /* take the time of reception */
+        RECORD_IS_INTERNAL = 1 << 3, /* the daemon's own */
+        RECORD_IS_MARK = 1 << 4,     /* from immark */
+        RECORD_HAS_APP = 1 << 5,     /* app-name was set, not derived from the tag */
+        RECORD_HAS_PROCID = 1 << 6,
+        RECORD_PARSE_FAILED = 1 << 7,
+        RECORD_IS_NAMED = 1 << 8, /* programname is cut out (program_size valid) */
+};
+
+enum tree_kind {
+        TREE_MESSAGE, /* $! */
+        TREE_LOCAL,   /* $. */
+        TREE_KINDS,
+};
+
+struct record {
+        struct span raw; /* as received, after sanitizing; PRI and all */
+        struct span msg;
+        struct span host; /* empty: the source's name stands in */
+        struct span tag;
+        struct span app;
+        struct span procid;
+        struct span msgid;
+        struct span structured;        /* STRUCTURED-DATA of RFC 5424 */
+        struct stamp reported;         /* TIMESTAMP; is the time of reception where none was found */
+        int64_t received_us;           /* wall clock */
+        struct source *source;         /* held by the batch */
+        struct json *tree[TREE_KINDS]; /* in the batch's arena, or NULL */
+        uint32_t program_size;         /* programname is that much of the tag */
+        uint16_t flags;
+        uint8_t facility; /* 0 to 23; 24 is rsyslog's "invld" */
+        uint8_t severity;
+        uint8_t protocol; /* 0 RFC 3164, 1 RFC 5424 */
+        uint8_t pri_size; /* bytes of "<PRI>" at the start of raw, 0 when there is none */
+};
+
+/* Told when the last reference to a batch goes: everything in it was delivered, discarded, or kept by a durable queue.
+ */
+struct acknowledgement {
+        void (*done)(void *input, uint64_t cookie);
+        void *input;
+        uint64_t cookie;
+};
+
+struct batch {
+        atomic_uint references;
+        uint32_t count; /* of records */
+        uint32_t capacity;
+        struct record *records;
+        char *region[BATCH_REGIONS_MAX];
+        uint32_t region_size[BATCH_REGIONS_MAX];
+        uint32_t region_used[BATCH_REGIONS_MAX];
+        uint8_t regions;         /* in use */
+        uint8_t own_region;      /* first region that this batch owns; below it the parent's */
+        struct arena arena;      /* trees and what hangs on them */
+        struct batch *parent;    /* of a view */
+        struct source **sources; /* held; each once where neighbours share it */
+        uint32_t source_count;
+        uint32_t source_capacity;
+        struct acknowledgement *acknowledgements;
+        uint32_t acknowledgement_count;
+        struct batch_pool *pool;
+        struct batch *next; /* belongs to whoever owns the batch: pool, queue */
+};
+
+/* A pool recycles slabs. Thread-safe; outlives its batches (they hold it). */
+struct batch_pool;
+int batch_pool_new(struct batch_pool **ret);
+struct batch_pool *batch_pool_unref(struct batch_pool *pool);
+OWNED_POINTER(struct batch_pool, batch_pool_unref);
+
+/* An empty batch with room for `bytes` (BATCH_BYTES at least) and BATCH_RECORDS_MAX records; NULL without memory. */
+struct batch *batch_new(struct batch_pool *pool, size_t bytes);
+struct batch *batch_ref(struct batch *b);
+struct batch *batch_unref(struct batch *b);
+OWNED_POINTER(struct batch, batch_unref);
+
+static inline const char *batch_at(const struct batch *b, struct span s) {
+        return b->region[s.at >> REGION_BITS] + (s.at & (REGION_BYTES_MAX - 1));
+}
+static inline struct text batch_text(const struct batch *b, struct span s) {
+        return (struct text){batch_at(b, s), s.size};
+}
+/* [from, to) of a span. */
+static inline struct span span_slice(struct span s, size_t from, size_t to) {
+        return (struct span){s.at + (uint32_t)from, (uint32_t)(to - from)};
+}
+
+/* Appends a zeroed record; NULL when the table is full. Holds `source` (may be NULL). */
+struct record *batch_append(struct batch *b, struct source *source);
+
+/* `size` writable bytes in the batch's address space; *span tells where. NULL without memory or over REGION_BYTES_MAX.
+ */
+char *batch_room(struct batch *b, size_t size, struct span *span);
+/* Copies text in; an empty span without memory. */
+struct span batch_store(struct batch *b, struct text t);
+
+/*
+ * A new batch with the selected records of b: headers copied, trees copied deep,
+ * bytes shared (b is referenced). NULL without memory.
+ */
+struct batch *batch_view(struct batch *b, const uint16_t *selection, size_t count);
+
+/* Copies the selected records with all their bytes to the end of `to`; false, and nothing done, when they do not fit.
+ */
+bool batch_copy(struct batch *to, const struct batch *from, const uint16_t *selection, size_t count);
+
+/* Bytes that the records' raw text occupies; what queues count. */
+size_t batch_bytes(const struct batch *b);
+
+/* Asks for done(input, cookie) when the batch is finished. -ENOMEM. */
+int batch_acknowledge(struct batch *b, struct acknowledgement a);

@@ -1,0 +1,35 @@
+/*
+ * Templates, compiled: a flat list of steps that append to a buffer. The built-in
+ * ones are compiled from the same text that a user could write.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "language/tree.h"
+#include "message/property.h"
+
+struct template;
+struct diagnostics;
+
+/* Compiles a definition. Mistakes go to the diagnostics; -EINVAL when it cannot be used. */
+int template_new(struct template **ret, const struct template_def *def, struct diagnostics *diagnostics);
+struct template *template_free(struct template *t);
+OWNED_POINTER(struct template, template_free);
+
+const char *template_name(const struct template *t);
+
+/* The built-in of that name as a definition ("RSYSLOG_FileFormat" ...), or NULL. */
+const struct template_def *template_builtin(struct text name);
+const char *const *template_builtin_names(void); /* NULL-ended */
+
+/*
+ * Appends the rendered record to out. `escapes_path`: property values are made
+ * safe inside a path (dynafiles): "/" becomes "_", and "." and ".." alone cannot appear.
+ */
+void template_render(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
+                     bool escapes_path, struct buffer *out);
+
+/* The record as a JSON value, for outputs that want fields (subtree and list templates with outnames); NULL without
+ * memory. */
+struct json *template_json(const struct template *t, struct property_context *context, struct batch *b,
+                           struct record *r, struct arena *a);
