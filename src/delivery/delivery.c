@@ -1,0 +1,580 @@
+#include "delivery/delivery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "io/file.h"
+
+enum {
+        DELIVERY_ROWS_MAX = BATCH_RECORDS_MAX,
+        DELIVERY_BYTES_MAX = 4 << 20,           /* rendered text of one deliver(); a single row may be more */
+        DELIVERY_RETRIES_A_STEP = 10,           /* resumeInterval grows by itself every so many retries */
+        DELIVERY_FLUSH_AGAIN_MS = 50,           /* the output was busy when its flush was due */
+        MARK_PERIOD_S = 1200,
+        RSYSLOG_SUSPENDED = 2007,               /* numbers that existing filters look for */
+        RSYSLOG_RESUMED = 2359,
+};
+
+enum delivery_state { DELIVERY_READY, DELIVERY_RETRYING, DELIVERY_SUSPENDED };
+
+struct delivery {
+        struct delivery_plan plan;
+        const struct output_ops *ops;
+        void *instance;
+        struct queue *queue;
+        struct module_log_reporter log;
+        struct counter *module_counters;
+        struct delivery_counters counters;
+
+        struct work_format format[WORK_COLUMNS_MAX];
+        const struct template *template[WORK_COLUMNS_MAX];
+        int columns;
+
+        pthread_mutex_t wait_lock; /* guards is_hurried while somebody waits for hurried */
+        pthread_cond_t hurried;
+        pthread_mutex_t lock; /* held while the output works; guards all below */
+        enum delivery_state state;
+        int64_t retries;
+        int64_t retry_at_ns;
+        int64_t suspended_since_ns;
+        size_t rows_limit;      /* halved while a bad record is looked for */
+        struct buffer rendered[WORK_COLUMNS_MAX];
+        size_t *row_end[WORK_COLUMNS_MAX];
+        struct text *rows[WORK_COLUMNS_MAX];
+        struct property_context context;
+        int error_file;
+        int64_t error_file_bytes;
+        int64_t nth;            /* for execOnlyEveryNthTime */
+        int64_t nth_since_s;
+        int64_t executed_s;     /* last execution */
+
+        atomic_bool is_suspended;
+        atomic_bool is_hurried;
+        atomic_bool wants_reopen;
+        atomic_bool is_flush_armed;
+        atomic_ulong working;   /* messages that a direct delivery has in hand */
+        struct timer flush_timer;
+};
+
+const char *delivery_name(const struct delivery *d) {
+        return d->plan.name;
+}
+
+const struct delivery_counters *delivery_counters(const struct delivery *d) {
+        return &d->counters;
+}
+
+bool delivery_is_suspended(const struct delivery *d) {
+        return atomic_load_explicit(&d->is_suspended, memory_order_relaxed);
+}
+
+struct queue *delivery_queue(struct delivery *d) {
+        return d->queue;
+}
+
+uint64_t delivery_unfinished(struct delivery *d) {
+        return atomic_load(&d->working) + (d->queue ? queue_unfinished(d->queue) : 0);
+}
+
+/* ---- Rendering ---------------------------------------------------------- */
+
+/* Renders rows until `count` or DELIVERY_BYTES_MAX; returns how many (at least one), 0 without memory. */
+static size_t render(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count) {
+        for (int c = 0; c < d->columns; c++)
+                buffer_clear(&d->rendered[c]);
+        size_t row = 0;
+        size_t bytes = 0;
+        while (row < count && (row == 0 || bytes < DELIVERY_BYTES_MAX)) {
+                bytes = 0;
+                for (int c = 0; c < d->columns; c++) {
+                        struct buffer *out = &d->rendered[c];
+                        size_t start = out->size;
+                        template_render(d->template[c], &d->context, b, &b->records[selection[row]],
+                                        d->format[c].is_path, out);
+                        if (d->format[c].ends_with_lf && (out->size == start || out->data[out->size - 1] != '\n'))
+                                buffer_byte(out, '\n');
+                        if (out->is_failed)
+                                return row;
+                        d->row_end[c][row] = out->size;
+                        bytes += out->size;
+                }
+                row++;
+        }
+        for (int c = 0; c < d->columns; c++) {
+                size_t start = 0;
+                for (size_t i = 0; i < row; i++) {
+                        d->rows[c][i] = (struct text){d->rendered[c].data + start, d->row_end[c][i] - start};
+                        start = d->row_end[c][i];
+                }
+        }
+        return row;
+}
+
+/* ---- Back-off ----------------------------------------------------------- */
+
+static int64_t interval_s(const struct delivery *d) {
+        const struct action_settings *a = d->plan.action;
+        int64_t interval = a->resume_interval_s * (d->retries / DELIVERY_RETRIES_A_STEP + 1);
+        return a->resume_interval_max_s > 0 ? MIN(interval, a->resume_interval_max_s) : interval;
+}
+
+static void report_suspended(struct delivery *d, int64_t seconds, int error) {
+        if (!d->plan.reports_suspension)
+                return;
+        char when[32];
+        time_t next = time(NULL) + (time_t)seconds;
+        struct tm local;
+        localtime_r(&next, &local);
+        strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &local);
+        report(d->plan.reporter, SEVERITY_WARNING, RSYSLOG_SUSPENDED,
+               "action '%s' suspended (module '%s'), next retry is %s, retry nbr %lld. There should be messages before "
+               "this one giving the reason for suspension.%s%s",
+               d->plan.name, d->plan.module->name, when, (long long)d->retries, error ? " Last error: " : "",
+               error ? fail_text(error) : "");
+}
+
+static void suspend(struct delivery *d, int error) {
+        bool is_news = d->state == DELIVERY_READY;
+        if (is_news) {
+                counter_add(&d->counters.suspended, 1);
+                d->suspended_since_ns = clock_mono_ns();
+        }
+        int64_t seconds = interval_s(d);
+        d->retry_at_ns = clock_mono_ns() + seconds * 1000000000;
+        atomic_store(&d->is_suspended, true);
+        if (is_news || d->plan.reports_continuation)
+                report_suspended(d, seconds, error);
+}
+
+static void resume(struct delivery *d) {
+        if (d->state == DELIVERY_READY)
+                return;
+        d->state = DELIVERY_READY;
+        d->retries = 0;
+        atomic_store(&d->is_suspended, false);
+        counter_add(&d->counters.resumed, 1);
+        counter_add(&d->counters.suspended_s, (uint64_t)((clock_mono_ns() - d->suspended_since_ns) / 1000000000));
+        if (d->plan.reports_suspension)
+                report(d->plan.reporter, SEVERITY_INFO, RSYSLOG_RESUMED, "action '%s' resumed (module '%s')",
+                       d->plan.name, d->plan.module->name);
+}
+
+/* Waits for the time of the next try; false when the daemon ends first. */
+static bool wait_for_retry(struct delivery *d) {
+        struct timespec until = {.tv_sec = d->retry_at_ns / 1000000000, .tv_nsec = d->retry_at_ns % 1000000000};
+        bool is_time = false;
+        pthread_mutex_lock(&d->wait_lock);
+        while (!is_time && !atomic_load(&d->is_hurried))
+                is_time = pthread_cond_timedwait(&d->hurried, &d->wait_lock, &until) == ETIMEDOUT;
+        pthread_mutex_unlock(&d->wait_lock);
+        return is_time;
+}
+
+/* The destination is away. True: the time to try again has come. False: suspended, the records are missed. */
+static bool back_off(struct delivery *d, int error) {
+        const struct action_settings *a = d->plan.action;
+        bool may_retry = a->resume_retry_count < 0 || d->retries < a->resume_retry_count;
+        suspend(d, error);
+        d->state = may_retry ? DELIVERY_RETRYING : DELIVERY_SUSPENDED;
+        d->retries++;
+        return may_retry && wait_for_retry(d);
+}
+
+/* Whether the output can be given something now. */
+static bool is_ready(struct delivery *d) {
+        while (d->state != DELIVERY_READY) {
+                if (atomic_load(&d->is_hurried))
+                        return false;
+                if (d->state == DELIVERY_SUSPENDED && clock_mono_ns() < d->retry_at_ns)
+                        return false;
+                if (!d->ops->resume || d->ops->resume(d->instance) == DELIVER_DONE) {
+                        /* Without a resume() the next delivery is the test; it reports then. */
+                        if (d->ops->resume)
+                                resume(d);
+                        return true;
+                }
+                if (!back_off(d, 0))
+                        return false;
+        }
+        return true;
+}
+
+/* ---- Refused records ---------------------------------------------------- */
+
+static void print_refused(struct delivery *d, struct batch *b, struct record *r, int error, struct buffer *line) {
+        struct text raw = batch_text(b, r->raw);
+        buffer_format(line, "{ \"action\": \"");
+        json_escape(line, text_of(d->plan.name));
+        buffer_format(line, "\", \"status\": %d, \"reason\": \"", error ? -abs(error) : -1);
+        json_escape(line, text_of(error ? fail_text(error) : "refused by the destination"));
+        buffer_format(line, "\", \"rawmsg\": \"");
+        json_escape(line, raw);
+        buffer_byte(line, '"');
+        for (int c = 0; c < d->columns; c++) {
+                size_t start = line->size;
+                buffer_format(line, ", \"param%d\": \"", c + 1);
+                _owned_(buffer_fini) struct buffer text = {0};
+                template_render(d->template[c], &d->context, b, r, d->format[c].is_path, &text);
+                if (buffer_failed(&text)) {
+                        line->size = start;
+                        continue;
+                }
+                json_escape(line, buffer_as_text(&text));
+                buffer_byte(line, '"');
+        }
+        buffer_format(line, " }\n");
+}
+
+/* A record that the destination will never take: counted, and kept in action.errorfile. */
+static void refuse(struct delivery *d, struct batch *b, uint16_t index, int error) {
+        const struct action_settings *a = d->plan.action;
+        counter_add(&d->counters.refused, 1);
+        if (!a->error_file)
+                return;
+        _owned_(buffer_fini) struct buffer line = {0};
+        print_refused(d, b, &b->records[index], error, &line);
+        if (buffer_failed(&line))
+                return;
+        if (d->error_file < 0) {
+                int r = file_open(&d->error_file, a->error_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+                if (r) {
+                        report(d->plan.reporter, SEVERITY_ERR, 0, "action '%s': cannot open its error file %s: %s",
+                               d->plan.name, a->error_file, fail_text(r));
+                        return;
+                }
+                off_t end = lseek(d->error_file, 0, SEEK_END);
+                d->error_file_bytes = MAX(end, (off_t)0);
+        }
+        if (a->error_file_bytes_max > 0 && d->error_file_bytes + (int64_t)line.size > a->error_file_bytes_max)
+                return;
+        if (file_write_all(d->error_file, line.data, line.size) == 0)
+                d->error_file_bytes += (int64_t)line.size;
+}
+
+/* ---- Delivering --------------------------------------------------------- */
+
+/* One transaction: begin, deliver, commit. */
+static struct outcome transact(struct delivery *d, const struct work *work) {
+        if (d->ops->begin) {
+                enum verdict v = d->ops->begin(d->instance);
+                if (v != DELIVER_DONE)
+                        return (struct outcome){.verdict = v};
+        }
+        struct outcome o = d->ops->deliver(d->instance, work);
+        assert(o.taken <= work->count);
+        if (d->ops->commit && o.taken > 0) {
+                enum verdict v = d->ops->commit(d->instance);
+                if (v != DELIVER_DONE && v != DELIVER_WILL_DELAY)
+                        return (struct outcome){.verdict = v};
+        }
+        return o;
+}
+
+static void reopen_if_wanted(struct delivery *d) {
+        if (!atomic_exchange(&d->wants_reopen, false))
+                return;
+        if (d->ops->reopen)
+                d->ops->reopen(d->instance);
+        if (d->error_file >= 0) {
+                close(d->error_file);
+                d->error_file = -1;
+        }
+}
+
+/* Delivers rows in order. Returns how many are settled: taken or refused. */
+static size_t deliver(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count) {
+        size_t at = 0;
+        while (at < count && is_ready(d)) {
+                size_t rows = render(d, b, selection + at, MIN(count - at, d->rows_limit));
+                if (rows == 0)
+                        return at;
+                struct work work = {.count = rows, .batch = b, .selection = selection + at};
+                for (int c = 0; c < d->columns; c++)
+                        work.column[c] = d->rows[c];
+                struct outcome o = transact(d, &work);
+                at += o.taken;
+                counter_add(&d->counters.processed, o.taken);
+                switch (o.verdict) {
+                case DELIVER_DONE:
+                case DELIVER_WILL_DELAY:
+                        resume(d);
+                        d->rows_limit = MIN(d->rows_limit * 2, (size_t)DELIVERY_ROWS_MAX);
+                        assert(o.taken > 0);
+                        break;
+                case DELIVER_UNAVAILABLE:
+                        if (o.taken)
+                                resume(d);
+                        if (!back_off(d, o.error))
+                                return at;
+                        break;
+                case DELIVER_REFUSED:
+                        resume(d);
+                        refuse(d, b, selection[at++], o.error);
+                        break;
+                case DELIVER_REFUSED_BATCH:
+                        resume(d);
+                        if (rows - o.taken == 1)
+                                refuse(d, b, selection[at++], o.error);
+                        else
+                                d->rows_limit = (rows - o.taken + 1) / 2;
+                        break;
+                }
+        }
+        return at;
+}
+
+/* ---- What an action lets through ----------------------------------------- */
+
+static bool has_limits(const struct action_settings *a) {
+        return a->exec_every_nth > 1 || a->exec_once_every_s > 0 || !a->writes_all_marks;
+}
+
+static bool is_wanted(struct delivery *d, const struct record *r, int64_t now_s) {
+        const struct action_settings *a = d->plan.action;
+        if ((r->flags & RECORD_IS_MARK) && !a->writes_all_marks && now_s - d->executed_s < MARK_PERIOD_S)
+                return false;
+        if (a->exec_every_nth > 1) {
+                if (a->exec_every_nth_timeout_s > 0 && now_s - d->nth_since_s > a->exec_every_nth_timeout_s)
+                        d->nth = 0;
+                d->nth_since_s = now_s;
+                if (++d->nth < a->exec_every_nth)
+                        return false;
+                d->nth = 0;
+        }
+        if (a->exec_once_every_s > 0 && d->executed_s && now_s - d->executed_s < a->exec_once_every_s)
+                return false;
+        d->executed_s = now_s;
+        return true;
+}
+
+static size_t select_wanted(struct delivery *d, const struct batch *b, const uint16_t *selection, size_t count,
+                            uint16_t *wanted) {
+        int64_t now_s = clock_wall_coarse_us() / 1000000;
+        size_t kept = 0;
+        for (size_t i = 0; i < count; i++)
+                if (is_wanted(d, &b->records[selection[i]], now_s))
+                        wanted[kept++] = selection[i];
+        return kept;
+}
+
+/* ---- Flushing what an output holds back ---------------------------------- */
+
+static void arm_flush(void *argument);
+
+static void flush_due(struct timer *timer) {
+        struct delivery *d = CONTAINER_OF(timer, struct delivery, flush_timer);
+        atomic_store(&d->is_flush_armed, false);
+        int64_t due_ns;
+        if (pthread_mutex_trylock(&d->lock)) {
+                atomic_store(&d->is_flush_armed, true);
+                loop_arm(d->plan.housekeeping, timer, clock_mono_ns() + DELIVERY_FLUSH_AGAIN_MS * 1000000LL);
+                return;
+        }
+        if (d->ops->pending(d->instance, &due_ns) && due_ns <= clock_mono_ns())
+                d->ops->flush(d->instance);
+        bool is_pending = d->ops->pending(d->instance, &due_ns);
+        pthread_mutex_unlock(&d->lock);
+        if (is_pending)
+                arm_flush(d);
+}
+
+/* On the housekeeping thread. */
+static void arm_flush(void *argument) {
+        struct delivery *d = argument;
+        int64_t due_ns;
+        pthread_mutex_lock(&d->lock);
+        bool is_pending = d->ops->pending(d->instance, &due_ns);
+        pthread_mutex_unlock(&d->lock);
+        atomic_store(&d->is_flush_armed, is_pending);
+        if (is_pending)
+                loop_arm(d->plan.housekeeping, &d->flush_timer, due_ns);
+}
+
+static void schedule_flush(struct delivery *d) {
+        int64_t due_ns;
+        if (!d->ops->pending || !d->plan.housekeeping || atomic_load(&d->is_flush_armed))
+                return;
+        if (!d->ops->pending(d->instance, &due_ns) || atomic_exchange(&d->is_flush_armed, true))
+                return;
+        if (loop_post(d->plan.housekeeping, arm_flush, d))
+                atomic_store(&d->is_flush_armed, false);
+}
+
+/* ---- Submitting ---------------------------------------------------------- */
+
+/* Works on the caller's thread. Returns how many records were missed; their numbers in `missed`. */
+static size_t run(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count, uint16_t *missed) {
+        uint16_t wanted[BATCH_RECORDS_MAX];
+        pthread_mutex_lock(&d->lock);
+        atomic_fetch_add(&d->working, count);
+        reopen_if_wanted(d);
+        const uint16_t *rows = selection;
+        size_t row_count = count;
+        if (has_limits(d->plan.action)) {
+                row_count = select_wanted(d, b, selection, count, wanted);
+                rows = wanted;
+        }
+        size_t settled = deliver(d, b, rows, row_count);
+        size_t lost = row_count - settled;
+        if (missed && lost)
+                memcpy(missed, rows + settled, lost * sizeof *missed);
+        counter_add(&d->counters.failed, lost);
+        reopen_if_wanted(d);
+        schedule_flush(d);
+        atomic_fetch_sub(&d->working, count);
+        pthread_mutex_unlock(&d->lock);
+        return lost;
+}
+
+size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count,
+                       uint16_t *missed) {
+        if (count == 0)
+                return 0;
+        if (!d->queue)
+                return run(d, b, selection, count, missed);
+        struct batch *view = batch_view(b, selection, count);
+        if (view) {
+                /* The sender was held at the ruleset's queue already; this one may only wait its time-out. */
+                queue_push(d->queue, view, FLOW_NONE);
+                return 0;
+        }
+        counter_add(&d->counters.failed, count);
+        return 0;
+}
+
+static void consume(void *consumer, unsigned worker _unused_, struct batch *b, uint32_t first, uint32_t count) {
+        uint16_t selection[BATCH_RECORDS_MAX];
+        for (uint32_t i = 0; i < count; i++)
+                selection[i] = (uint16_t)(first + i);
+        run(consumer, b, selection, count, NULL);
+}
+
+static void hurry(void *consumer) {
+        struct delivery *d = consumer;
+        pthread_mutex_lock(&d->wait_lock);
+        atomic_store(&d->is_hurried, true);
+        pthread_cond_broadcast(&d->hurried);
+        pthread_mutex_unlock(&d->wait_lock);
+}
+
+void delivery_reopen(struct delivery *d) {
+        atomic_store(&d->wants_reopen, true);
+        if (pthread_mutex_trylock(&d->lock))
+                return; /* whoever works does it next */
+        reopen_if_wanted(d);
+        pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- Life ---------------------------------------------------------------- */
+
+static size_t counter_count(const struct module *module) {
+        size_t n = 0;
+        if (module->counters)
+                while (module->counters[n].name)
+                        n++;
+        return n;
+}
+
+static int find_templates(struct delivery *d) {
+        int columns = d->ops->columns ? d->ops->columns(d->plan.settings, d->plan.module_settings, d->format) : 0;
+        if (columns < 0)
+                return pass(columns);
+        assert(columns <= WORK_COLUMNS_MAX);
+        for (int c = 0; c < columns; c++) {
+                const char *name = d->format[c].name ? d->format[c].name : d->format[c].dflt;
+                d->template[c] = d->plan.find_template(d->plan.owner, name);
+                if (!d->template[c]) {
+                        report(d->plan.reporter, SEVERITY_ERR, 3003,
+                               "action '%s': could not find template '%s' - action disabled", d->plan.name, name);
+                        return fail(-ENOENT);
+                }
+                d->row_end[c] = malloc(DELIVERY_ROWS_MAX * sizeof *d->row_end[c]);
+                d->rows[c] = malloc(DELIVERY_ROWS_MAX * sizeof *d->rows[c]);
+                if (!d->row_end[c] || !d->rows[c])
+                        return fail(-ENOMEM);
+        }
+        d->columns = columns;
+        return 0;
+}
+
+int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
+        _owned_(delivery_free) struct delivery *d = calloc(1, sizeof *d);
+        if (!d)
+                return fail(-ENOMEM);
+        pthread_condattr_t monotonic;
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_mutex_init(&d->lock, NULL);
+        pthread_mutex_init(&d->wait_lock, NULL);
+        pthread_cond_init(&d->hurried, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+        d->plan = *plan;
+        d->ops = plan->module->output;
+        d->error_file = -1;
+        d->rows_limit = DELIVERY_ROWS_MAX;
+        d->flush_timer.fire = flush_due;
+        module_log_reporter_init(&d->log, plan->reporter, NULL);
+        d->context.host_name = plan->facts->host_name;
+        d->context.globals = plan->globals;
+        d->module_counters = calloc(counter_count(plan->module) + 1, sizeof *d->module_counters);
+        if (!d->module_counters)
+                return fail(-ENOMEM);
+        int r = find_templates(d);
+        if (r)
+                return pass(r);
+        struct output_host host = {.log = &d->log.log,
+                                   .module_settings = plan->module_settings,
+                                   .counters = d->module_counters,
+                                   .facts = plan->facts};
+        r = d->ops->open(&d->instance, &host, plan->settings);
+        if (r)
+                return pass(r);
+        if (plan->queue->type != QUEUE_DIRECT) {
+                struct queue_consumer consumer = {.consume = consume, .hurry = hurry, .consumer = d};
+                r = queue_new(&d->queue, plan->name, plan->queue, consumer, plan->reporter);
+                if (r)
+                        return pass(r);
+        }
+        *ret = TAKE(d);
+        return 0;
+}
+
+int delivery_start(struct delivery *d) {
+        return d->queue ? queue_start(d->queue) : 0;
+}
+
+uint64_t delivery_stop(struct delivery *d) {
+        uint64_t left = d->queue ? queue_stop(d->queue) : 0;
+        hurry(d);
+        return left;
+}
+
+struct delivery *delivery_free(struct delivery *d) {
+        if (!d)
+                return NULL;
+        if (d->plan.housekeeping)
+                loop_disarm(d->plan.housekeeping, &d->flush_timer);
+        d->queue = queue_free(d->queue);
+        if (d->instance)
+                d->ops->close(d->instance);
+        if (d->error_file >= 0)
+                close(d->error_file);
+        for (int c = 0; c < WORK_COLUMNS_MAX; c++) {
+                buffer_fini(&d->rendered[c]);
+                free(d->row_end[c]);
+                free(d->rows[c]);
+        }
+        buffer_fini(&d->context.scratch);
+        free(d->module_counters);
+        pthread_mutex_destroy(&d->lock);
+        pthread_mutex_destroy(&d->wait_lock);
+        pthread_cond_destroy(&d->hurried);
+        free(d);
+        return NULL;
+}

@@ -1,0 +1,82 @@
+/*
+ * Delivery carries batches to one output until every record is safe, given up as
+ * configured, or refused for good.
+ *
+ *   READY     -> READY      rows taken                   deliver()
+ *   READY     -> READY      a row refused: error file    refuse()
+ *   READY     -> READY      rows refused together: half as many are tried, until
+ *                           the bad one stands alone      deliver()
+ *   READY     -> RETRYING   destination away              back_off()
+ *   RETRYING  -> READY      it is back                    try_again()
+ *   RETRYING  -> SUSPENDED  resumeRetryCount used up      back_off()
+ *   SUSPENDED -> READY      resumeInterval passed and it is back   is_ready()
+ *
+ * There is one delivery per action and this is the only retry loop of the daemon.
+ * Any thread may submit; one at a time works. What an action with a queue gets is
+ * a view of the batch; a direct one works on the caller's thread, and the caller
+ * learns which records it missed (for execOnlyWhenPreviousIsSuspended).
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "base/reporter.h"
+#include "io/loop.h"
+#include "module/log.h"
+#include "module/module.h"
+#include "module/objects.h"
+#include "queue/queue.h"
+#include "template/template.h"
+
+struct delivery;
+
+/* All lent for the delivery's life. */
+struct delivery_plan {
+        const char *name;               /* "action-1-builtin:omfile" where the user gave none */
+        const struct module *module;    /* an output */
+        const void *settings;
+        const void *module_settings;
+        const struct action_settings *action;
+        const struct queue_settings *queue;
+        struct reporter *reporter;
+        const struct host_facts *facts;
+        struct globals *globals;
+        struct loop *housekeeping;      /* where flush timers live; NULL: none */
+        const struct template *(*find_template)(void *owner, const char *name);
+        void *owner;
+        bool reports_suspension, reports_continuation;
+};
+
+struct delivery_counters {
+        struct counter processed; /* messages handed over */
+        struct counter failed;    /* given up */
+        struct counter refused;   /* refused for good */
+        struct counter suspended; /* times it was suspended */
+        struct counter suspended_s;
+        struct counter resumed;
+};
+
+/* Opens the output (its destination may still be away). -errno, reported. */
+int delivery_new(struct delivery **ret, const struct delivery_plan *plan);
+/* Starts the queue's worker, where it has one. */
+int delivery_start(struct delivery *d);
+/* Drains the queue within its time-outs, or ends a direct delivery's waiting. Returns messages left behind. */
+uint64_t delivery_stop(struct delivery *d);
+struct delivery *delivery_free(struct delivery *d);
+OWNED_POINTER(struct delivery, delivery_free);
+
+/*
+ * Submits selected records. `missed` (may be NULL) has room for `count` numbers
+ * and receives the records that a direct delivery could not take because it is
+ * suspended; returns how many those are. A queued one misses nothing.
+ */
+size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count, uint16_t *missed);
+
+/* HUP: the output closes and opens again, now or after what it is doing. */
+void delivery_reopen(struct delivery *d);
+bool delivery_is_suspended(const struct delivery *d);
+/* The queue of the action; NULL when it is direct. */
+struct queue *delivery_queue(struct delivery *d);
+/* Messages queued or in work here. */
+uint64_t delivery_unfinished(struct delivery *d);
+const char *delivery_name(const struct delivery *d);
+const struct delivery_counters *delivery_counters(const struct delivery *d);

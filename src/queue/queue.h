@@ -1,0 +1,75 @@
+/*
+ * A queue carries batches from whoever fills them to its workers.
+ *
+ *   push -> [ batch, batch, ... ] -> worker threads -> consume()
+ *
+ * In memory it is a list of batches under one mutex: a hand-off costs a fraction
+ * of a nanosecond a record, because it is paid once a batch. A small batch that
+ * arrives while others wait is copied to the end of the last one, so that one
+ * record never holds a slab. A direct queue has no list and no thread: push()
+ * consumes at once, one caller at a time.
+ *
+ * Bounds are kept in messages (queue.size) and in bytes (queue.maxBytes). What a
+ * full queue does with a sender is in `enum flow`: the marks of rsyslog, each
+ * with its parameter.
+ *
+ *   OPEN -> DRAINING   queue_stop(): workers go on until empty or timeoutShutdown
+ *   DRAINING -> CLOSED every worker has left; what is still there is counted lost
+ *
+ * queue_push() may be called from any thread; a batch belongs to the queue from
+ * then on, and to one worker while it is consumed.
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "base/reporter.h"
+#include "message/intake.h"
+#include "module/objects.h"
+
+struct queue;
+
+/* Who takes what a queue carries. `worker` counts from 0; one thread at a time has a number. */
+struct queue_consumer {
+        /* Works on records [first, first + count) of b. The batch is lent. */
+        void (*consume)(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count);
+        /* Asked to come back soon: the queue is closing and its time-out has passed. May be NULL. */
+        void (*hurry)(void *consumer);
+        void *consumer;
+};
+
+struct queue_counters {
+        struct counter enqueued;       /* messages taken in */
+        struct counter full;           /* pushes that met a full queue */
+        struct counter discarded_full; /* messages thrown away because it stayed full */
+        struct counter discarded_mark; /* ... because they were unimportant above discardMark */
+        struct counter lost;           /* ... still there when the daemon ended */
+        struct counter size_max;       /* the most that waited */
+};
+
+/* `settings` is lent for the queue's life. Starts no thread. -ENOMEM. */
+int queue_new(struct queue **ret, const char *name, const struct queue_settings *settings,
+              struct queue_consumer consumer, struct reporter *reporter);
+/* Only when stopped. */
+struct queue *queue_free(struct queue *q);
+OWNED_POINTER(struct queue, queue_free);
+
+/* Starts the first worker; the others come when there is enough to do. 0 or -errno. */
+int queue_start(struct queue *q);
+
+/* How inputs and rulesets push; see intake.h. */
+struct sink *queue_sink(struct queue *q);
+void queue_push(struct queue *q, struct batch *b, enum flow flow);
+
+/* Drains and ends the workers within the queue's time-outs. Returns how many messages were left. */
+uint64_t queue_stop(struct queue *q);
+
+const char *queue_name(const struct queue *q);
+bool queue_is_direct(const struct queue *q);
+uint64_t queue_waiting(struct queue *q);    /* messages in the list */
+uint64_t queue_unfinished(struct queue *q); /* those, and the ones in work */
+const struct queue_counters *queue_counters(const struct queue *q);
+/* How many consumers may run at the same time (contexts that the consumer must have). */
+unsigned queue_workers(const struct queue *q);
+/* Changes queue.timeoutShutdown (ms) of a running queue. */
+void queue_set_timeout_shutdown(struct queue *q, int64_t ms);
+void queue_set_timeout_enqueue(struct queue *q, int64_t ms);

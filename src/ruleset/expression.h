@@ -1,0 +1,80 @@
+/*
+ * Expressions, compiled: names resolved, constants folded, regular expressions
+ * built. Evaluated for one record at a time.
+ */
+#pragma once
+
+#include <regex.h>
+
+#include "language/diagnostics.h"
+#include "language/tree.h"
+#include "message/property.h"
+#include "message/variable.h"
+#include "ruleset/selections.h"
+#include "ruleset/value.h"
+
+struct template;
+
+/* What an evaluation works on. One per worker; the record changes. */
+struct evaluation {
+        struct batch *batch;
+        struct record *record;
+        struct property_context *context;
+        struct arena arena; /* values that had to be made; given back after each record */
+        struct selections selections;
+        const struct host_facts *facts;
+        struct delivery *previous; /* the action before, for previous_action_suspended() */
+};
+
+struct expression;
+
+enum { EXPRESSION_DEPTH_MAX = 2000 /* operators within one another; a chain of "or" counts each */ };
+
+/* How names outside the expression are found. */
+struct expression_names {
+        const struct template *(*find_template)(void *owner, const char *name);
+        void *owner;
+};
+
+/* Compiles; mistakes go to the diagnostics. -EINVAL, -ENOMEM. */
+int expression_new(struct expression **ret, const struct expr *tree, const struct expression_names *names,
+                   struct diagnostics *diagnostics);
+struct expression *expression_free(struct expression *e);
+OWNED_POINTER(struct expression, expression_free);
+
+struct value expression_eval(const struct expression *e, struct evaluation *ev);
+bool expression_is_true(const struct expression *e, struct evaluation *ev);
+
+/* A property that does not move while another one is asked for. */
+struct text evaluation_property(struct evaluation *ev, const struct property *p);
+/* Between two records. */
+static inline void evaluation_forget(struct evaluation *ev) {
+        if (ev->arena.chunk)
+                arena_reset(&ev->arena);
+}
+
+/* ---- Functions ---------------------------------------------------------- */
+
+enum { FUNCTION_ARGUMENTS_MAX = 16 };
+
+struct function_call {
+        const struct function *function;
+        struct expression **arguments;
+        uint32_t count;
+        void *prepared; /* what function->prepare made of constant arguments */
+};
+
+struct function {
+        const char *name;
+        uint32_t arguments_min, arguments_max;
+        struct value (*call)(const struct function_call *call, struct evaluation *ev);
+        /* Compiles constant arguments once (regular expressions, templates); says why it cannot in *complaint. May be NULL. */
+        int (*prepare)(struct function_call *call, const struct expr *tree, const struct expression_names *names,
+                       struct buffer *complaint);
+        void (*release)(void *prepared);
+};
+
+const struct function *function_find(struct text name);
+/* Argument i as a text. */
+struct text function_text(const struct function_call *call, uint32_t i, struct evaluation *ev);
+int64_t function_number(const struct function_call *call, uint32_t i, struct evaluation *ev);

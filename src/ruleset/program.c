@@ -1,0 +1,437 @@
+#include "ruleset/program.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "ruleset/filter.h"
+
+struct step {
+        void (*execute)(const struct step *step, struct run *run, struct batch *b, const uint16_t *selection,
+                        size_t count);
+        struct step *next;
+        const struct statement *statement;
+        bool may_stop; /* some record may not go on after this step */
+        struct filter *filter;
+        struct step *body, *otherwise;
+        struct delivery *delivery;
+        const struct action_settings *action;
+        const struct modifier_ops *modifier;
+        void *instance;
+        struct expression *value; /* of set, reset; the collection of foreach; the name of call_indirect */
+        char *ruleset;
+};
+
+struct program {
+        struct step *steps;
+        bool is_one_by_one;
+};
+
+/* ---- Running -------------------------------------------------------------- */
+
+static void run_steps(const struct step *first, struct run *run, struct batch *b, const uint16_t *selection,
+                      size_t count) {
+        struct selections *lists = &run->evaluation.selections;
+        uint16_t *living = selections_take(lists, count);
+        for (const struct step *s = first; s && count; s = s->next) {
+                s->execute(s, run, b, selection, count);
+                if (!s->may_stop || !run->has_stopped)
+                        continue;
+                size_t kept = 0;
+                for (size_t i = 0; i < count; i++)
+                        if (!run->is_stopped[selection[i]])
+                                living[kept++] = selection[i];
+                selection = living;
+                count = kept;
+        }
+        selections_give(lists, living);
+}
+
+static void execute_filter(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                           size_t count) {
+        struct selections *lists = &run->evaluation.selections;
+        uint16_t *yes = selections_take(lists, count), *no = selections_take(lists, count);
+        size_t passed =
+                filter_narrow(s->filter, &run->evaluation, b, selection, count, yes, s->otherwise ? no : NULL);
+        if (passed)
+                run_steps(s->body, run, b, yes, passed);
+        if (s->otherwise && passed < count)
+                run_steps(s->otherwise, run, b, no, count - passed);
+        selections_give(lists, yes);
+}
+
+static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
+        if (run->has_missed)
+                memset(run->is_missed, 0, sizeof run->is_missed);
+        run->has_missed = count > 0;
+        for (size_t i = 0; i < count; i++)
+                run->is_missed[missed[i]] = 1;
+}
+
+static void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                           size_t count) {
+        struct selections *lists = &run->evaluation.selections;
+        uint16_t *missed = selections_take(lists, count), *wanted = selections_take(lists, count);
+        if (s->action->exec_only_when_previous_is_suspended) {
+                size_t kept = 0;
+                for (size_t i = 0; i < count; i++)
+                        if (run->has_missed && run->is_missed[selection[i]])
+                                wanted[kept++] = selection[i];
+                selection = wanted;
+                count = kept;
+        }
+        size_t lost = delivery_submit(s->delivery, b, selection, count, missed);
+        note_missed(run, missed, lost);
+        run->evaluation.previous = s->delivery;
+        selections_give(lists, missed);
+}
+
+static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b,
+                             const uint16_t *selection, size_t count) {
+        s->modifier->modify(s->instance, b, selection, count);
+}
+
+static void execute_stop(const struct step *s _unused_, struct run *run, struct batch *b _unused_,
+                         const uint16_t *selection, size_t count) {
+        for (size_t i = 0; i < count; i++)
+                run->is_stopped[selection[i]] = 1;
+        run->has_stopped = true;
+}
+
+static void execute_nothing(const struct step *s _unused_, struct run *run _unused_, struct batch *b _unused_,
+                            const uint16_t *selection _unused_, size_t count _unused_) {
+}
+
+static void execute_set(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                        size_t count) {
+        const struct expr *variable = s->statement->variable;
+        bool resets = s->statement->kind == STATEMENT_RESET;
+        struct evaluation *ev = &run->evaluation;
+        ev->batch = b;
+        for (size_t i = 0; i < count; i++) {
+                struct record *r = ev->record = &b->records[selection[i]];
+                struct value v = expression_eval(s->value, ev);
+                bool is_global = variable->scope == '/';
+                struct json *value = value_to_json(&v, is_global ? &ev->arena : &b->arena);
+                if (value && is_global)
+                        globals_set(run->context.globals, variable->string, value, resets);
+                else if (value)
+                        variable_set(b, r, variable->scope, variable->string, value, resets);
+                evaluation_forget(ev);
+        }
+}
+
+static void execute_unset(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                          size_t count) {
+        const struct expr *variable = s->statement->variable;
+        for (size_t i = 0; i < count; i++) {
+                if (variable->scope == '/')
+                        globals_unset(run->context.globals, variable->string);
+                else
+                        variable_unset(&b->records[selection[i]], variable->scope, variable->string);
+        }
+}
+
+/* A ruleset with a queue gets a view of its own; the caller goes on with its records as they are. */
+static void call_ruleset(struct run *run, const char *name, struct batch *b, const uint16_t *selection, size_t count) {
+        struct program *program;
+        struct sink *queue;
+        if (!run->linker->find_ruleset(run->linker->owner, name, &program, &queue))
+                return;
+        if (queue) {
+                struct batch *view = batch_view(b, selection, count);
+                if (view)
+                        queue->push(queue, view, FLOW_NONE);
+                return;
+        }
+        if (run->depth >= PROGRAM_CALLS_MAX)
+                return;
+        run->depth++;
+        run_steps(program->steps, run, b, selection, count);
+        run->depth--;
+}
+
+static void execute_call(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                         size_t count) {
+        call_ruleset(run, s->ruleset, b, selection, count);
+}
+
+static void execute_call_indirect(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                                  size_t count) {
+        struct evaluation *ev = &run->evaluation;
+        for (size_t i = 0; i < count; i++) {
+                ev->batch = b;
+                ev->record = &b->records[selection[i]];
+                struct value v = expression_eval(s->value, ev);
+                _owned_(memory_free) char *name = text_copy(value_to_text(&v, &ev->arena));
+                evaluation_forget(ev);
+                if (name)
+                        call_ruleset(run, name, b, &selection[i], 1);
+        }
+}
+
+/* The item that foreach puts in its variable: the value itself, or {"key":..., "value":...} of an object. */
+static struct json *member_item(struct arena *a, const struct json_member *m) {
+        struct json *item = json_object(a), *key = json_string(a, m->name), *value = json_copy(a, m->value);
+        if (!item || !key || !value || json_set(a, item, TEXT("key"), key) || json_set(a, item, TEXT("value"), value))
+                return NULL;
+        return item;
+}
+
+static void foreach_item(const struct step *s, struct run *run, struct batch *b, uint16_t index, struct json *item) {
+        const struct expr *variable = s->statement->variable;
+        if (!item)
+                return;
+        if (variable_set(b, &b->records[index], variable->scope, variable->string, item, true))
+                return;
+        run_steps(s->body, run, b, &index, 1);
+}
+
+static void execute_foreach(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                            size_t count) {
+        struct evaluation *ev = &run->evaluation;
+        for (size_t i = 0; i < count; i++) {
+                ev->batch = b;
+                ev->record = &b->records[selection[i]];
+                struct value v = expression_eval(s->value, ev);
+                if (v.kind != VALUE_JSON)
+                        continue;
+                /* A copy: the body may change what it walks over, and needs the evaluation's arena itself. */
+                struct json *all = json_copy(&b->arena, v.json);
+                evaluation_forget(ev);
+                if (all && all->type == JSON_ARRAY)
+                        for (uint32_t k = 0; k < all->count; k++)
+                                foreach_item(s, run, b, selection[i], all->items[k]);
+                else if (all && all->type == JSON_OBJECT)
+                        for (struct json_member *m = all->first; m; m = m->next)
+                                foreach_item(s, run, b, selection[i], member_item(&b->arena, m));
+                variable_unset(&b->records[selection[i]], s->statement->variable->scope,
+                               s->statement->variable->string);
+        }
+}
+
+void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
+        size_t step = p->is_one_by_one ? 1 : count;
+        for (size_t at = 0; at < count; at += step) {
+                if (run->has_stopped)
+                        memset(run->is_stopped, 0, sizeof run->is_stopped);
+                if (run->has_missed)
+                        memset(run->is_missed, 0, sizeof run->is_missed);
+                run->has_stopped = run->has_missed = false;
+                run->evaluation.previous = NULL;
+                run_steps(p->steps, run, b, selection + at, step);
+        }
+}
+
+int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
+             struct globals *globals, bool is_case_sensitive) {
+        *run = (struct run){.linker = linker};
+        run->context.host_name = facts->host_name;
+        run->context.globals = globals;
+        run->context.is_case_sensitive = is_case_sensitive;
+        run->evaluation.context = &run->context;
+        run->evaluation.facts = facts;
+        int r = selections_init(&run->evaluation.selections);
+        return r ? pass(r) : 0;
+}
+
+void run_fini(struct run *run) {
+        arena_fini(&run->evaluation.arena);
+        selections_fini(&run->evaluation.selections);
+        buffer_fini(&run->context.scratch);
+}
+
+/* ---- Compiling ------------------------------------------------------------ */
+
+struct program_compiler {
+        struct program *program;
+        const struct program_linker *linker;
+        struct diagnostics *diagnostics;
+        const struct object *actions[1024]; /* seen so far, to find two on one target */
+        size_t action_count;
+};
+
+static struct step *steps_free(struct step *s) {
+        while (s) {
+                struct step *next = s->next;
+                filter_free(s->filter);
+                steps_free(s->body);
+                steps_free(s->otherwise);
+                expression_free(s->value);
+                free(s->ruleset);
+                free(s);
+                s = next;
+        }
+        return NULL;
+}
+OWNED_POINTER(struct step, steps_free);
+
+static int compile_block(struct step **ret, const struct statement *first, struct program_compiler *c);
+
+static bool any_may_stop(const struct step *s) {
+        for (; s; s = s->next)
+                if (s->may_stop)
+                        return true;
+        return false;
+}
+
+/* What an action writes to, by the module's main parameter; NULL where it has none. */
+static const char *target_of(const struct object *action) {
+        for (const struct param *p = action->module->settings.params; p && p->type; p++)
+                if ((p->flags & PARAM_IS_MAIN) && p->type == PARAM_TYPE_STRING)
+                        return *(char *const *)((const char *)action->settings + p->offset);
+        return NULL;
+}
+
+static void note_target(struct program_compiler *c, const struct object *action) {
+        const char *target = target_of(action);
+        if (!target)
+                return;
+        for (size_t i = 0; i < c->action_count; i++) {
+                const char *other = target_of(c->actions[i]);
+                if (c->actions[i]->module == action->module && other && strcmp(other, target) == 0)
+                        c->program->is_one_by_one = true;
+        }
+        /* So many actions that they cannot all be compared: one by one is always right. */
+        if (c->action_count == ARRAY_SIZE(c->actions))
+                c->program->is_one_by_one = true;
+        else
+                c->actions[c->action_count++] = action;
+}
+
+static int compile_action(struct step *s, const struct statement *st, struct program_compiler *c) {
+        const struct object *action = st->action;
+        s->action = action->action;
+        if (action->module->kind == MODULE_MODIFIER) {
+                s->modifier = action->module->modifier;
+                s->instance = c->linker->find_modifier(c->linker->owner, action);
+                s->execute = s->instance ? execute_modifier : execute_nothing;
+                return 0;
+        }
+        s->delivery = c->linker->find_delivery(c->linker->owner, action);
+        s->execute = s->delivery ? execute_action : execute_nothing;
+        note_target(c, action);
+        return 0;
+}
+
+static int compile_condition(struct step *s, const struct statement *st, struct program_compiler *c) {
+        int r = 0;
+        if (st->kind == STATEMENT_SELECTOR)
+                r = filter_new_selector(&s->filter, st->priorities);
+        else if (st->kind == STATEMENT_PROPERTY)
+                r = filter_new_property(&s->filter, st, c->diagnostics);
+        else
+                r = filter_new(&s->filter, st->condition, &c->linker->names, c->diagnostics);
+        int body = compile_block(&s->body, st->body, c);
+        int otherwise = compile_block(&s->otherwise, st->otherwise, c);
+        if (r || body || otherwise)
+                return pass(r ? r : body ? body : otherwise);
+        s->execute = execute_filter;
+        s->may_stop = any_may_stop(s->body) || any_may_stop(s->otherwise);
+        return 0;
+}
+
+static int compile_call(struct step *s, const struct statement *st, struct program_compiler *c) {
+        struct program *program;
+        struct sink *queue;
+        s->ruleset = text_copy(st->name);
+        if (!s->ruleset)
+                return fail(-ENOMEM);
+        if (!c->linker->find_ruleset(c->linker->owner, s->ruleset, &program, &queue)) {
+                diagnose(c->diagnostics, SEVERITY_ERR, 2207, st->place, 0, NULL,
+                         "ruleset '%s' cannot be called: it does not exist", s->ruleset);
+                return fail(-EINVAL);
+        }
+        s->execute = execute_call;
+        s->may_stop = !queue;
+        return 0;
+}
+
+static int compile_assignment(struct step *s, const struct statement *st, struct program_compiler *c) {
+        s->execute = st->kind == STATEMENT_UNSET ? execute_unset : execute_set;
+        if (st->variable->scope == '/')
+                c->program->is_one_by_one = true;
+        return st->kind == STATEMENT_UNSET ? 0
+                                           : expression_new(&s->value, st->value, &c->linker->names, c->diagnostics);
+}
+
+static int compile_step(struct step *s, const struct statement *st, struct program_compiler *c) {
+        switch (st->kind) {
+        case STATEMENT_ACTION:
+                return compile_action(s, st, c);
+        case STATEMENT_IF:
+        case STATEMENT_SELECTOR:
+        case STATEMENT_PROPERTY:
+                return compile_condition(s, st, c);
+        case STATEMENT_SET:
+        case STATEMENT_RESET:
+        case STATEMENT_UNSET:
+                return compile_assignment(s, st, c);
+        case STATEMENT_CALL:
+                return compile_call(s, st, c);
+        case STATEMENT_CALL_INDIRECT:
+                s->execute = execute_call_indirect;
+                s->may_stop = true;
+                return expression_new(&s->value, st->condition, &c->linker->names, c->diagnostics);
+        case STATEMENT_FOREACH: {
+                int r = expression_new(&s->value, st->condition, &c->linker->names, c->diagnostics);
+                int body = compile_block(&s->body, st->body, c);
+                s->execute = execute_foreach;
+                s->may_stop = any_may_stop(s->body);
+                return r ? r : body;
+        }
+        case STATEMENT_STOP:
+                s->execute = execute_stop;
+                s->may_stop = true;
+                return 0;
+        case STATEMENT_CONTINUE:
+        case STATEMENT_RELOAD_LOOKUP:
+                s->execute = execute_nothing;
+                return 0;
+        }
+        return fail(-EINVAL);
+}
+
+/* A statement that cannot be compiled is left out, reported, and the rest goes on: rsyslog's behaviour at start. */
+static int compile_block(struct step **ret, const struct statement *first, struct program_compiler *c) {
+        struct step **end = ret;
+        for (const struct statement *st = first; st; st = st->next) {
+                _owned_(steps_free) struct step *s = calloc(1, sizeof *s);
+                if (!s)
+                        return fail(-ENOMEM);
+                s->statement = st;
+                int r = compile_step(s, st, c);
+                if (r == -ENOMEM)
+                        return pass(r);
+                if (r)
+                        continue;
+                *end = TAKE(s);
+                end = &(*end)->next;
+        }
+        return 0;
+}
+
+int program_new(struct program **ret, const struct ruleset_def *def, const struct program_linker *linker,
+                struct diagnostics *diagnostics) {
+        _owned_(program_free) struct program *p = calloc(1, sizeof *p);
+        if (!p)
+                return fail(-ENOMEM);
+        struct program_compiler *c = calloc(1, sizeof *c);
+        if (!c)
+                return fail(-ENOMEM);
+        *c = (struct program_compiler){.program = p, .linker = linker, .diagnostics = diagnostics};
+        int r = compile_block(&p->steps, def->statements, c);
+        free(c);
+        if (r)
+                return pass(r);
+        *ret = TAKE(p);
+        return 0;
+}
+
+struct program *program_free(struct program *p) {
+        if (!p)
+                return NULL;
+        steps_free(p->steps);
+        free(p);
+        return NULL;
+}

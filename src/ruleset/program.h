@@ -1,0 +1,55 @@
+/*
+ * A program is a ruleset, compiled: steps that each take a selection of a batch's
+ * records. Statement by statement the selection narrows; `stop` takes records out
+ * of everything that follows.
+ *
+ * A program that could notice that records pass a statement together (it writes
+ * $/ variables, or two of its actions write to one target) runs the same steps
+ * with one record at a time.
+ */
+#pragma once
+
+#include "delivery/delivery.h"
+#include "ruleset/expression.h"
+
+struct program;
+
+enum { PROGRAM_CALLS_MAX = 100 /* nested `call`s; more is a loop */ };
+
+/* How a program finds what lies outside its ruleset. */
+struct program_linker {
+        struct expression_names names;
+        /* The delivery of an output action; NULL where it could not be opened (reported already). */
+        struct delivery *(*find_delivery)(void *owner, const struct object *action);
+        /* The instance of a modifier action (mm*). */
+        void *(*find_modifier)(void *owner, const struct object *action);
+        /* A ruleset by name: its program, and its queue where it has one of its own. False: there is none. */
+        bool (*find_ruleset)(void *owner, const char *name, struct program **program, struct sink **queue);
+        void *owner;
+};
+
+/* One worker's state; belongs to one thread. */
+struct run {
+        struct evaluation evaluation;
+        struct property_context context;
+        const struct program_linker *linker;
+        uint8_t is_stopped[BATCH_RECORDS_MAX];  /* by record number of the batch in work */
+        uint8_t is_missed[BATCH_RECORDS_MAX];   /* by the action before, because it is suspended */
+        bool has_stopped;
+        bool has_missed;
+        unsigned depth;                         /* of calls */
+};
+
+/* -ENOMEM. */
+int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
+              struct globals *globals, bool is_case_sensitive);
+void run_fini(struct run *run);
+
+/* Compiles; rulesets may call one another, so every name must be findable, not yet compiled. -EINVAL, -ENOMEM. */
+int program_new(struct program **ret, const struct ruleset_def *def, const struct program_linker *linker,
+                struct diagnostics *diagnostics);
+struct program *program_free(struct program *p);
+OWNED_POINTER(struct program, program_free);
+
+/* Runs over the selected records of a batch that this thread owns. */
+void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count);
