@@ -107,7 +107,36 @@ struct global_settings {
         int64_t ruleset_queue_timeout_shutdown_ms, ruleset_queue_timeout_completion_ms;
         int64_t ruleset_queue_timeout_enqueue_ms, ruleset_queue_timeout_worker_ms;
         int64_t memory_bytes_max; /* ours: global(memory.max): all queues together */
+        bool drops_malicious_ptr;
+        bool acl_adds_host_on_fail, acl_resolves_hosts, acl_warns;
+        bool aborts_on_failed_queue, aborts_on_failed_id;
+        bool doubles_queue_on_shutdown;
+        bool tracks_senders, reports_new_senders, reports_gone_senders;
+        int64_t sender_timeout_s;
+        int64_t dns_cache_ttl_s;
+        bool dns_cache_expires;
+        bool ready_is_delayed; /* systemd.notifyReadyDelay */
+        char *debug_file;
+        char *tls_engine, *tls_ca_extra_files;
+        char *ignored_string; /* shared by the parameters that are known and without effect */
+        bool ignored_bool;
+        int64_t ignored_int;
+        struct strings ignored_strings;
 };
+
+/* Whom a queue serves decides some of its defaults. */
+enum queue_use {
+        QUEUE_OF_MAIN,
+        QUEUE_OF_RULESET,
+        QUEUE_OF_ACTION,
+};
+
+/*
+ * With the defaults of that use (and what global() says about its time-outs; NULL:
+ * nothing); NULL without memory. Freed by settings_free(&queue_settings_type, ...).
+ */
+struct queue_settings *queue_settings_new(enum queue_use use, const struct global_settings *global);
+struct action_settings *action_settings_new(void);
 
 extern const struct settings_type queue_settings_type;
 extern const struct settings_type action_settings_type;
