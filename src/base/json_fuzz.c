@@ -1,0 +1,24 @@
+/* Whatever parses also prints, and what was printed parses to the same print. */
+#include <stdlib.h>
+
+#include "base/json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *value;
+        size_t used;
+        if (json_parse(&a, (struct text){(const char *)data, size}, &value, &used))
+                return 0;
+        assert(used <= size);
+        _owned_(buffer_fini) struct buffer once = {0};
+        _owned_(buffer_fini) struct buffer twice = {0};
+        json_print(&once, value, JSON_SPACED);
+        struct json *again;
+        int r = json_parse(&a, buffer_as_text(&once), &again, &used);
+        assert(r == 0 && used == once.size);
+        json_print(&twice, json_copy(&a, again), JSON_SPACED);
+        assert(text_equal(buffer_as_text(&once), buffer_as_text(&twice)));
+        return 0;
+}

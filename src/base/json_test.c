@@ -1,0 +1,168 @@
+#include "base/json.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "base/test.h"
+
+static struct json *parse(struct arena *a, const char *string) {
+        struct json *value = NULL;
+        size_t used = 0;
+        if (json_parse(a, text_of(string), &value, &used))
+                return NULL;
+        return used == strlen(string) ? value : NULL;
+}
+
+static void check_prints(const char *in, enum json_style style, const char *wanted) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        struct json *value = parse(&a, in);
+        CHECK(value);
+        json_print(&out, value, style);
+        CHECK_TEXT(buffer_as_text(&out), wanted);
+}
+
+static int parse_error(struct text t) {
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *value;
+        size_t used;
+        return json_parse(&a, t, &value, &used);
+}
+
+static void values_print_in_both_styles(void) {
+        const char *in = "{\"a\":\"b\",\"c\":[1,2.50,{\"q\":null,\"t\":true}],\"o\":{},\"l\":[]}";
+        check_prints(in, JSON_COMPACT, in);
+        check_prints(in, JSON_SPACED,
+                     "{ \"a\": \"b\", \"c\": [ 1, 2.50, { \"q\": null, \"t\": true } ], \"o\": { }, \"l\": [ ] }");
+}
+
+static void numbers_print_as_they_came(void) {
+        check_prints("[1e5,1E+2,-0.5,1.0,0.10]", JSON_COMPACT, "[1e5,1E+2,-0.5,1.0,0.10]");
+        check_prints("12345678901234567890", JSON_COMPACT, "12345678901234567890");
+        check_prints("-0", JSON_COMPACT, "0");
+        CHECK_INT(parse_error(TEXT("01")), 0); /* the zero; what follows is the caller's */
+        CHECK_INT(parse_error(TEXT("-")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("1.")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("1e")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT(".5")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("+5")), -EBADMSG);
+}
+
+static void an_integer_beyond_64_bits_is_held_at_the_edge(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        CHECK(parse(&a, "99999999999999999999")->integer == INT64_MAX);
+        CHECK(parse(&a, "-99999999999999999999")->integer == INT64_MIN);
+        CHECK(parse(&a, "-9223372036854775808")->integer == INT64_MIN);
+}
+
+static void made_doubles_read_back_the_same(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        json_print(&out, json_double(&a, 0.1), JSON_COMPACT);
+        buffer_byte(&out, ' ');
+        json_print(&out, json_double(&a, 3), JSON_COMPACT);
+        buffer_byte(&out, ' ');
+        json_print(&out, json_double(&a, 1.0 / 3), JSON_COMPACT);
+        buffer_byte(&out, ' ');
+        json_print(&out, json_double(&a, __builtin_inf()), JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&out), "0.1 3.0 0.3333333333333333 null");
+}
+
+static void escapes_are_those_of_libfastjson(void) {
+        _owned_(buffer_fini) struct buffer out = {0};
+        json_escape(&out, TEXT("a/b\\c\"d\b\t\n\f\r\x01\x0b\x1f\x7f\xc3\xa9\xff\0z"));
+        CHECK_TEXT(buffer_as_text(&out), "a\\/b\\\\c\\\"d\\b\\t\\n\\f\\r\\u0001\\u000b\\u001f\x7f\xc3\xa9\xff\\u0000z");
+}
+
+static void unicode_escapes_become_utf8(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        CHECK_TEXT(parse(&a, "\"\\u00e9\\u20AC\\ud83d\\ude00\\/\\n\"")->string,
+                   "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80/\n");
+        CHECK_TEXT(parse(&a, "\"\\ud800x\\udc00\"")->string, "\xef\xbf\xbdx\xef\xbf\xbd");
+        CHECK_INT(parse(&a, "\"a\\u0000b\"")->string.size, 3);
+        CHECK_INT(parse_error(TEXT("\"\\u12")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("\"\\u12g4\"")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("\"\\q\"")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("\"\\\"")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("\"\\")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("\"a\nb\"")), -EBADMSG);
+        CHECK_INT(parse_error(TEXT("\"open")), -EBADMSG);
+}
+
+static void bytes_after_the_value_are_reported_not_eaten(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *value;
+        size_t used;
+        CHECK_INT(json_parse(&a, TEXT("  {\"a\":1} rest"), &value, &used), 0);
+        CHECK_INT(used, 9);
+}
+
+static void nesting_stops_at_the_limit(void) {
+        char deep[2 * JSON_NESTING_MAX + 8];
+        memset(deep, '[', sizeof deep);
+        memset(deep + JSON_NESTING_MAX, ']', JSON_NESTING_MAX);
+        CHECK_INT(parse_error((struct text){deep, 2 * JSON_NESTING_MAX}), 0);
+        memset(deep, '[', JSON_NESTING_MAX + 1);
+        memset(deep + JSON_NESTING_MAX + 1, ']', JSON_NESTING_MAX + 1);
+        CHECK_INT(parse_error((struct text){deep, 2 * JSON_NESTING_MAX + 2}), -EBADMSG);
+}
+
+static void broken_json_is_refused(void) {
+        static const char *const wrong[] = {"",          "{",     "[",    "{\"a\"",     "{\"a\":", "{\"a\":1",
+                                            "{\"a\":1,", "{a:1}", "[1,]", "{\"a\":1,}", "tru",     "nulL",
+                                            "[1 2]",     "'a'",   "{,}",  "//",         "NaN",     "\x80"};
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+                CHECK_INT(parse_error(text_of(wrong[i])), -EBADMSG);
+}
+
+static void of_twin_members_the_last_stays_in_the_first_place(void) {
+        check_prints("{\"d\":1,\"e\":3,\"d\":2}", JSON_COMPACT, "{\"d\":2,\"e\":3}");
+
+        _owned_(buffer_fini) struct buffer in = {0};
+        for (int i = 0; i < 5000; i++)
+                buffer_format(&in, "%s\"m%d\":%d", i ? "," : "{", i % 1000, i);
+        buffer_byte(&in, '}');
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *object = parse(&a, buffer_string(&in));
+        CHECK(object);
+        CHECK_INT(object->count, 1000);
+        CHECK_INT(json_get(object, TEXT("m7"))->integer, 4007);
+        CHECK_TEXT(object->first->name, "m0");
+        CHECK_TEXT(object->last->name, "m999");
+        CHECK_INT(json_set(&a, object, TEXT("after"), json_null(&a)), 0);
+        CHECK_TEXT(object->last->name, "after");
+}
+
+static void members_are_set_found_and_removed(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *object = json_object(&a);
+        CHECK_INT(json_set(&a, object, TEXT("One"), json_int(&a, 1)), 0);
+        CHECK_INT(json_set(&a, object, TEXT("two"), json_int(&a, 2)), 0);
+        CHECK_INT(json_set(&a, object, TEXT("One"), json_int(&a, 3)), 0);
+        CHECK_INT(object->count, 2);
+        CHECK_INT(json_get(object, TEXT("One"))->integer, 3);
+        CHECK(!json_get(object, TEXT("one")));
+        CHECK_INT(json_get_nocase(object, TEXT("oNE"))->integer, 3);
+        CHECK(json_remove(object, TEXT("two")));
+        CHECK(!json_remove(object, TEXT("two")));
+        CHECK(object->last == object->first);
+        CHECK(json_remove(object, TEXT("One")));
+        CHECK(!object->first && !object->last && object->count == 0);
+}
+
+static void a_copy_shares_nothing(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(arena_fini) struct arena b = {0};
+        struct json *copy = json_copy(&b, parse(&a, "{\"a\":[1.50,\"x\",{\"b\":false}],\"c\":null}"));
+        arena_fini(&a);
+        _owned_(buffer_fini) struct buffer out = {0};
+        json_print(&out, copy, JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&out), "{\"a\":[1.50,\"x\",{\"b\":false}],\"c\":null}");
+}
+
+TEST_MAIN(TEST(values_print_in_both_styles), TEST(numbers_print_as_they_came),
+          TEST(an_integer_beyond_64_bits_is_held_at_the_edge), TEST(made_doubles_read_back_the_same),
+          TEST(escapes_are_those_of_libfastjson), TEST(unicode_escapes_become_utf8),
+          TEST(bytes_after_the_value_are_reported_not_eaten), TEST(nesting_stops_at_the_limit),
+          TEST(broken_json_is_refused), TEST(of_twin_members_the_last_stays_in_the_first_place),
+          TEST(members_are_set_found_and_removed), TEST(a_copy_shares_nothing))
