@@ -13,11 +13,11 @@
 
 enum {
         DELIVERY_ROWS_MAX = BATCH_RECORDS_MAX,
-        DELIVERY_BYTES_MAX = 4 << 20,           /* rendered text of one deliver(); a single row may be more */
-        DELIVERY_RETRIES_A_STEP = 10,           /* resumeInterval grows by itself every so many retries */
-        DELIVERY_FLUSH_AGAIN_MS = 50,           /* the output was busy when its flush was due */
+        DELIVERY_BYTES_MAX = 4 << 20, /* rendered text of one deliver(); a single row may be more */
+        DELIVERY_RETRIES_A_STEP = 10, /* resumeInterval grows by itself every so many retries */
+        DELIVERY_FLUSH_AGAIN_MS = 50, /* the output was busy when its flush was due */
         MARK_PERIOD_S = 1200,
-        RSYSLOG_SUSPENDED = 2007,               /* numbers that existing filters look for */
+        RSYSLOG_SUSPENDED = 2007, /* numbers that existing filters look for */
         RSYSLOG_RESUMED = 2359,
 };
 
@@ -43,22 +43,22 @@ struct delivery {
         int64_t retries;
         int64_t retry_at_ns;
         int64_t suspended_since_ns;
-        size_t rows_limit;      /* halved while a bad record is looked for */
+        size_t rows_limit; /* halved while a bad record is looked for */
         struct buffer rendered[WORK_COLUMNS_MAX];
         size_t *row_end[WORK_COLUMNS_MAX];
         struct text *rows[WORK_COLUMNS_MAX];
         struct property_context context;
         int error_file;
         int64_t error_file_bytes;
-        int64_t nth;            /* for execOnlyEveryNthTime */
+        int64_t nth; /* for execOnlyEveryNthTime */
         int64_t nth_since_s;
-        int64_t executed_s;     /* last execution */
+        int64_t executed_s; /* last execution */
 
         atomic_bool is_suspended;
         atomic_bool is_hurried;
         atomic_bool wants_reopen;
         atomic_bool is_flush_armed;
-        atomic_ulong working;   /* messages that a direct delivery has in hand */
+        atomic_ulong working; /* messages that a direct delivery has in hand */
         struct timer flush_timer;
 };
 
@@ -95,8 +95,8 @@ static size_t render(struct delivery *d, struct batch *b, const uint16_t *select
                 for (int c = 0; c < d->columns; c++) {
                         struct buffer *out = &d->rendered[c];
                         size_t start = out->size;
-                        template_render(d->template[c], &d->context, b, &b->records[selection[row]],
-                                        d->format[c].is_path, out);
+                        template_render(d->template[c], &d -> context, b, &b -> records[selection[row]],
+                                        d -> format[c].is_path, out);
                         if (d->format[c].ends_with_lf && (out->size == start || out->data[out->size - 1] != '\n'))
                                 buffer_byte(out, '\n');
                         if (out->is_failed)
@@ -220,7 +220,7 @@ static void print_refused(struct delivery *d, struct batch *b, struct record *r,
                 size_t start = line->size;
                 buffer_format(line, ", \"param%d\": \"", c + 1);
                 _owned_(buffer_fini) struct buffer text = {0};
-                template_render(d->template[c], &d->context, b, r, d->format[c].is_path, &text);
+                template_render(d->template[c], &d -> context, b, r, d -> format[c].is_path, &text);
                 if (buffer_failed(&text)) {
                         line->size = start;
                         continue;
@@ -432,8 +432,7 @@ static size_t run(struct delivery *d, struct batch *b, const uint16_t *selection
         return lost;
 }
 
-size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count,
-                       uint16_t *missed) {
+size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count, uint16_t *missed) {
         if (count == 0)
                 return 0;
         if (!d->queue)

@@ -31,8 +31,8 @@ struct delivery;
 
 /* All lent for the delivery's life. */
 struct delivery_plan {
-        const char *name;               /* "action-1-builtin:omfile" where the user gave none */
-        const struct module *module;    /* an output */
+        const char *name;            /* "action-1-builtin:omfile" where the user gave none */
+        const struct module *module; /* an output */
         const void *settings;
         const void *module_settings;
         const struct action_settings *action;
@@ -40,7 +40,7 @@ struct delivery_plan {
         struct reporter *reporter;
         const struct host_facts *facts;
         struct globals *globals;
-        struct loop *housekeeping;      /* where flush timers live; NULL: none */
+        struct loop *housekeeping; /* where flush timers live; NULL: none */
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
         bool reports_suspension, reports_continuation;

@@ -1,6 +1,7 @@
 #include "ruleset/expression.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fail.h"
@@ -8,11 +9,11 @@
 struct expression {
         enum expr_kind kind;
         enum operator op;
-        struct value constant;          /* EXPR_STRING, EXPR_NUMBER */
-        struct property property;       /* EXPR_PROPERTY, EXPR_VARIABLE */
-        struct expression **arguments;  /* EXPR_ARRAY, EXPR_FUNCTION, EXPR_UNARY, EXPR_BINARY */
+        struct value constant;         /* EXPR_STRING, EXPR_NUMBER */
+        struct property property;      /* EXPR_PROPERTY, EXPR_VARIABLE */
+        struct expression **arguments; /* EXPR_ARRAY, EXPR_FUNCTION, EXPR_UNARY, EXPR_BINARY */
         uint32_t count;
-        struct function_call call;      /* EXPR_FUNCTION */
+        struct function_call call; /* EXPR_FUNCTION */
 };
 
 /* ---- Compiling ----------------------------------------------------------- */
@@ -106,8 +107,9 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
         if (!e)
                 return fail(-ENOMEM);
         if (++c->depth > EXPRESSION_DEPTH_MAX) {
-                diagnose(c->diagnostics, SEVERITY_ERR, 2207, tree->place, 0, "write the values as an array: [\"a\", \"b\"]",
-                         "expression is nested more than %d deep", EXPRESSION_DEPTH_MAX);
+                diagnose(c->diagnostics, SEVERITY_ERR, 2207, tree->place, 0,
+                         "write the values as an array: [\"a\", \"b\"]", "expression is nested more than %d deep",
+                         EXPRESSION_DEPTH_MAX);
                 return fail(-EINVAL);
         }
         e->kind = tree->kind;
@@ -165,7 +167,8 @@ struct expression *expression_free(struct expression *e) {
 struct text evaluation_property(struct evaluation *ev, const struct property *p) {
         struct text t = property_get(ev->context, ev->batch, ev->record, p);
         const struct buffer *scratch = &ev->context->scratch;
-        bool is_scratch = t.size && scratch->data && t.data >= scratch->data && t.data < scratch->data + scratch->capacity;
+        bool is_scratch =
+                t.size && scratch->data && t.data >= scratch->data && t.data < scratch->data + scratch->capacity;
         return is_scratch ? arena_text(&ev->arena, t) : t;
 }
 
@@ -300,7 +303,7 @@ static struct value eval_unary(const struct expression *e, struct evaluation *ev
         if (e->op == OP_NOT)
                 return value_number(!expression_is_true(e->arguments[0], ev));
         struct value v = expression_eval(e->arguments[0], ev);
-        return value_number((int64_t)-(uint64_t)value_to_number(&v, NULL));
+        return value_number((int64_t) - (uint64_t)value_to_number(&v, NULL));
 }
 
 struct value expression_eval(const struct expression *e, struct evaluation *ev) {

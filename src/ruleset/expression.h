@@ -68,7 +68,8 @@ struct function {
         const char *name;
         uint32_t arguments_min, arguments_max;
         struct value (*call)(const struct function_call *call, struct evaluation *ev);
-        /* Compiles constant arguments once (regular expressions, templates); says why it cannot in *complaint. May be NULL. */
+        /* Compiles constant arguments once (regular expressions, templates); says why it cannot in *complaint. May be
+         * NULL. */
         int (*prepare)(struct function_call *call, const struct expr *tree, const struct expression_names *names,
                        struct buffer *complaint);
         void (*release)(void *prepared);

@@ -1,14 +1,15 @@
 #include "ruleset/filter.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fail.h"
 
 enum filter_kind {
-        FILTER_SELECTOR,   /* mask */
-        FILTER_PROPERTY,   /* property against one constant text */
-        FILTER_ANY_OF,     /* property against several */
+        FILTER_SELECTOR, /* mask */
+        FILTER_PROPERTY, /* property against one constant text */
+        FILTER_ANY_OF,   /* property against several */
         FILTER_REGEX,
         FILTER_AND,
         FILTER_OR,
@@ -199,7 +200,8 @@ static int build_regex(struct filter *f, const struct statement *s, struct diagn
                 return 0;
         char why[128];
         regerror(error, &f->regex, why, sizeof why);
-        diagnose(diagnostics, SEVERITY_ERR, 2184, s->place, 0, NULL, "invalid regular expression '%s': %s", pattern, why);
+        diagnose(diagnostics, SEVERITY_ERR, 2184, s->place, 0, NULL, "invalid regular expression '%s': %s", pattern,
+                 why);
         return fail(-EINVAL);
 }
 

@@ -149,8 +149,8 @@ static int prepare_regex_flags(struct function_call *c, const struct expr *tree,
         return 0;
 }
 
-static int prepare_regex(struct function_call *c, const struct expr *tree, const struct expression_names *names _unused_,
-                         struct buffer *complaint) {
+static int prepare_regex(struct function_call *c, const struct expr *tree,
+                         const struct expression_names *names _unused_, struct buffer *complaint) {
         return prepare_regex_flags(c, tree, 0, complaint);
 }
 

@@ -51,8 +51,7 @@ static void execute_filter(const struct step *s, struct run *run, struct batch *
                            size_t count) {
         struct selections *lists = &run->evaluation.selections;
         uint16_t *yes = selections_take(lists, count), *no = selections_take(lists, count);
-        size_t passed =
-                filter_narrow(s->filter, &run->evaluation, b, selection, count, yes, s->otherwise ? no : NULL);
+        size_t passed = filter_narrow(s->filter, &run->evaluation, b, selection, count, yes, s->otherwise ? no : NULL);
         if (passed)
                 run_steps(s->body, run, b, yes, passed);
         if (s->otherwise && passed < count)
@@ -86,8 +85,8 @@ static void execute_action(const struct step *s, struct run *run, struct batch *
         selections_give(lists, missed);
 }
 
-static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b,
-                             const uint16_t *selection, size_t count) {
+static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b, const uint16_t *selection,
+                             size_t count) {
         s->modifier->modify(s->instance, b, selection, count);
 }
 

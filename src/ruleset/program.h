@@ -33,16 +33,16 @@ struct run {
         struct evaluation evaluation;
         struct property_context context;
         const struct program_linker *linker;
-        uint8_t is_stopped[BATCH_RECORDS_MAX];  /* by record number of the batch in work */
-        uint8_t is_missed[BATCH_RECORDS_MAX];   /* by the action before, because it is suspended */
+        uint8_t is_stopped[BATCH_RECORDS_MAX]; /* by record number of the batch in work */
+        uint8_t is_missed[BATCH_RECORDS_MAX];  /* by the action before, because it is suspended */
         bool has_stopped;
         bool has_missed;
-        unsigned depth;                         /* of calls */
+        unsigned depth; /* of calls */
 };
 
 /* -ENOMEM. */
 int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
-              struct globals *globals, bool is_case_sensitive);
+             struct globals *globals, bool is_case_sensitive);
 void run_fini(struct run *run);
 
 /* Compiles; rulesets may call one another, so every name must be findable, not yet compiled. -EINVAL, -ENOMEM. */
