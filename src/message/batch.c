@@ -141,6 +141,7 @@ static void batch_reset(struct batch *b) {
         b->count = 0;
         b->source_count = 0;
         b->acknowledgement_count = 0;
+        b->route = NULL;
         arena_reset(&b->arena);
         atomic_store_explicit(&b->references, 1, memory_order_relaxed);
 }
@@ -240,6 +241,7 @@ struct batch *batch_view(struct batch *b, const uint16_t *selection, size_t coun
                         return batch_discard_new(view);
         }
         view->count = (uint32_t)count;
+        view->route = b->route;
         view->parent = batch_ref(b);
         return view;
 }

@@ -105,6 +105,7 @@ struct batch {
         struct acknowledgement *acknowledgements;
         uint32_t acknowledgement_count;
         struct batch_pool *pool;
+        const void *route;  /* who shall consume it, where one queue serves several; NULL: the queue's own */
         struct batch *next; /* belongs to whoever owns the batch: pool, queue */
 };
 

@@ -236,7 +236,7 @@ static bool wait_for_room(struct queue *q, enum flow flow) {
 /* Copies a small batch to the end of the one that waits last. */
 static bool coalesce(struct queue *q, struct batch *b) {
         struct batch *last = q->last;
-        if (!last || b->count > QUEUE_COALESCE_RECORDS_MAX || last->parent ||
+        if (!last || b->count > QUEUE_COALESCE_RECORDS_MAX || last->parent || last->route != b->route ||
             atomic_load_explicit(&last->references, memory_order_acquire) != 1)
                 return false;
         uint16_t all[QUEUE_COALESCE_RECORDS_MAX];

@@ -301,16 +301,35 @@ static void note_target(struct program_compiler *c, const struct object *action)
 static int compile_action(struct step *s, const struct statement *st, struct program_compiler *c) {
         const struct object *action = st->action;
         s->action = action->action;
+        s->execute = execute_nothing; /* until program_link() */
+        if (action->module->kind != MODULE_MODIFIER)
+                note_target(c, action);
+        return 0;
+}
+
+static void link_action(struct step *s, const struct program_linker *linker) {
+        const struct object *action = s->statement->action;
         if (action->module->kind == MODULE_MODIFIER) {
                 s->modifier = action->module->modifier;
-                s->instance = c->linker->find_modifier(c->linker->owner, action);
+                s->instance = linker->find_modifier(linker->owner, action);
                 s->execute = s->instance ? execute_modifier : execute_nothing;
-                return 0;
+        } else {
+                s->delivery = linker->find_delivery(linker->owner, action);
+                s->execute = s->delivery ? execute_action : execute_nothing;
         }
-        s->delivery = c->linker->find_delivery(c->linker->owner, action);
-        s->execute = s->delivery ? execute_action : execute_nothing;
-        note_target(c, action);
-        return 0;
+}
+
+static void link_steps(struct step *s, const struct program_linker *linker) {
+        for (; s; s = s->next) {
+                if (s->statement->kind == STATEMENT_ACTION)
+                        link_action(s, linker);
+                link_steps(s->body, linker);
+                link_steps(s->otherwise, linker);
+        }
+}
+
+void program_link(struct program *p, const struct program_linker *linker) {
+        link_steps(p->steps, linker);
 }
 
 static int compile_condition(struct step *s, const struct statement *st, struct program_compiler *c) {

@@ -48,6 +48,8 @@ void run_fini(struct run *run);
 /* Compiles; rulesets may call one another, so every name must be findable, not yet compiled. -EINVAL, -ENOMEM. */
 int program_new(struct program **ret, const struct ruleset_def *def, const struct program_linker *linker,
                 struct diagnostics *diagnostics);
+/* Connects the steps with the actions that are open now; before the first program_run(). */
+void program_link(struct program *p, const struct program_linker *linker);
 struct program *program_free(struct program *p);
 OWNED_POINTER(struct program, program_free);
 

@@ -1,0 +1,66 @@
+#include "daemon/facts.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "io/resolve.h"
+
+static void find_fqdn(struct facts *f) {
+        struct addrinfo *found = NULL, hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_DGRAM};
+        snprintf(f->fqdn, sizeof f->fqdn, "%s", f->host_name);
+        if (strchr(f->host_name, '.') || getaddrinfo(f->host_name, NULL, &hints, &found))
+                return;
+        if (found->ai_canonname && strchr(found->ai_canonname, '.'))
+                snprintf(f->fqdn, sizeof f->fqdn, "%s", found->ai_canonname);
+        freeaddrinfo(found);
+}
+
+static void find_host_name(struct facts *f, const struct global_settings *global) {
+        if (gethostname(f->host_name, sizeof f->host_name) || f->host_name[0] == '\0')
+                snprintf(f->host_name, sizeof f->host_name, "localhost");
+        f->host_name[sizeof f->host_name - 1] = '\0';
+        find_fqdn(f);
+        if (global->local_host_name)
+                snprintf(f->host_name, sizeof f->host_name, "%s", global->local_host_name);
+        else if (global->preserves_fqdn)
+                memcpy(f->host_name, f->fqdn, sizeof f->host_name);
+        else
+                f->host_name[strcspn(f->host_name, ".")] = '\0';
+}
+
+void facts_init(struct facts *f, const struct global_settings *global, bool is_checking) {
+        static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6};
+        struct rlimit files = {.rlim_cur = 1024};
+        *f = (struct facts){0};
+        find_host_name(f, global);
+        getrlimit(RLIMIT_NOFILE, &files);
+        f->host = (struct host_facts){
+                .host_name = f->host_name,
+                .fqdn = f->fqdn,
+                .work_directory = global->work_directory ? global->work_directory : "",
+                .message_bytes_max = global->message_bytes_max,
+                .open_files_max = (int64_t)files.rlim_cur,
+                .is_checking = is_checking,
+                .secure_defaults = global->secure_defaults > 0,
+                .control_prefix = global->control_prefix ? (unsigned char)global->control_prefix[0] : '#',
+                .drops_trailing_lf = global->drops_trailing_lf,
+                .escapes_control = global->escapes_control,
+                .spaces_lf = global->spaces_lf,
+                .escapes_8bit = global->escapes_8bit,
+                .escapes_tab = global->escapes_tab,
+                .escapes_c_style = global->escapes_c_style,
+                .parses_host_and_tag = global->parses_host_and_tag,
+                .permits_slash_in_program = global->permits_slash_in_program,
+                .preserves_fqdn = global->preserves_fqdn,
+                .ip_family = families[global->ip_protocol],
+        };
+        const char *domain = strchr(f->fqdn, '.');
+        resolve_configure(global->uses_dns, global->preserves_fqdn, domain ? domain + 1 : "");
+}
+
+void facts_fini(struct facts *f) {
+        f->host = (struct host_facts){0};
+}

@@ -1,0 +1,287 @@
+#include "daemon/inputs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/counter.h"
+#include "base/fail.h"
+#include "io/loop.h"
+#include "module/log.h"
+
+enum { INPUT_THREADS_MAX = 64 };
+
+struct input_group;
+
+/* One thread of a module. */
+struct input_thread {
+        struct input_group *group;
+        struct loop *loop;
+        pthread_t thread;
+        bool is_running;
+        struct round_hook flush;
+        struct intake *intakes; /* by ruleset and flow */
+};
+
+/* One input() object, or a module's own. */
+struct input_instance {
+        struct input_group *group;
+        void *instance;
+        struct input_host host;
+        struct intake **intakes; /* host.intake, one a thread */
+        struct input_instance *next;
+};
+
+/* A module with its threads. */
+struct input_group {
+        const struct module *module;
+        const void *module_settings;
+        struct module_log_reporter log;
+        struct counter *counters;
+        unsigned threads;
+        struct input_thread thread[INPUT_THREADS_MAX];
+        struct loop *loops[INPUT_THREADS_MAX];
+        struct input_instance *instances;
+        struct input_group *next;
+};
+
+struct inputs {
+        struct inputs_plan plan;
+        struct input_group *groups;
+};
+
+/* ---- Intakes ---------------------------------------------------------------- */
+
+static void flush_intakes(struct round_hook *hook) {
+        struct input_thread *t = CONTAINER_OF(hook, struct input_thread, flush);
+        for (struct intake *in = t->intakes; in; in = in->next)
+                intake_flush(in);
+}
+
+/* Each instance has its own intake on each thread, so that an input may choose its flow. */
+static struct intake *add_intake(struct inputs *in, struct input_thread *t, const char *ruleset) {
+        struct intake *intake = calloc(1, sizeof *intake);
+        if (!intake)
+                return NULL;
+        intake_init(intake, in->plan.find_sink(in->plan.owner, ruleset), in->plan.pool, FLOW_NONE);
+        intake->ruleset = ruleset;
+        intake->next = t->intakes;
+        t->intakes = intake;
+        return intake;
+}
+
+/* ---- Opening ------------------------------------------------------------------ */
+
+static size_t counter_count(const struct module *module) {
+        size_t n = 0;
+        if (module->counters)
+                while (module->counters[n].name)
+                        n++;
+        return n;
+}
+
+static int group_new(struct input_group **ret, struct inputs *in, const struct module *module) {
+        struct input_group *g = calloc(1, sizeof *g);
+        if (!g)
+                return fail(-ENOMEM);
+        g->module = module;
+        g->module_settings = config_module_settings(in->plan.config, module);
+        module_log_reporter_init(&g->log, in->plan.reporter, NULL);
+        g->next = in->groups;
+        in->groups = g;
+        g->counters = calloc(counter_count(module) + 1, sizeof *g->counters);
+        if (!g->counters)
+                return fail(-ENOMEM);
+        unsigned wanted = module->input->threads ? module->input->threads(g->module_settings) : 1;
+        g->threads = MIN(MAX(wanted, 1u), (unsigned)INPUT_THREADS_MAX);
+        for (unsigned i = 0; i < g->threads; i++) {
+                struct input_thread *t = &g->thread[i];
+                int r = loop_new(&t->loop);
+                if (r)
+                        return pass(r);
+                t->group = g;
+                t->flush.run = flush_intakes;
+                loop_add_hook(t->loop, &t->flush);
+                g->loops[i] = t->loop;
+        }
+        *ret = g;
+        return 0;
+}
+
+static int find_group(struct input_group **ret, struct inputs *in, const struct module *module) {
+        for (struct input_group *g = in->groups; g; g = g->next)
+                if (g->module == module) {
+                        *ret = g;
+                        return 0;
+                }
+        return group_new(ret, in, module);
+}
+
+static int add_instance(struct inputs *in, const struct module *module, const void *settings, const char *ruleset) {
+        struct input_group *g;
+        int r = find_group(&g, in, module);
+        if (r)
+                return pass(r);
+        struct input_instance *i = calloc(1, sizeof *i);
+        if (!i)
+                return fail(-ENOMEM);
+        i->group = g;
+        i->intakes = calloc(g->threads, sizeof(*i->intakes));
+        bool is_whole = i->intakes != NULL;
+        for (unsigned t = 0; t < g->threads && is_whole; t++)
+                is_whole = (i->intakes[t] = add_intake(in, &g->thread[t], ruleset)) != NULL;
+        if (!is_whole) {
+                free(i->intakes);
+                free(i);
+                return fail(-ENOMEM);
+        }
+        i->host = (struct input_host){.log = &g->log.log,
+                                      .module_settings = g->module_settings,
+                                      .ruleset = ruleset,
+                                      .loops = g->threads,
+                                      .loop = g->loops,
+                                      .intake = i->intakes,
+                                      .counters = g->counters,
+                                      .facts = in->plan.facts};
+        r = module->input->open(&i->instance, &i->host, settings);
+        if (r) {
+                free(i->intakes);
+                free(i);
+                return pass(r);
+        }
+        i->next = g->instances;
+        g->instances = i;
+        return 0;
+}
+
+int inputs_new(struct inputs **ret, const struct inputs_plan *plan) {
+        _owned_(inputs_free) struct inputs *in = calloc(1, sizeof *in);
+        if (!in)
+                return fail(-ENOMEM);
+        in->plan = *plan;
+        for (const struct loaded_module *m = plan->config->modules; m; m = m->next) {
+                if (m->module->kind != MODULE_INPUT || !m->module->input->module_instance ||
+                    !m->module->input->module_instance(m->settings))
+                        continue;
+                int r = add_instance(in, m->module, NULL, NULL);
+                if (r == -ENOMEM)
+                        return pass(r);
+        }
+        for (const struct object *o = plan->config->inputs; o; o = o->next) {
+                int r = add_instance(in, o->module, o->settings, o->ruleset);
+                if (r == -ENOMEM)
+                        return pass(r);
+                if (r)
+                        report(plan->reporter, SEVERITY_ERR, 0, "input of module '%s' at %s:%u is not active: %s",
+                               o->module->name, o->place.file, o->place.line, fail_text(r));
+        }
+        *ret = TAKE(in);
+        return 0;
+}
+
+/* ---- Running ------------------------------------------------------------------- */
+
+static void *thread_main(void *argument) {
+        struct input_thread *t = argument;
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, NULL);
+        loop_run(t->loop);
+        return NULL;
+}
+
+static void start_instance(void *argument) {
+        struct input_instance *i = argument;
+        int r = i->group->module->input->start(i->instance);
+        if (r)
+                module_report(i->host.log, SEVERITY_ERR, 0, "%s: cannot begin to read: %s", i->group->module->name,
+                              fail_text(r));
+}
+
+static void stop_instance(void *argument) {
+        struct input_instance *i = argument;
+        i->group->module->input->stop(i->instance);
+}
+
+static void reopen_instance(void *argument) {
+        struct input_instance *i = argument;
+        i->group->module->input->reopen(i->instance);
+}
+
+int inputs_start(struct inputs *in) {
+        for (struct input_group *g = in->groups; g; g = g->next) {
+                for (struct input_instance *i = g->instances; i; i = i->next) {
+                        int r = loop_post(g->loops[0], start_instance, i);
+                        if (r)
+                                return pass(r);
+                }
+                for (unsigned n = 0; n < g->threads; n++) {
+                        int r = pthread_create(&g->thread[n].thread, NULL, thread_main, &g->thread[n]);
+                        if (r)
+                                return fail(-r);
+                        g->thread[n].is_running = true;
+                }
+        }
+        return 0;
+}
+
+void inputs_stop(struct inputs *in) {
+        for (struct input_group *g = in ? in->groups : NULL; g; g = g->next) {
+                if (!g->thread[0].is_running)
+                        continue;
+                for (struct input_instance *i = g->instances; i; i = i->next)
+                        loop_post(g->loops[0], stop_instance, i);
+                /* loop_stop() lets what was posted before run first, so the loop of the instances goes last. */
+                loop_stop(g->loops[0]);
+                pthread_join(g->thread[0].thread, NULL);
+                g->thread[0].is_running = false;
+                for (unsigned n = 1; n < g->threads; n++) {
+                        loop_stop(g->loops[n]);
+                        pthread_join(g->thread[n].thread, NULL);
+                        g->thread[n].is_running = false;
+                }
+                for (unsigned n = 0; n < g->threads; n++)
+                        flush_intakes(&g->thread[n].flush);
+        }
+}
+
+void inputs_reopen(struct inputs *in) {
+        for (struct input_group *g = in->groups; g; g = g->next)
+                for (struct input_instance *i = g->instances; i && g->module->input->reopen; i = i->next)
+                        loop_post(g->loops[0], reopen_instance, i);
+}
+
+static void group_free(struct input_group *g) {
+        while (g->instances) {
+                struct input_instance *i = g->instances;
+                g->instances = i->next;
+                g->module->input->close(i->instance);
+                free(i->intakes);
+                free(i);
+        }
+        for (unsigned n = 0; n < g->threads; n++) {
+                while (g->thread[n].intakes) {
+                        struct intake *intake = g->thread[n].intakes;
+                        g->thread[n].intakes = intake->next;
+                        intake_fini(intake);
+                        free(intake);
+                }
+                loop_free(g->thread[n].loop);
+        }
+        free(g->counters);
+        free(g);
+}
+
+struct inputs *inputs_free(struct inputs *in) {
+        if (!in)
+                return NULL;
+        inputs_stop(in);
+        while (in->groups) {
+                struct input_group *g = in->groups;
+                in->groups = g->next;
+                group_free(g);
+        }
+        free(in);
+        return NULL;
+}

@@ -1,0 +1,30 @@
+/*
+ * The inputs of a pipeline: each module that has any gets its threads, each thread
+ * a loop, each ruleset on it an intake.
+ */
+#pragma once
+
+#include "base/reporter.h"
+#include "language/tree.h"
+#include "message/intake.h"
+
+struct inputs;
+
+/* All lent. */
+struct inputs_plan {
+        const struct config *config;
+        struct reporter *reporter;
+        const struct host_facts *facts;
+        struct batch_pool *pool;
+        struct sink *(*find_sink)(void *owner, const char *ruleset);
+        void *owner;
+};
+
+/* Opens every input; one that cannot is reported and left out. -ENOMEM. */
+int inputs_new(struct inputs **ret, const struct inputs_plan *plan);
+int inputs_start(struct inputs *in);
+/* Nothing enters any more, and what did is pushed. Ends the threads. */
+void inputs_stop(struct inputs *in);
+void inputs_reopen(struct inputs *in);
+struct inputs *inputs_free(struct inputs *in);
+OWNED_POINTER(struct inputs, inputs_free);

@@ -1,0 +1,395 @@
+/*
+ * penstockd: reads the command line and the configuration, becomes a daemon where
+ * asked to, runs one pipeline until TERM.
+ *
+ *   options -> configuration -> (-N: say what is wrong, leave)
+ *           -> fork, pid file -> sockets and files open -> privileges dropped
+ *           -> queues and inputs run -> signals -> inputs stop -> queues drain
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "daemon/daemonize.h"
+#include "daemon/notify.h"
+#include "daemon/options.h"
+#include "daemon/own_log.h"
+#include "daemon/pidfile.h"
+#include "daemon/pipeline.h"
+#include "daemon/version.h"
+#include "io/file.h"
+#include "io/resolve.h"
+#include "ruleset/expression.h"
+#include "template/template.h"
+
+/* rsyslog's numbers for what ends a start. */
+enum {
+        RSYSLOG_FILE_NOT_FOUND = -2104,
+        RSYSLOG_NO_ACTIONS = -2103,
+};
+
+enum { EXIT_CLEAN = 0, EXIT_ERRORS = 1, EXIT_UNCLEAN = 2 };
+
+struct daemon {
+        struct options options;
+        struct own_log *log;
+        struct registry *registry;
+        struct config *config;
+        struct diagnostics diagnostics;
+        struct loop *loop;
+        struct pipeline *pipeline;
+        struct watch signals;
+        int ready_fd; /* of the parent that waits, or -1 */
+        int last_signal;
+        unsigned hups;
+};
+
+/* ---- Configuration ------------------------------------------------------------ */
+
+static bool is_known_property(struct text name) {
+        struct property property;
+        return property_find(&property, name) == 0;
+}
+
+static int load(struct daemon *d) {
+        const struct config_options options = {
+                .template_names = template_builtin_names(),
+                .function_names = function_names(),
+                .is_property = is_known_property,
+                .closest_property = property_closest,
+                .reads_files = true,
+        };
+        int r = registry_new(&d->registry, d->options.module_path);
+        if (r)
+                return pass(r);
+        return config_load(&d->config, d->registry, d->options.config_file, &options, &d->diagnostics);
+}
+
+/* Shows what was found; each error also enters our own log. */
+static void show_diagnostics(struct daemon *d) {
+        _owned_(buffer_fini) struct buffer out = {0};
+        bool shows = d->options.is_foreground || d->options.check_level > 0;
+        diagnostics_print(&d->diagnostics, &out, isatty(STDERR_FILENO));
+        if (shows)
+                (void)file_write_all(STDERR_FILENO, out.data, out.size);
+        if (d->options.check_level)
+                return;
+        for (const struct diagnostic *one = d->diagnostics.first; one; one = one->next) {
+                _owned_(buffer_fini) struct buffer line = {0};
+                diagnostic_line(one, &line);
+                if (buffer_string(&line))
+                        own_log_remember(d->log, one->severity, one->code, buffer_string(&line));
+        }
+}
+
+static bool is_same_file(const char *a, const char *b) {
+        struct stat sa, sb;
+        return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/* -o: the whole configuration in one file. */
+static int write_flat(struct daemon *d) {
+        const char *path = d->options.output_file;
+        if (strcmp(path, d->options.config_file) == 0) {
+                fprintf(stderr, "rsyslogd: -o output path must not be the same as the input config file '%s'\n", path);
+                return EXIT_ERRORS;
+        }
+        if (is_same_file(path, d->options.config_file)) {
+                fprintf(stderr, "rsyslogd: -o output path '%s' resolves to the same file as input config file '%s'\n",
+                        path, d->options.config_file);
+                return EXIT_ERRORS;
+        }
+        _owned_(buffer_fini) struct buffer out = {0};
+        config_print_flat(&out, d->config, PENSTOCK_RSYSLOG_VERSION);
+        int r = buffer_failed(&out) ? -ENOMEM : file_replace(path, buffer_as_text(&out), 0644);
+        if (r)
+                fprintf(stderr, "rsyslogd: cannot write %s: %s\n", path, fail_text(r));
+        return r ? EXIT_ERRORS : EXIT_CLEAN;
+}
+
+static int run_failed(int code, const char *why) {
+        fprintf(stderr,
+                "rsyslogd: run failed with error %d (see rsyslog.h or try https://www.rsyslog.com/e/%d to learn what "
+                "that number means): %s\n",
+                code, -code, why);
+        return EXIT_ERRORS;
+}
+
+/* Loads, compiles and reports. EXIT_CLEAN: go on. */
+static int prepare(struct daemon *d) {
+        int r = load(d);
+        if (!d->config) {
+                show_diagnostics(d);
+                return run_failed(RSYSLOG_FILE_NOT_FOUND, fail_text(r));
+        }
+        struct pipeline_host host = {.log = d->log, .housekeeping = d->loop, .is_checking = d->options.check_level > 0};
+        r = pipeline_new(&d->pipeline, d->config, &host, &d->diagnostics);
+        show_diagnostics(d);
+        if (r)
+                return run_failed(r, fail_text(r));
+        if (d->config->global->aborts_on_unclean_config && d->diagnostics.errors) {
+                fprintf(stderr,
+                        "rsyslogd: the configuration has errors and global(abortOnUncleanConfig=\"on\") is set: "
+                        "not started\n");
+                return EXIT_UNCLEAN;
+        }
+        if (!pipeline_has_actions(d->pipeline) && d->options.check_level < 2)
+                return run_failed(RSYSLOG_NO_ACTIONS, "there is not one action in the configuration");
+        return EXIT_CLEAN;
+}
+
+static int check(struct daemon *d) {
+        fprintf(stderr, "rsyslogd: version %s, config validation run (level %d), master config %s\n",
+                PENSTOCK_RSYSLOG_VERSION, d->options.check_level, d->options.config_file);
+        int r = prepare(d);
+        if (r != EXIT_CLEAN)
+                return r;
+        if (d->options.output_file && (r = write_flat(d)) != EXIT_CLEAN)
+                return r;
+        if (d->diagnostics.errors)
+                return EXIT_ERRORS;
+        fprintf(stderr, "rsyslogd: End of config validation run. Bye.\n");
+        return EXIT_CLEAN;
+}
+
+/* ---- Process ------------------------------------------------------------------- */
+
+static void apply_globals(struct daemon *d) {
+        const struct global_settings *g = d->config->global;
+        for (size_t i = 0; i < g->environment.count; i++)
+                putenv(g->environment.items[i]);
+        if (g->umask >= 0)
+                umask((mode_t)g->umask);
+        if (g->open_files_max > 0) {
+                struct rlimit files = {.rlim_cur = (rlim_t)g->open_files_max, .rlim_max = (rlim_t)g->open_files_max};
+                if (setrlimit(RLIMIT_NOFILE, &files))
+                        report(own_log_reporter(d->log), SEVERITY_ERR, 2124,
+                               "could not set the limit of open files to %lld: %s", (long long)g->open_files_max,
+                               fail_text(errno));
+        }
+        own_log_configure(d->log, &(struct own_log_options){
+                                          .shows_errors = d->options.is_foreground,
+                                          .shows_all = g->all_to_stderr,
+                                          .shown_max = g->stderr_max,
+                                          .rate_interval_s = g->internal_rate_interval_s,
+                                          .rate_burst = g->internal_rate_burst,
+                                          .severity_max = g->internal_severity,
+                                  });
+}
+
+/* Own messages enter our log where it is asked for, or where we are a service and no journal takes them. */
+static bool processes_own_messages(const struct daemon *d) {
+        const struct global_settings *g = d->config->global;
+        if (g->internal_is_set)
+                return g->processes_internal_messages;
+        const char *wish = getenv("RSYSLOG_DFLT_LOG_INTERNAL");
+        if (wish)
+                return strcmp(wish, "1") == 0;
+        return !d->options.is_foreground && access("/run/systemd/journal/socket", F_OK) != 0;
+}
+
+static void report_status(struct daemon *d, enum severity severity, const char *status) {
+        report(own_log_reporter(d->log), severity, 0,
+               "[origin software=\"rsyslogd\" swVersion=\"%s\" x-pid=\"%d\" x-info=\"https://www.rsyslog.com\"] %s",
+               PENSTOCK_RSYSLOG_VERSION, (int)getpid(), status);
+}
+
+static void handle_hup(struct daemon *d) {
+        d->hups++;
+        resolve_forget();
+        pipeline_reopen(d->pipeline);
+        report_status(d, SEVERITY_INFO, "rsyslogd was HUPed");
+}
+
+static void handle_signal(struct watch *watch, uint32_t events _unused_) {
+        struct daemon *d = CONTAINER_OF(watch, struct daemon, signals);
+        struct signalfd_siginfo info;
+        while (read(watch->fd, &info, sizeof info) == sizeof info) {
+                int number = (int)info.ssi_signo;
+                bool ends = number == SIGTERM ||
+                            ((number == SIGINT || number == SIGQUIT) &&
+                             (d->options.is_debug || d->options.is_foreground || d->config->global->enables_ctrl_c));
+                if (number == SIGHUP)
+                        handle_hup(d);
+                if (ends) {
+                        d->last_signal = number;
+                        loop_stop(d->loop);
+                }
+        }
+}
+
+/* Blocked in every thread from here on; the loop reads them. */
+static int watch_signals(struct daemon *d) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGQUIT);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGUSR1);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
+        d->signals = (struct watch){
+                .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = EPOLLIN, .ready = handle_signal};
+        if (d->signals.fd < 0)
+                return fail(-errno);
+        return loop_watch(d->loop, &d->signals);
+}
+
+static int drop_privileges(const struct daemon *d) {
+        const struct global_settings *g = d->config->global;
+        const struct passwd *user = g->drop_user ? getpwnam(g->drop_user) : NULL;
+        const struct group *group = g->drop_group ? getgrnam(g->drop_group) : NULL;
+        if ((g->drop_user && !user) || (g->drop_group && !group)) {
+                report(own_log_reporter(d->log), SEVERITY_ERR, 0, "cannot drop privileges: %s '%s' does not exist",
+                       g->drop_user && !user ? "user" : "group", g->drop_user && !user ? g->drop_user : g->drop_group);
+                return fail(-ENOENT);
+        }
+        int64_t gid = group ? (int64_t)group->gr_gid : g->drop_group_id;
+        int64_t uid = user ? (int64_t)user->pw_uid : g->drop_user_id;
+        if (gid > 0) {
+                if (!g->keeps_supplemental_groups && setgroups(0, NULL))
+                        return fail(-errno);
+                if (setgid((gid_t)gid))
+                        return fail(-errno);
+        }
+        if (uid > 0) {
+                if (user && !g->keeps_supplemental_groups && initgroups(user->pw_name, getgid()))
+                        return fail(-errno);
+                if (setuid((uid_t)uid))
+                        return fail(-errno);
+        }
+        return 0;
+}
+
+static int enter_root(const struct options *o) {
+        if (o->root_directory && (chroot(o->root_directory) || chdir("/")))
+                return fail(-errno);
+        if (!o->keeps_directory && !o->root_directory && chdir("/"))
+                return fail(-errno);
+        return 0;
+}
+
+/* Opens everything and drops privileges. */
+static int open_all(struct daemon *d) {
+        int r = watch_signals(d);
+        if (r)
+                return pass(r);
+        r = own_log_open(d->log, d->loop, processes_own_messages(d) ? pipeline_main_sink(d->pipeline) : NULL,
+                         pipeline_pool(d->pipeline), pipeline_facts(d->pipeline)->host_name);
+        if (r)
+                return pass(r);
+        r = pipeline_open(d->pipeline);
+        if (r)
+                return pass(r);
+        bool drops = d->config->global->drop_user || d->config->global->drop_group ||
+                     d->config->global->drop_user_id > 0 || d->config->global->drop_group_id > 0;
+        if (drops && d->options.pid_file && (r = pidfile_write(d->options.pid_file)))
+                return pass(r);
+        if (drops && (r = drop_privileges(d)))
+                return pass(r);
+        r = pipeline_start(d->pipeline);
+        if (r)
+                return pass(r);
+        return !drops && d->options.pid_file ? pidfile_write(d->options.pid_file) : 0;
+}
+
+static int run(struct daemon *d) {
+        int r = open_all(d);
+        if (r) {
+                own_log_close(d->log);
+                return run_failed(r, fail_text(r));
+        }
+        report_status(d, SEVERITY_INFO, "start");
+        report(own_log_reporter(d->log), SEVERITY_DEBUG, 0,
+               "rsyslogd fully started up and initialized - begin actual processing");
+        daemonize_ready(&d->ready_fd);
+        notify_service("READY=1");
+        r = loop_run(d->loop);
+        notify_service("STOPPING=1");
+        pipeline_stop_inputs(d->pipeline);
+        char status[64];
+        snprintf(status, sizeof status, "exiting on signal %d.", d->last_signal);
+        report_status(d, SEVERITY_INFO, status);
+        own_log_flush(d->log);
+        uint64_t left = pipeline_drain(d->pipeline);
+        if (left)
+                fprintf(stderr,
+                        "rsyslogd: %llu messages were still queued when the time-outs had passed and are lost\n",
+                        (unsigned long long)left);
+        own_log_close(d->log);
+        if (d->options.pid_file)
+                pidfile_remove(d->options.pid_file);
+        return r ? EXIT_ERRORS : EXIT_CLEAN;
+}
+
+static int start(struct daemon *d) {
+        const struct options *o = &d->options;
+        pid_t holder = o->pid_file ? pidfile_holder(o->pid_file) : 0;
+        if (holder) {
+                fprintf(stderr, "rsyslogd: pidfile '%s' and pid %d already exist.\n", o->pid_file, (int)holder);
+                return EXIT_ERRORS;
+        }
+        int r = prepare(d);
+        if (r != EXIT_CLEAN)
+                return r;
+        if (o->output_file && (r = write_flat(d)) != EXIT_CLEAN)
+                return r;
+        if (!o->is_foreground) {
+                r = daemonize(&d->ready_fd);
+                if (r == DAEMONIZE_PARENT_OK)
+                        return EXIT_CLEAN;
+                if (r)
+                        return EXIT_ERRORS;
+        }
+        r = enter_root(o);
+        if (r)
+                return run_failed(r, fail_text(r));
+        apply_globals(d);
+        return run(d);
+}
+
+int main(int argc, char **argv) {
+        struct daemon d = {.ready_fd = -1, .signals.fd = -1};
+        switch (options_read(&d.options, argc, argv)) {
+        case OPTIONS_EXIT_OK:
+                return EXIT_CLEAN;
+        case OPTIONS_EXIT_FAILED:
+                return EXIT_ERRORS;
+        case OPTIONS_RUN:
+                break;
+        }
+        fail_trace(d.options.is_debug);
+        int r = own_log_new(&d.log);
+        if (r == 0)
+                r = loop_new(&d.loop);
+        if (r) {
+                fprintf(stderr, "rsyslogd: cannot start: %s\n", fail_text(r));
+                return EXIT_ERRORS;
+        }
+        own_log_configure(d.log, &(struct own_log_options){.shows_errors = d.options.is_foreground,
+                                                           .shows_warnings = d.options.check_level > 0,
+                                                           .shown_max = -1,
+                                                           .severity_max = SEVERITY_DEBUG});
+        int status = d.options.check_level ? check(&d) : start(&d);
+        pipeline_free(d.pipeline);
+        config_free(d.config);
+        registry_free(d.registry);
+        diagnostics_fini(&d.diagnostics);
+        own_log_free(d.log);
+        if (d.signals.fd >= 0)
+                close(d.signals.fd);
+        loop_free(d.loop);
+        return status;
+}

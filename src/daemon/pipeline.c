@@ -1,0 +1,528 @@
+#include "daemon/pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "daemon/facts.h"
+#include "daemon/inputs.h"
+#include "delivery/delivery.h"
+#include "parser/chain.h"
+#include "ruleset/program.h"
+#include "template/template.h"
+
+/* A template, found by name; compiled when first asked for where it is built in. */
+struct named_template {
+        struct template *template;
+        struct named_template *next;
+};
+
+/* An action, by the object that the configuration made for it. */
+struct act {
+        const struct object *object;
+        struct delivery *delivery;
+        void *modifier;
+        struct act *next;
+};
+
+/* A parser instance, by the name that rulesets call it. */
+struct named_parser {
+        const char *name;
+        const struct module *module;
+        void *instance;
+        struct named_parser *next;
+};
+
+/* One worker's state: a program's run and the records that its batch still has. */
+struct ruleset_worker {
+        struct run run;
+        uint16_t living[BATCH_RECORDS_MAX];
+        size_t living_count;
+};
+
+/* A ruleset, running. Without a queue of its own it is reached through the main queue. */
+struct station {
+        struct sink sink; /* what inputs and own messages push into */
+        struct pipeline *pipeline;
+        const struct ruleset_def *def;
+        struct parser_chain chain;
+        struct program *program;
+        struct queue *queue; /* NULL: the main queue */
+        struct ruleset_worker *workers;
+        unsigned worker_count;
+        struct station *next;
+};
+
+struct pipeline {
+        struct pipeline_host host;
+        struct config *config;
+        struct module_log_reporter log;
+        struct facts facts;
+        struct batch_pool *pool;
+        struct globals *globals;
+        struct named_template *templates;
+        struct named_parser *parsers;
+        struct act *acts;
+        struct station *stations; /* the default ruleset first */
+        struct queue *main_queue;
+        struct ruleset_worker *main_workers;
+        unsigned main_worker_count;
+        struct program_linker linker;
+        struct inputs *inputs;
+};
+
+/* ---- Finding by name ------------------------------------------------------- */
+
+static const struct template_def *find_template_def(const struct pipeline *p, const char *name) {
+        for (const struct template_def *def = p->config->templates; def; def = def->next)
+                if (strcmp(def->name, name) == 0)
+                        return def;
+        return template_builtin(text_of(name));
+}
+
+static const struct template *find_template(void *owner, const char *name) {
+        struct pipeline *p = owner;
+        for (struct named_template *t = p->templates; t; t = t->next)
+                if (strcmp(template_name(t->template), name) == 0)
+                        return t->template;
+        const struct template_def *def = find_template_def(p, name);
+        struct named_template *t = def ? calloc(1, sizeof *t) : NULL;
+        if (!t || template_new(&t->template, def, NULL)) {
+                free(t);
+                return NULL;
+        }
+        t->next = p->templates;
+        p->templates = t;
+        return t->template;
+}
+
+static struct delivery *find_delivery(void *owner, const struct object *action) {
+        for (struct act *a = ((struct pipeline *)owner)->acts; a; a = a->next)
+                if (a->object == action)
+                        return a->delivery;
+        return NULL;
+}
+
+static void *find_modifier(void *owner, const struct object *action) {
+        for (struct act *a = ((struct pipeline *)owner)->acts; a; a = a->next)
+                if (a->object == action)
+                        return a->modifier;
+        return NULL;
+}
+
+static struct station *find_station(struct pipeline *p, const char *name) {
+        for (struct station *s = p->stations; s; s = s->next)
+                if (strcasecmp(s->def->name, name) == 0)
+                        return s;
+        return NULL;
+}
+
+static bool find_ruleset(void *owner, const char *name, struct program **program, struct sink **queue) {
+        struct station *s = find_station(owner, name);
+        if (!s)
+                return false;
+        *program = s->program;
+        *queue = s->queue ? &s->sink : NULL;
+        return true;
+}
+
+/* ---- Working --------------------------------------------------------------- */
+
+static void push_to_station(struct sink *sink, struct batch *b, enum flow flow) {
+        struct station *s = CONTAINER_OF(sink, struct station, sink);
+        b->route = s;
+        queue_push(s->queue ? s->queue : s->pipeline->main_queue, b, flow);
+}
+
+static void work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
+        if (first == 0)
+                w->living_count = chain_parse(&s->chain, b, w->living);
+        size_t from = 0;
+        while (from < w->living_count && w->living[from] < first)
+                from++;
+        size_t to = from;
+        while (to < w->living_count && w->living[to] < first + count)
+                to++;
+        if (to > from)
+                program_run(s->program, &w->run, b, w->living + from, to - from);
+}
+
+static void consume_main(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
+        struct pipeline *p = consumer;
+        struct station *s = b->route ? (struct station *)b->route : p->stations;
+        work(s, &p->main_workers[worker], b, first, count);
+}
+
+static void consume_station(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
+        struct station *s = consumer;
+        work(s, &s->workers[worker], b, first, count);
+}
+
+static int workers_new(struct ruleset_worker **ret, unsigned *count, struct pipeline *p, struct queue *queue) {
+        unsigned wanted = queue_workers(queue);
+        struct ruleset_worker *workers = calloc(wanted, sizeof *workers);
+        if (!workers)
+                return fail(-ENOMEM);
+        *ret = workers;
+        for (unsigned i = 0; i < wanted; i++) {
+                int r = run_init(&workers[i].run, &p->linker, &p->facts.host, p->globals,
+                                 p->config->global->case_sensitive_variables);
+                if (r)
+                        return pass(r);
+                *count = i + 1;
+        }
+        return 0;
+}
+
+static void workers_free(struct ruleset_worker *workers, unsigned count) {
+        for (unsigned i = 0; i < count; i++)
+                run_fini(&workers[i].run);
+        free(workers);
+}
+
+/* ---- Building --------------------------------------------------------------- */
+
+static int build_templates(struct pipeline *p, struct diagnostics *diagnostics) {
+        for (const struct template_def *def = p->config->templates; def; def = def->next) {
+                struct named_template *t = calloc(1, sizeof *t);
+                if (!t)
+                        return fail(-ENOMEM);
+                if (template_new(&t->template, def, diagnostics)) {
+                        free(t);
+                        continue; /* said in the diagnostics */
+                }
+                t->next = p->templates;
+                p->templates = t;
+        }
+        return 0;
+}
+
+static int add_parser(struct pipeline *p, const char *name, const struct module *module, const void *settings) {
+        struct named_parser *n = calloc(1, sizeof *n);
+        if (!n)
+                return fail(-ENOMEM);
+        int r = module->parser->open(&n->instance, &p->log.log, &p->facts.host, settings);
+        if (r) {
+                free(n);
+                return pass(r);
+        }
+        n->name = name;
+        n->module = module;
+        n->next = p->parsers;
+        p->parsers = n;
+        return 0;
+}
+
+static const struct named_parser *find_parser(const struct pipeline *p, const char *name) {
+        for (const struct named_parser *n = p->parsers; n; n = n->next)
+                if (strcasecmp(n->name, name) == 0)
+                        return n;
+        return NULL;
+}
+
+static int build_parsers(struct pipeline *p) {
+        static const char *const prefix = "pm";
+        for (const struct parser_def *def = p->config->parsers; def; def = def->next) {
+                int r = add_parser(p, def->name, def->object->module, def->object->settings);
+                if (r == -ENOMEM)
+                        return pass(r);
+        }
+        /* Every parser module is there under its own name, and pmrfc3164 as rsyslog.rfc3164. */
+        for (const struct module *const *m = registry_builtin(); *m; m++) {
+                if ((*m)->kind != MODULE_PARSER)
+                        continue;
+                char *name = arena_alloc(&p->config->arena, strlen((*m)->name) + sizeof "rsyslog.");
+                if (!name)
+                        return fail(-ENOMEM);
+                memcpy(name, "rsyslog.", sizeof "rsyslog.");
+                memcpy(name + strlen(name), (*m)->name + strlen(prefix), strlen((*m)->name) - strlen(prefix) + 1);
+                int r = add_parser(p, name, *m, NULL);
+                if (r == 0)
+                        r = add_parser(p, (*m)->name, *m, NULL);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+static void add_to_chain(struct pipeline *p, struct station *s, const char *name, struct diagnostics *diagnostics) {
+        const struct named_parser *n = find_parser(p, name);
+        if (n && parser_chain_add(&s->chain, n->module, n->instance) == 0)
+                return;
+        diagnose(diagnostics, SEVERITY_ERR, 2159, s->def->place, 0, NULL,
+                 "error: parser '%s' of ruleset '%s' is unknown or one too many: it is left out", name, s->def->name);
+}
+
+static void build_chain(struct pipeline *p, struct station *s, struct diagnostics *diagnostics) {
+        parser_chain_init(&s->chain, &p->facts.host, &p->log.log);
+        for (size_t i = 0; i < s->def->parsers.count; i++)
+                add_to_chain(p, s, s->def->parsers.items[i], diagnostics);
+        if (s->chain.count)
+                return;
+        add_to_chain(p, s, "rsyslog.rfc5424", diagnostics);
+        add_to_chain(p, s, "rsyslog.rfc3164", diagnostics);
+}
+
+static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
+        struct station **end = &p->stations;
+        for (const struct ruleset_def *def = p->config->rulesets; def; def = def->next) {
+                struct station *s = calloc(1, sizeof *s);
+                if (!s)
+                        return fail(-ENOMEM);
+                *s = (struct station){.sink.push = push_to_station, .pipeline = p, .def = def};
+                *end = s;
+                end = &s->next;
+                build_chain(p, s, diagnostics);
+                if (!def->queue || p->host.is_checking)
+                        continue;
+                struct queue_consumer consumer = {.consume = consume_station, .consumer = s};
+                int r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
+                if (r == 0)
+                        r = workers_new(&s->workers, &s->worker_count, p, s->queue);
+                if (r)
+                        return pass(r);
+        }
+        struct queue_consumer consumer = {.consume = consume_main, .consumer = p};
+        int r = queue_new(&p->main_queue, "main Q", p->config->main_queue, consumer, own_log_reporter(p->host.log));
+        if (r)
+                return pass(r);
+        r = workers_new(&p->main_workers, &p->main_worker_count, p, p->main_queue);
+        return r ? pass(r) : 0;
+}
+
+static bool tri_state(int own, bool inherited) {
+        return own < 0 ? inherited : own > 0;
+}
+
+static int open_output(struct pipeline *p, struct act *a) {
+        const struct object *o = a->object;
+        const struct global_settings *global = p->config->global;
+        struct delivery_plan plan = {
+                .name = o->name,
+                .module = o->module,
+                .settings = o->settings,
+                .module_settings = config_module_settings(p->config, o->module),
+                .action = o->action,
+                .queue = o->queue,
+                .reporter = own_log_reporter(p->host.log),
+                .facts = &p->facts.host,
+                .globals = p->globals,
+                .housekeeping = p->host.housekeeping,
+                .find_template = find_template,
+                .owner = p,
+                .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
+                .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
+        };
+        return delivery_new(&a->delivery, &plan);
+}
+
+static int open_modifier(struct pipeline *p, struct act *a) {
+        struct output_host host = {.log = &p->log.log,
+                                   .module_settings = config_module_settings(p->config, a->object->module),
+                                   .facts = &p->facts.host};
+        return a->object->module->modifier->open(&a->modifier, &host, a->object->settings);
+}
+
+/* An action that cannot open is left out: rsyslog's behaviour. */
+static int open_acts(struct pipeline *p) {
+        for (const struct object *o = p->config->actions_first; o; o = o->next) {
+                struct act *a = calloc(1, sizeof *a);
+                if (!a)
+                        return fail(-ENOMEM);
+                a->object = o;
+                a->next = p->acts;
+                p->acts = a;
+                int r = o->module->kind == MODULE_MODIFIER ? open_modifier(p, a) : open_output(p, a);
+                if (r)
+                        report(own_log_reporter(p->host.log), SEVERITY_ERR, 2175,
+                               "action '%s' (%s:%u) cannot be opened and is left out: %s", o->name, o->place.file,
+                               o->place.line, fail_text(r));
+        }
+        return 0;
+}
+
+static int build_programs(struct pipeline *p, struct diagnostics *diagnostics) {
+        for (struct station *s = p->stations; s; s = s->next) {
+                int r = program_new(&s->program, s->def, &p->linker, diagnostics);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+int pipeline_new(struct pipeline **ret, struct config *config, const struct pipeline_host *host,
+                 struct diagnostics *diagnostics) {
+        _owned_(pipeline_free) struct pipeline *p = calloc(1, sizeof *p);
+        if (!p)
+                return fail(-ENOMEM);
+        p->host = *host;
+        p->config = config;
+        module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
+        facts_init(&p->facts, config->global, host->is_checking);
+        p->linker = (struct program_linker){
+                .names = {.find_template = find_template, .owner = p},
+                .find_delivery = find_delivery,
+                .find_modifier = find_modifier,
+                .find_ruleset = find_ruleset,
+                .owner = p,
+        };
+        int r = batch_pool_new(&p->pool);
+        if (r == 0)
+                r = globals_new(&p->globals);
+        if (r == 0)
+                r = build_templates(p, diagnostics);
+        if (r == 0)
+                r = build_parsers(p);
+        if (r == 0)
+                r = build_stations(p, diagnostics);
+        if (r == 0)
+                r = build_programs(p, diagnostics);
+        if (r)
+                return pass(r);
+        *ret = TAKE(p);
+        return 0;
+}
+
+/* ---- Life --------------------------------------------------------------------- */
+
+static struct sink *find_sink(void *owner, const char *ruleset) {
+        struct pipeline *p = owner;
+        struct station *s = ruleset ? find_station(p, ruleset) : NULL;
+        if (!s && p->config->default_ruleset)
+                s = find_station(p, p->config->default_ruleset);
+        return s ? &s->sink : &p->stations->sink;
+}
+
+int pipeline_open(struct pipeline *p) {
+        int r = open_acts(p);
+        if (r)
+                return pass(r);
+        for (struct station *s = p->stations; s; s = s->next)
+                program_link(s->program, &p->linker);
+        struct inputs_plan plan = {.config = p->config,
+                                   .reporter = own_log_reporter(p->host.log),
+                                   .facts = &p->facts.host,
+                                   .pool = p->pool,
+                                   .find_sink = find_sink,
+                                   .owner = p};
+        r = inputs_new(&p->inputs, &plan);
+        return r ? pass(r) : 0;
+}
+
+int pipeline_start(struct pipeline *p) {
+        int r = queue_start(p->main_queue);
+        for (struct station *s = p->stations; s && r == 0; s = s->next)
+                if (s->queue)
+                        r = queue_start(s->queue);
+        for (struct act *a = p->acts; a && r == 0; a = a->next)
+                if (a->delivery)
+                        r = delivery_start(a->delivery);
+        if (r == 0)
+                r = inputs_start(p->inputs);
+        return r ? pass(r) : 0;
+}
+
+void pipeline_stop_inputs(struct pipeline *p) {
+        inputs_stop(p->inputs);
+}
+
+uint64_t pipeline_drain(struct pipeline *p) {
+        uint64_t left = queue_stop(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        left += queue_stop(s->queue);
+        for (struct act *a = p->acts; a; a = a->next)
+                if (a->delivery)
+                        left += delivery_stop(a->delivery);
+        return left;
+}
+
+void pipeline_reopen(struct pipeline *p) {
+        inputs_reopen(p->inputs);
+        for (struct act *a = p->acts; a; a = a->next)
+                if (a->delivery)
+                        delivery_reopen(a->delivery);
+}
+
+uint64_t pipeline_unfinished(struct pipeline *p) {
+        uint64_t n = queue_unfinished(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        n += queue_unfinished(s->queue);
+        for (struct act *a = p->acts; a; a = a->next)
+                if (a->delivery)
+                        n += delivery_unfinished(a->delivery);
+        return n;
+}
+
+uint64_t pipeline_main_queue_size(struct pipeline *p) {
+        return queue_waiting(p->main_queue);
+}
+
+struct sink *pipeline_main_sink(struct pipeline *p) {
+        return find_sink(p, NULL);
+}
+
+struct batch_pool *pipeline_pool(struct pipeline *p) {
+        return p->pool;
+}
+
+const struct host_facts *pipeline_facts(const struct pipeline *p) {
+        return &p->facts.host;
+}
+
+bool pipeline_has_actions(const struct pipeline *p) {
+        return p->config->action_count > 0;
+}
+
+static void station_free(struct station *s) {
+        program_free(s->program);
+        queue_free(s->queue);
+        workers_free(s->workers, s->worker_count);
+        free(s);
+}
+
+static void act_free(struct act *a) {
+        delivery_free(a->delivery);
+        if (a->modifier)
+                a->object->module->modifier->close(a->modifier);
+        free(a);
+}
+
+struct pipeline *pipeline_free(struct pipeline *p) {
+        if (!p)
+                return NULL;
+        inputs_free(p->inputs);
+        queue_free(p->main_queue);
+        workers_free(p->main_workers, p->main_worker_count);
+        while (p->stations) {
+                struct station *s = p->stations;
+                p->stations = s->next;
+                station_free(s);
+        }
+        while (p->acts) {
+                struct act *a = p->acts;
+                p->acts = a->next;
+                act_free(a);
+        }
+        while (p->parsers) {
+                struct named_parser *n = p->parsers;
+                p->parsers = n->next;
+                if (n->module->parser->close)
+                        n->module->parser->close(n->instance);
+                free(n);
+        }
+        while (p->templates) {
+                struct named_template *t = p->templates;
+                p->templates = t->next;
+                template_free(t->template);
+                free(t);
+        }
+        globals_free(p->globals);
+        batch_pool_unref(p->pool);
+        facts_fini(&p->facts);
+        free(p);
+        return NULL;
+}

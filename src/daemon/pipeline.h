@@ -1,0 +1,52 @@
+/*
+ * A pipeline is one configuration, running: its inputs on their threads, its
+ * rulesets with their queues, its actions.
+ *
+ *   BUILT   -> OPEN      pipeline_open()    sockets bound, outputs open; privileges still there
+ *   OPEN    -> RUNNING   pipeline_start()   workers and inputs run
+ *   RUNNING -> DRAINED   pipeline_stop()    inputs first, then each queue in the direction of flow
+ *
+ * The main thread owns it; other threads see only the parts that are theirs.
+ */
+#pragma once
+
+#include "daemon/own_log.h"
+#include "language/diagnostics.h"
+#include "language/tree.h"
+
+struct pipeline;
+
+/* All lent for the pipeline's life. */
+struct pipeline_host {
+        struct own_log *log;
+        struct loop *housekeeping;
+        bool is_checking; /* -N: compile everything, open nothing */
+};
+
+/*
+ * Compiles the configuration: templates, rulesets. Mistakes go to the diagnostics,
+ * and what they make unusable is left out. -ENOMEM.
+ */
+int pipeline_new(struct pipeline **ret, struct config *config, const struct pipeline_host *host,
+                 struct diagnostics *diagnostics);
+struct pipeline *pipeline_free(struct pipeline *p);
+OWNED_POINTER(struct pipeline, pipeline_free);
+
+/* An input or output that cannot open is reported and left out. 0 or -ENOMEM. */
+int pipeline_open(struct pipeline *p);
+int pipeline_start(struct pipeline *p);
+/* First half of the end: no input takes anything more, all that came in is queued. */
+void pipeline_stop_inputs(struct pipeline *p);
+/* Second half: drains queues, closes outputs. Returns how many messages were left. */
+uint64_t pipeline_drain(struct pipeline *p);
+/* HUP: files are opened anew. */
+void pipeline_reopen(struct pipeline *p);
+
+/* Messages that wait or are in work anywhere. */
+uint64_t pipeline_unfinished(struct pipeline *p);
+uint64_t pipeline_main_queue_size(struct pipeline *p);
+/* Where own messages go. */
+struct sink *pipeline_main_sink(struct pipeline *p);
+struct batch_pool *pipeline_pool(struct pipeline *p);
+const struct host_facts *pipeline_facts(const struct pipeline *p);
+bool pipeline_has_actions(const struct pipeline *p);
