@@ -1,0 +1,45 @@
+# Two commands do everything: `make run` and `make test`. The rest of the build is Meson's.
+BUILD ?= build
+PREFIX ?= /usr/local
+PACKAGES := $(shell sed 's/\#.*//' packages.txt)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.PHONY: all run test test-long bench install fuzz format clean packages
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+# Installs the missing packages of packages.txt, if any.
+packages:
+	@missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(PACKAGES) 2>/dev/null | awk '/ installed$$/ {print $$1}' | sort > /tmp/penstock-have.$$$$; \
+	  printf '%s\n' $(PACKAGES) | sort | comm -23 - /tmp/penstock-have.$$$$; rm -f /tmp/penstock-have.$$$$); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:" $$missing; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+$(BUILD)/build.ninja: | packages
+	meson setup $(BUILD) --prefix=$(PREFIX)
+
+# Starts the daemon in the foreground with demo/penstock.conf; Ctrl-C ends it.
+run: all
+	@sh demo/run.sh $(BUILD)
+
+# Every test, with the sanitizer build of the unit tests. The last line counts them.
+test: packages
+	python3 tests/run.py --build $(BUILD)
+
+test-long: packages
+	python3 tests/run.py --build $(BUILD) --long
+
+bench: all
+	python3 bench/run.py --daemon $(BUILD)/src/daemon/penstockd --penstock $(BUILD)/src/control/penstock
+
+install: all
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-*
