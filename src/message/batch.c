@@ -269,6 +269,12 @@ static bool copy_record(struct batch *to, const struct batch *from, const struct
                 else if ((*spans[i] = batch_store(to, batch_text(from, s))).size != s.size)
                         return false;
         }
+        if (r->uuid_at) {
+                struct span uuid = batch_store(to, batch_text(from, (struct span){r->uuid_at, UUID_BYTES}));
+                if (!uuid.size)
+                        return false;
+                copy->uuid_at = uuid.at;
+        }
         return copy_trees(to, copy, r);
 }
 

@@ -33,6 +33,7 @@ enum {
         BATCH_REGIONS_MAX = 16,
         REGION_BITS = 28,
         REGION_BYTES_MAX = 1 << REGION_BITS,
+        UUID_BYTES = 32,
 };
 
 struct span {
@@ -50,6 +51,7 @@ enum record_flag {
         RECORD_HAS_PROCID = 1 << 6,
         RECORD_PARSE_FAILED = 1 << 7,
         RECORD_IS_NAMED = 1 << 8, /* programname is cut out (program_size valid) */
+        RECORD_PARSE_OK = 1 << 9, /* property parsesuccess is "OK": a parser of the content found what it looks for */
 };
 
 enum tree_kind {
@@ -72,6 +74,7 @@ struct record {
         struct source *source;         /* held by the batch */
         struct json *tree[TREE_KINDS]; /* in the batch's arena, or NULL */
         uint32_t program_size;         /* programname is that much of the tag */
+        uint32_t uuid_at;              /* property uuid, UUID_BYTES of text; 0: nobody has asked yet */
         uint16_t flags;
         uint8_t facility; /* 0 to 23; 24 is rsyslog's "invld" */
         uint8_t severity;

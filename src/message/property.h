@@ -61,6 +61,9 @@ struct property {
         struct text path; /* PROPERTY_TREE: "usr!name"; points into what was given to property_find() */
 };
 
+/* Whether the name begins with $ in templates ($now), where such a name needs it and others must not have it. */
+bool property_is_system(const struct property *p);
+
 /* Names with or without $, any case, old spellings included ("source", "timestamp", "pri-text"). -ENOENT. */
 int property_find(struct property *ret, struct text name);
 /* The closest name for "did you mean"; NULL. */
@@ -72,6 +75,9 @@ struct property_context {
         const char *host_name;   /* $myhostname */
         struct globals *globals; /* $/ variables, shared and locked; message/variable.h */
         bool is_case_sensitive;  /* variables */
+        bool permits_slash;      /* in programname */
+        bool is_json_compact;    /* trees print without blanks */
+        int64_t now_us;          /* what $now and its kin tell; 0: ask the clock */
 };
 
 /*

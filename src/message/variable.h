@@ -8,17 +8,32 @@
 
 /* $/ variables of one configuration; any thread. */
 struct globals;
-int globals_new(struct globals **ret);
+int globals_new(struct globals **ret, bool is_case_sensitive);
 struct globals *globals_free(struct globals *g);
 OWNED_POINTER(struct globals, globals_free);
+
+/*
+ * Names meet without regard to case unless the configuration is case-sensitive;
+ * a new member is written as it was spelt. "list[2]" goes into an array where
+ * `list` is one, else it is a name like any other.
+ */
+enum { PATH_BYTES_MAX = 1024 };
 
 /* The value at a path ("usr!name", array items as "list[2]"; "" is the whole tree), or NULL. Record trees only ('!' and
  * '.'). */
 struct json *variable_get(struct record *r, char scope, struct text path, bool is_case_sensitive);
-/* Creates what is missing on the way. An object is merged when set, replaced when reset. The value is taken (it lies in
- * b's arena). -ENOMEM, -EINVAL. */
-int variable_set(struct batch *b, struct record *r, char scope, struct text path, struct json *value, bool resets);
-void variable_unset(struct record *r, char scope, struct text path);
+
+enum variable_how {
+        VARIABLE_RESETS = 1 << 0, /* replaces whatever is there; else objects are merged, and no scalar replaces one */
+        VARIABLE_IS_CASE_SENSITIVE = 1 << 1,
+};
+/*
+ * Creates what is missing on the way. The value is taken (it lies in b's arena).
+ * -EINVAL, and nothing done, where a scalar stands in the way, where a scalar would
+ * replace an object (or the whole tree), and beyond JSON_NESTING_MAX.
+ */
+int variable_set(struct batch *b, struct record *r, char scope, struct text path, struct json *value, unsigned how);
+void variable_unset(struct record *r, char scope, struct text path, bool is_case_sensitive);
 
 /* The same for $/; the result is copied into the arena, since another thread may change the original at once. */
 struct json *globals_get(struct globals *g, struct text path, struct arena *a);

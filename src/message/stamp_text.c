@@ -1,0 +1,63 @@
+#include "message/stamp_text.h"
+
+#define ROW(ten) #ten "0" #ten "1" #ten "2" #ten "3" #ten "4" #ten "5" #ten "6" #ten "7" #ten "8" #ten "9"
+const char stamp_two_digits[200] = ROW(0) ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) ROW(9);
+
+const char stamp_month_names[13][4] = {"ERR", "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+static char *time_of_day(char *to, const struct stamp *s) {
+        to = stamp_two(to, s->hour);
+        *to++ = ':';
+        to = stamp_two(to, s->minute);
+        *to++ = ':';
+        return stamp_two(to, s->second);
+}
+
+char *stamp_rfc3164(char *to, const struct stamp *s, char pad) {
+        __builtin_memcpy(to, stamp_month_names[s->month <= 12 ? s->month : 0], 3);
+        to[3] = ' ';
+        to = stamp_two(to + 4, s->day);
+        if (s->day < 10)
+                to[-2] = pad;
+        *to++ = ' ';
+        return time_of_day(to, s);
+}
+
+char *stamp_digits(char *to, uint32_t number, unsigned digits) {
+        for (unsigned at = digits; at-- > 0; number /= 10)
+                to[at] = (char)('0' + number % 10);
+        return to + digits;
+}
+
+static char *fraction(char *to, const struct stamp *s) {
+        *to++ = '.';
+        if (s->precision != 6)
+                return stamp_digits(to, s->fraction, s->precision);
+        to = stamp_two(to, s->fraction / 10000);
+        to = stamp_two(to, s->fraction / 100);
+        return stamp_two(to, s->fraction);
+}
+
+char *stamp_rfc3339(char *to, const struct stamp *s) {
+        unsigned year = (unsigned)s->year;
+        to = stamp_two(to, year / 100);
+        to = stamp_two(to, year);
+        *to++ = '-';
+        to = stamp_two(to, s->month);
+        *to++ = '-';
+        to = stamp_two(to, s->day);
+        *to++ = 'T';
+        to = time_of_day(to, s);
+        if (s->precision)
+                to = fraction(to, s);
+        if (s->is_utc) {
+                *to++ = 'Z';
+                return to;
+        }
+        unsigned offset = (unsigned)(s->offset_minutes < 0 ? -s->offset_minutes : s->offset_minutes);
+        *to++ = s->offset_minutes < 0 ? '-' : '+';
+        to = stamp_two(to, offset / 60);
+        *to++ = ':';
+        return stamp_two(to, offset % 60);
+}
