@@ -50,6 +50,9 @@ enum record_flag {
         RECORD_HAS_PROCID = 1 << 6,
         RECORD_PARSE_FAILED = 1 << 7,
         RECORD_IS_NAMED = 1 << 8, /* programname is cut out (program_size valid) */
+        /* An RFC 5424 header was read: host, app, procid, msgid and structured were all set, and an empty one is empty
+           rather than absent. The tag is made of app and procid. */
+        RECORD_HAS_HEADER = 1 << 10,
 };
 
 enum tree_kind {
