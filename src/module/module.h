@@ -301,6 +301,7 @@ struct host_facts {
         bool secure_defaults;         /* compatibility.defaults.secure */
         unsigned char control_prefix; /* parser.controlCharacterEscapePrefix, '#' */
         bool drops_trailing_lf;
+        bool drops_trailing_cr;
         bool escapes_control;
         bool spaces_lf;
         bool escapes_8bit;

@@ -1,0 +1,51 @@
+#include "parser/chain.h"
+
+#include <errno.h>
+
+#include "base/fail.h"
+#include "module/facts.h"
+
+enum {
+        SHOWN_BYTES_MAX = 60, /* of a message in a report */
+        CODE_NO_PARSER = 2160,
+};
+
+void parser_chain_init(struct parser_chain *chain, const struct host_facts *facts, struct module_log *log) {
+        *chain = (struct parser_chain){.rules = facts_sanitize_rules(facts), .log = log};
+}
+
+int parser_chain_add(struct parser_chain *chain, const struct module *module, void *instance) {
+        assert(module->kind == MODULE_PARSER);
+        if (chain->count == CHAIN_PARSERS_MAX)
+                return fail(-E2BIG);
+        chain->links[chain->count++] = (struct chain_link){.parse = module->parser->parse, .instance = instance};
+        return 0;
+}
+
+static bool parse(const struct parser_chain *chain, struct batch *b, struct record *r) {
+        sanitize(b, r, &chain->rules);
+        parse_pri(b, r);
+        for (unsigned i = 0; i < chain->count; i++) {
+                enum parse_result result = chain->links[i].parse(chain->links[i].instance, b, r);
+                if (result != PARSE_NOT_MINE)
+                        return result == PARSE_TAKEN;
+        }
+        struct text start = text_slice(batch_text(b, r->raw), 0, SHOWN_BYTES_MAX);
+        module_report(chain->log, 3, CODE_NO_PARSER,
+                      "Error: one message could not be processed by any parser, message is being discarded (start of "
+                      "raw msg: '%.*s')",
+                      TEXT_ARGS(start));
+        return false;
+}
+
+size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection) {
+        size_t count = 0;
+        for (uint32_t i = 0; i < batch->count; i++) {
+                struct record *r = &batch->records[i];
+                selection[count] = (uint16_t)i;
+                count += (r->flags & RECORD_IS_PARSED) || parse(chain, batch, r);
+        }
+        if (count < batch->count)
+                counter_add(&chain->discarded, batch->count - count);
+        return count;
+}

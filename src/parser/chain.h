@@ -1,0 +1,43 @@
+/*
+ * A parser chain: what turns the raw text of a batch into fields.
+ *
+ *   record -> sanitize() -> parse_pri() -> first parser -> ... -> last parser
+ *
+ * The first parser that takes a message ends its way. One that no parser takes is
+ * reported and discarded, as is one that a parser drops. Records that their input
+ * has parsed (RECORD_IS_PARSED) pass untouched.
+ *
+ * A chain is built once and then only read: any number of workers may use it at
+ * the same time, each with a batch of its own. It does not own the parsers.
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "message/sanitize.h"
+#include "module/module.h"
+
+enum { CHAIN_PARSERS_MAX = 32 };
+
+struct chain_link {
+        enum parse_result (*parse)(void *instance, struct batch *batch, struct record *record);
+        void *instance;
+};
+
+struct parser_chain {
+        struct chain_link links[CHAIN_PARSERS_MAX];
+        unsigned count;
+        struct sanitize_rules rules;
+        struct module_log *log;
+        struct counter discarded; /* messages that were dropped, or that no parser took */
+};
+
+/* An empty chain; `log` outlives it. */
+void parser_chain_init(struct parser_chain *chain, const struct host_facts *facts, struct module_log *log);
+/* Appends an open instance of a parser module. -E2BIG beyond CHAIN_PARSERS_MAX. */
+int parser_chain_add(struct parser_chain *chain, const struct module *module, void *instance);
+
+/*
+ * Parses every record of the batch and writes the indices of those that live to
+ * `selection`, which has room for batch->count. Returns how many live.
+ */
+size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection);
