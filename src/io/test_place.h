@@ -23,7 +23,7 @@ static void test_place_clear(void) {
         test_place_directory[0] = '\0';
 }
 
-static void test_place(void) {
+_unused_ static void test_place(void) {
         static bool is_registered;
         if (!is_registered)
                 is_registered = atexit(test_place_clear) == 0;
@@ -33,7 +33,7 @@ static void test_place(void) {
 }
 
 /* The path of a name in it; valid until the fourth call after this. */
-static const char *test_place_path(const char *name) {
+_unused_ static const char *test_place_path(const char *name) {
         static char paths[4][512];
         static unsigned next;
         char *path = paths[next++ % 4];
@@ -42,7 +42,7 @@ static const char *test_place_path(const char *name) {
 }
 
 /* What the file of that name holds; valid until the next call. */
-static struct text test_place_content(const char *name) {
+_unused_ static struct text test_place_content(const char *name) {
         static char bytes[1 << 20];
         int fd = open(test_place_path(name), O_RDONLY | O_CLOEXEC);
         CHECK(fd >= 0);
