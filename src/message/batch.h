@@ -51,13 +51,10 @@ enum record_flag {
         RECORD_HAS_PROCID = 1 << 6,
         RECORD_PARSE_FAILED = 1 << 7,
         RECORD_IS_NAMED = 1 << 8, /* programname is cut out (program_size valid) */
-<<<<<<< HEAD
         RECORD_PARSE_OK = 1 << 9, /* property parsesuccess is "OK": a parser of the content found what it looks for */
-=======
         /* An RFC 5424 header was read: host, app, procid, msgid and structured were all set, and an empty one is empty
            rather than absent. The tag is made of app and procid. */
         RECORD_HAS_HEADER = 1 << 10,
->>>>>>> parsers
 };
 
 enum tree_kind {
