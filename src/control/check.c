@@ -8,13 +8,7 @@
 #include "language/diagnostics.h"
 #include "language/tree.h"
 #include "message/property.h"
-#include "ruleset/expression.h"
 #include "template/template.h"
-
-static bool is_known_property(struct text name) {
-        struct property property;
-        return property_find(&property, name) == 0;
-}
 
 int check_main(int argc, char **argv) {
         const char *path = argc > 1 ? argv[1] : "/etc/rsyslog.conf";
@@ -26,10 +20,7 @@ int check_main(int argc, char **argv) {
         }
         const struct config_options options = {
                 .template_names = template_builtin_names(),
-                .function_names = function_names(),
-                .is_property = is_known_property,
-                .closest_property = property_closest,
-                .reads_files = true,
+                .property_is_known = property_is_known,
         };
         _owned_(diagnostics_fini) struct diagnostics diagnostics = {0};
         _owned_(registry_free) struct registry *registry = NULL;

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -29,7 +30,7 @@
 #include "daemon/version.h"
 #include "io/file.h"
 #include "io/resolve.h"
-#include "ruleset/expression.h"
+#include "message/property.h"
 #include "template/template.h"
 
 /* rsyslog's numbers for what ends a start. */
@@ -56,18 +57,10 @@ struct daemon {
 
 /* ---- Configuration ------------------------------------------------------------ */
 
-static bool is_known_property(struct text name) {
-        struct property property;
-        return property_find(&property, name) == 0;
-}
-
 static int load(struct daemon *d) {
         const struct config_options options = {
                 .template_names = template_builtin_names(),
-                .function_names = function_names(),
-                .is_property = is_known_property,
-                .closest_property = property_closest,
-                .reads_files = true,
+                .property_is_known = property_is_known,
         };
         int r = registry_new(&d->registry, d->options.module_path);
         if (r)
@@ -110,7 +103,11 @@ static int write_flat(struct daemon *d) {
                 return EXIT_ERRORS;
         }
         _owned_(buffer_fini) struct buffer out = {0};
-        config_print_flat(&out, d->config, PENSTOCK_RSYSLOG_VERSION);
+        time_t now = time(NULL);
+        char when[64];
+        buffer_format(&out, "## full conf created by rsyslog version %s at %s\n", PENSTOCK_RSYSLOG_VERSION,
+                      strtok(ctime_r(&now, when), "\n"));
+        config_print_flat(&out, d->config);
         int r = buffer_failed(&out) ? -ENOMEM : file_replace(path, buffer_as_text(&out), 0644);
         if (r)
                 fprintf(stderr, "rsyslogd: cannot write %s: %s\n", path, fail_text(r));

@@ -370,7 +370,7 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         };
         int r = batch_pool_new(&p->pool);
         if (r == 0)
-                r = globals_new(&p->globals);
+                r = globals_new(&p->globals, config->global->case_sensitive_variables);
         if (r == 0)
                 r = build_templates(p, diagnostics);
         if (r == 0)

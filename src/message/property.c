@@ -533,3 +533,10 @@ struct text property_get(struct property_context *context, struct batch *b, stru
         }
         return TEXT("");
 }
+
+bool property_is_known(struct text name, const char **closest) {
+        struct property property;
+        bool is_known = property_find(&property, name) == 0;
+        *closest = is_known ? NULL : property_closest(name);
+        return is_known;
+}

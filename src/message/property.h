@@ -68,6 +68,8 @@ bool property_is_system(const struct property *p);
 int property_find(struct property *ret, struct text name);
 /* The closest name for "did you mean"; NULL. */
 const char *property_closest(struct text name);
+/* Both at once, as the checker of configurations asks. */
+bool property_is_known(struct text name, const char **closest);
 
 /* Where values that must be made are made; reset by whoever owns it, once a batch or record. */
 struct property_context {

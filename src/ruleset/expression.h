@@ -76,8 +76,6 @@ struct function {
 };
 
 const struct function *function_find(struct text name);
-/* NULL-ended, sorted: for the checker and "did you mean". */
-const char *const *function_names(void);
 /* Argument i as a text. */
 struct text function_text(const struct function_call *call, uint32_t i, struct evaluation *ev);
 int64_t function_number(const struct function_call *call, uint32_t i, struct evaluation *ev);

@@ -248,11 +248,3 @@ const struct function *function_find(struct text name) {
                         return &functions[i];
         return NULL;
 }
-
-const char *const *function_names(void) {
-        static const char *names[ARRAY_SIZE(functions) + 1];
-        /* The same values whoever writes them first. */
-        for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
-                names[i] = functions[i].name;
-        return names;
-}

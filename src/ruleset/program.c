@@ -105,6 +105,8 @@ static void execute_set(const struct step *s, struct run *run, struct batch *b, 
                         size_t count) {
         const struct expr *variable = s->statement->variable;
         bool resets = s->statement->kind == STATEMENT_RESET;
+        unsigned how = (resets ? VARIABLE_RESETS : 0u) |
+                       (run->context.is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u);
         struct evaluation *ev = &run->evaluation;
         ev->batch = b;
         for (size_t i = 0; i < count; i++) {
@@ -115,7 +117,7 @@ static void execute_set(const struct step *s, struct run *run, struct batch *b, 
                 if (value && is_global)
                         globals_set(run->context.globals, variable->string, value, resets);
                 else if (value)
-                        variable_set(b, r, variable->scope, variable->string, value, resets);
+                        variable_set(b, r, variable->scope, variable->string, value, how);
                 evaluation_forget(ev);
         }
 }
@@ -127,7 +129,8 @@ static void execute_unset(const struct step *s, struct run *run, struct batch *b
                 if (variable->scope == '/')
                         globals_unset(run->context.globals, variable->string);
                 else
-                        variable_unset(&b->records[selection[i]], variable->scope, variable->string);
+                        variable_unset(&b->records[selection[i]], variable->scope, variable->string,
+                                       run->context.is_case_sensitive);
         }
 }
 
@@ -181,7 +184,7 @@ static void foreach_item(const struct step *s, struct run *run, struct batch *b,
         const struct expr *variable = s->statement->variable;
         if (!item)
                 return;
-        if (variable_set(b, &b->records[index], variable->scope, variable->string, item, true))
+        if (variable_set(b, &b->records[index], variable->scope, variable->string, item, VARIABLE_RESETS))
                 return;
         run_steps(s->body, run, b, &index, 1);
 }
@@ -204,8 +207,8 @@ static void execute_foreach(const struct step *s, struct run *run, struct batch 
                 else if (all && all->type == JSON_OBJECT)
                         for (struct json_member *m = all->first; m; m = m->next)
                                 foreach_item(s, run, b, selection[i], member_item(&b->arena, m));
-                variable_unset(&b->records[selection[i]], s->statement->variable->scope,
-                               s->statement->variable->string);
+                variable_unset(&b->records[selection[i]], s->statement->variable->scope, s->statement->variable->string,
+                               run->context.is_case_sensitive);
         }
 }
 
