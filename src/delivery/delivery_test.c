@@ -1,0 +1,276 @@
+#include "delivery/delivery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/test.h"
+#include "io/file.h"
+
+/* An output whose destination does what the test says, and remembers what it got. */
+struct destination {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool is_away;
+        const char *poison;       /* a row that holds this is refused */
+        bool refuses_whole_batch; /* poison is reported as REFUSED_BATCH */
+        bool is_transactional;
+        unsigned tries, resumes;
+        char got[4096];
+        size_t got_size;
+};
+
+static struct destination *destination_of(void *instance) {
+        return instance;
+}
+
+static void note_try(struct destination *d) {
+        pthread_mutex_lock(&d->lock);
+        d->tries++;
+        pthread_cond_broadcast(&d->changed);
+        pthread_mutex_unlock(&d->lock);
+}
+
+static struct outcome deliver(void *instance, const struct work *work) {
+        struct destination *d = destination_of(instance);
+        note_try(d);
+        if (d->is_away)
+                return (struct outcome){.verdict = DELIVER_UNAVAILABLE, .error = ECONNREFUSED};
+        for (size_t i = 0; i < work->count; i++) {
+                const struct text *row = &work->column[0][i];
+                bool is_poison = d->poison && text_find(*row, text_of(d->poison)) >= 0;
+                if (is_poison && d->refuses_whole_batch)
+                        return (struct outcome){.verdict = DELIVER_REFUSED_BATCH};
+                if (is_poison)
+                        return (struct outcome){.verdict = DELIVER_REFUSED, .taken = i, .error = EINVAL};
+                if (d->refuses_whole_batch)
+                        continue;
+                memcpy(d->got + d->got_size, row->data, row->size);
+                d->got_size += row->size;
+        }
+        if (d->refuses_whole_batch)
+                for (size_t i = 0; i < work->count; i++) {
+                        memcpy(d->got + d->got_size, work->column[0][i].data, work->column[0][i].size);
+                        d->got_size += work->column[0][i].size;
+                }
+        return (struct outcome){.verdict = DELIVER_DONE, .taken = work->count};
+}
+
+static enum verdict resume(void *instance) {
+        struct destination *d = destination_of(instance);
+        d->resumes++;
+        return d->is_away ? DELIVER_UNAVAILABLE : DELIVER_DONE;
+}
+
+static int columns(const void *settings _unused_, const void *module_settings _unused_, struct work_format *format) {
+        format[0] = (struct work_format){.name = NULL, .dflt = "plain", .ends_with_lf = true};
+        return 1;
+}
+
+static int open_destination(void **ret, const struct output_host *host _unused_, const void *settings) {
+        *ret = (void *)settings;
+        return 0;
+}
+
+static void close_destination(void *instance _unused_) {
+}
+
+static const struct output_ops ops = {
+        .columns = columns, .open = open_destination, .deliver = deliver, .resume = resume, .close = close_destination};
+static const struct module fake = {MODULE_HEAD, .kind = MODULE_OUTPUT, .name = "omfake", .output = &ops};
+
+/* ---- Around it --------------------------------------------------------------- */
+
+static struct template *plain;
+static struct batch_pool *pool;
+
+static const struct template *find_plain(void *owner _unused_, const char *name _unused_) {
+        static const struct template_def def = {
+                .name = "plain", .kind = TEMPLATE_STRING, .string = {"%msg%\n", sizeof "%msg%\n" - 1}};
+        if (!plain && template_new(&plain, &def, NULL))
+                return NULL;
+        return plain;
+}
+
+static struct action_settings patient(void) {
+        return (struct action_settings){.writes_all_marks = true, .resume_retry_count = 0, .resume_interval_s = 30};
+}
+
+static struct delivery *delivery_to(struct destination *d, const struct action_settings *action,
+                                    const struct queue_settings *queue) {
+        static const struct host_facts facts = {.host_name = "here"};
+        pthread_mutex_init(&d->lock, NULL);
+        pthread_cond_init(&d->changed, NULL);
+        struct delivery_plan plan = {.name = "test",
+                                     .module = &fake,
+                                     .settings = d,
+                                     .action = action,
+                                     .queue = queue,
+                                     .facts = &facts,
+                                     .find_template = find_plain};
+        struct delivery *delivery;
+        CHECK(delivery_new(&delivery, &plan) == 0);
+        CHECK(delivery_start(delivery) == 0);
+        return delivery;
+}
+
+static struct batch *batch_of(const char *const *lines, size_t count) {
+        if (!pool)
+                CHECK(batch_pool_new(&pool) == 0);
+        struct batch *b = batch_new(pool, 0);
+        for (size_t i = 0; i < count; i++) {
+                struct record *r = batch_append(b, NULL);
+                r->raw = r->msg = batch_store(b, text_of(lines[i]));
+                r->flags = RECORD_IS_PARSED;
+        }
+        return b;
+}
+
+static const struct queue_settings direct = {.type = QUEUE_DIRECT};
+static const uint16_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
+static const char *const letters[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+
+static struct text got(const struct destination *d) {
+        return (struct text){d->got, d->got_size};
+}
+
+/* ---- Promises ------------------------------------------------------------------ */
+
+static void rows_arrive_once_and_in_order(void) {
+        struct destination d = {0};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 8);
+        CHECK_INT(delivery_submit(delivery, b, all, 8, NULL), 0);
+        CHECK_TEXT(got(&d), "a\nb\nc\nd\ne\nf\ng\nh\n");
+        CHECK_INT(d.tries, 1);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void a_refused_row_goes_to_the_error_file_and_holds_up_nobody(void) {
+        char path[] = "/tmp/delivery_test_XXXXXX";
+        int fd = mkstemp(path);
+        CHECK(fd >= 0);
+        close(fd);
+        struct destination d = {.poison = "c"};
+        struct action_settings a = patient();
+        a.error_file = path;
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 5);
+        CHECK_INT(delivery_submit(delivery, b, all, 5, NULL), 0);
+        CHECK_TEXT(got(&d), "a\nb\nd\ne\n");
+        CHECK_INT(counter_get(&delivery_counters(delivery)->refused), 1);
+        struct buffer content = {0};
+        CHECK(file_read_whole(path, 4096, &content) == 0);
+        CHECK(text_find(buffer_as_text(&content), TEXT("\"rawmsg\": \"c\"")) >= 0);
+        CHECK(text_find(buffer_as_text(&content), TEXT("\"action\": \"test\"")) >= 0);
+        buffer_fini(&content);
+        unlink(path);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone(void) {
+        struct destination d = {.poison = "f", .refuses_whole_batch = true};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 8);
+        CHECK_INT(delivery_submit(delivery, b, all, 8, NULL), 0);
+        CHECK_TEXT(got(&d), "a\nb\nc\nd\ne\ng\nh\n");
+        CHECK_INT(counter_get(&delivery_counters(delivery)->refused), 1);
+        CHECK(d.tries < 12);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void a_suspended_action_misses_records_and_does_not_try_in_vain(void) {
+        struct destination d = {.is_away = true};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 3);
+        uint16_t missed[3];
+        CHECK_INT(delivery_submit(delivery, b, all, 3, missed), 3);
+        CHECK_INT(missed[2], 2);
+        CHECK(delivery_is_suspended(delivery));
+        CHECK_INT(delivery_submit(delivery, b, all, 3, missed), 3);
+        CHECK_INT(d.tries, 1);
+        CHECK_INT(d.resumes, 0);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void it_resumes_when_the_interval_has_passed(void) {
+        struct destination d = {.is_away = true};
+        struct action_settings a = patient();
+        a.resume_interval_s = 0;
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 2);
+        CHECK_INT(delivery_submit(delivery, b, all, 2, NULL), 2);
+        d.is_away = false;
+        CHECK_INT(delivery_submit(delivery, b, all, 2, NULL), 0);
+        CHECK(!delivery_is_suspended(delivery));
+        CHECK_TEXT(got(&d), "a\nb\n");
+        CHECK_INT(counter_get(&delivery_counters(delivery)->resumed), 1);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void a_retry_that_waits_ends_with_the_daemon(void) {
+        struct destination d = {.is_away = true};
+        struct action_settings a = patient();
+        a.resume_retry_count = -1;
+        a.resume_interval_s = 3600;
+        struct queue_settings queue = {.type = QUEUE_LINKED_LIST,
+                                       .size = 100,
+                                       .worker_threads = 1,
+                                       .dequeue_time_end = 25,
+                                       .discard_severity = 8,
+                                       .full_delay_mark = -1,
+                                       .timeout_action_completion_ms = 1000};
+        struct delivery *delivery = delivery_to(&d, &a, &queue);
+        struct batch *b = batch_of(letters, 2);
+        CHECK_INT(delivery_submit(delivery, b, all, 2, NULL), 0);
+        pthread_mutex_lock(&d.lock);
+        while (d.tries == 0)
+                pthread_cond_wait(&d.changed, &d.lock);
+        pthread_mutex_unlock(&d.lock);
+        delivery_stop(delivery);
+        CHECK_INT(counter_get(&delivery_counters(delivery)->failed), 2);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void only_every_nth_message_executes(void) {
+        struct destination d = {0};
+        struct action_settings a = patient();
+        a.exec_every_nth = 3;
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 8);
+        CHECK_INT(delivery_submit(delivery, b, all, 8, NULL), 0);
+        CHECK_TEXT(got(&d), "c\nf\n");
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void only_once_in_an_interval_it_executes(void) {
+        struct destination d = {0};
+        struct action_settings a = patient();
+        a.exec_once_every_s = 3600;
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 8);
+        CHECK_INT(delivery_submit(delivery, b, all, 8, NULL), 0);
+        CHECK_TEXT(got(&d), "a\n");
+        batch_unref(b);
+        delivery_free(delivery);
+        plain = template_free(plain);
+        pool = batch_pool_unref(pool);
+}
+
+TEST_MAIN(TEST(rows_arrive_once_and_in_order), TEST(a_refused_row_goes_to_the_error_file_and_holds_up_nobody),
+          TEST(a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone),
+          TEST(a_suspended_action_misses_records_and_does_not_try_in_vain),
+          TEST(it_resumes_when_the_interval_has_passed), TEST(a_retry_that_waits_ends_with_the_daemon),
+          TEST(only_every_nth_message_executes), TEST(only_once_in_an_interval_it_executes))
