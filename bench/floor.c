@@ -2,10 +2,11 @@
  * The floor: the least that a log daemon can do, so that its cost can be compared with what is physically possible.
  *
  *   floor tcp PORT FILE            floor udp PORT FILE            floor unix PATH FILE
- *   floor forward PORT HOST:PORT   floor sink PORT [FILE]         floor file FROM TO
+ *   floor forward PORT HOST:PORT   floor sink PORT COUNTER [FILE]  floor file FROM TO
  *
  * It receives, finds the end of every message, and passes the bytes on in blocks: no parsing, no filter, no format.
- * It runs until SIGTERM, or until the end of FROM, and then prints its messages, bytes and CPU seconds as JSON.
+ * It runs until SIGTERM, or until the end of FROM, and then prints its messages, bytes and CPU seconds as JSON. A sink
+ * also keeps its messages and bytes in the file COUNTER, two 64-bit numbers that can be read at any time.
  */
 #define _GNU_SOURCE
 
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -51,6 +53,7 @@ struct floor {
         struct mmsghdr headers[DATAGRAMS_MAX];
         struct iovec vectors[DATAGRAMS_MAX];
         char *slots;
+        uint64_t *counter; /* Shared with whoever maps or reads the file. */
 };
 
 static void die(const char *what) {
@@ -115,6 +118,8 @@ static bool connection_read(struct floor *f, struct connection *c) {
         f->bytes += (uint64_t) n;
         f->block_bytes += whole;
         connection_keep(c, start + whole, bytes - whole);
+        f->counter[0] = f->messages;
+        f->counter[1] = f->bytes;
         if (f->block_bytes >= READ_BYTES)
                 block_flush(f);
         return true;
@@ -231,6 +236,17 @@ static void floor_open(struct floor *f, const char *path) {
                 die(path);
 }
 
+static void floor_share_counter(struct floor *f, const char *path) {
+        int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        if (fd < 0 || ftruncate(fd, 2 * sizeof(uint64_t)) < 0)
+                die(path);
+
+        f->counter = mmap(NULL, 2 * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (f->counter == MAP_FAILED)
+                die("mmap");
+        close(fd);
+}
+
 static void floor_connect(struct floor *f, char *target) {
         char *colon = strrchr(target, ':');
         if (!colon)
@@ -281,24 +297,26 @@ static void floor_report(const struct floor *f) {
 }
 
 static int usage(void) {
-        fputs("Usage: floor tcp|udp PORT FILE | unix PATH FILE | forward PORT HOST:PORT | sink PORT [FILE] | file FROM TO\n",
+        fputs("Usage: floor tcp|udp PORT FILE | unix PATH FILE | forward PORT HOST:PORT | sink PORT COUNTER [FILE] | file FROM TO\n",
               stderr);
         return 2;
 }
 
 int main(int argc, char **argv) {
         static struct floor f; /* Large, and there is one. */
+        uint64_t counter[2];
 
-        if (argc < 3)
+        if (argc < 4)
                 return usage();
 
         const char *mode = argv[1], *from = argv[2];
-        char *to = argc > 3 ? argv[3] : NULL;
         bool is_sink = !strcmp(mode, "sink");
-        if (!to && !is_sink)
-                return usage();
+        char *to = is_sink ? argv[4] : argv[3];
 
         f.out = -1;
+        f.counter = counter;
+        if (is_sink)
+                floor_share_counter(&f, argv[3]);
         f.block = malloc(BLOCK_BYTES);
         f.epoll = epoll_create1(EPOLL_CLOEXEC);
         if (!f.block || f.epoll < 0)
