@@ -8,8 +8,6 @@
  * It runs until SIGTERM, or until the end of FROM, and then prints its messages, bytes and CPU seconds as JSON. A sink
  * also keeps its messages and bytes in the file COUNTER, two 64-bit numbers that can be read at any time.
  */
-#define _GNU_SOURCE
-
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
