@@ -74,7 +74,7 @@ class Case:
 
     KEYS = {"listen", "preamble", "compare", "modes", "mask", "tz", "differs", "check", "exit", "named", "needs", "sink", "fifo",
             "env", "arguments", "unmasked", "sorted"}
-    VERBS = {"config", "file", "send", "raw", "append", "signal", "wait", "restart", "start", "remove", "rename"}
+    VERBS = {"config", "file", "send", "raw", "append", "signal", "wait", "restart", "remove", "rename", "probe", "stop", "run"}
 
     def __init__(self, path, name):
         self.path = path
@@ -224,6 +224,7 @@ class Sink(threading.Thread):
                         out.write(data)
 
     def finish(self):
+        """Takes what is still under way and closes; more than once does no harm."""
         self.done.set()
         self.join(STEP_SECONDS_MAX)
         self.socket.close()
@@ -239,21 +240,21 @@ class Pipe(Sink):
         self.port = self.path + ".pipe"
         self.done = threading.Event()
         os.mkfifo(self.port)
-        self.fd = os.open(self.port, os.O_RDWR | os.O_NONBLOCK)
+        self.source = open(os.open(self.port, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0)
 
     def run(self):
         while True:
-            ready, _, _ = select.select([self.fd], [], [], 0.01)
+            ready, _, _ = select.select([self.source], [], [], 0.01)
             if not ready and self.done.is_set():
                 return
             if ready:
                 with open(self.path, "ab") as out:
-                    out.write(os.read(self.fd, 1 << 16))
+                    out.write(self.source.read(1 << 16))
 
     def finish(self):
         self.done.set()
         self.join(STEP_SECONDS_MAX)
-        os.close(self.fd)
+        self.source.close()
 
 
 class Stage:
@@ -349,6 +350,7 @@ class Daemon:
         return self.process.poll() is None
 
     def start(self):
+        self.exit_code = None
         try:
             self._spawn(["-n", "-f", self.stage.config, "-i", self.pid_path])
         except OSError as error:
@@ -512,6 +514,27 @@ class Player:
         for line in body:
             wait_until(lambda: unescape(line) in content(), f"'{line}' in {name}", alive=self.daemon.is_alive)
 
+    def probe(self, arguments, body):
+        """Sends the body again and again until the file appears: for what happens some time after a signal."""
+        path = self.stage.path(arguments[0])
+
+        def appears():
+            if os.path.exists(path):
+                return True
+            self.send(["tcp"], body)
+            return False
+        wait_until(appears, f"{arguments[0]} to appear", alive=self.daemon.is_alive)
+
+    def run(self, _, body):
+        """Runs shell commands on what the daemon left."""
+        done = subprocess.run(["/bin/sh", "-c", self.stage.fill("\n".join(body))], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=STEP_SECONDS_MAX, check=False)
+        if done.returncode:
+            raise Trouble(f"the commands of the case failed: {done.stderr.decode(errors='replace').strip()}")
+
+    def stop(self, _, __):
+        self.daemon.stop()
+
     def restart(self, _, __):
         self.daemon.stop()
         for path in glob.glob(self.stage.path("*.port")):
@@ -565,6 +588,8 @@ def collect(case, stage, daemon, clock):
         return lines
     for pattern in case.words("compare") or ["out"]:
         paths = sorted(glob.glob(stage.path(pattern), recursive=True)) if glob.has_magic(pattern) else [stage.path(pattern)]
+        if not paths:
+            lines.append(f"--- {pattern} absent")
         for path in paths:
             name = os.path.relpath(path, stage.directory)
             if os.path.isdir(path):
@@ -606,7 +631,8 @@ def perform(case, program):
             player = Player(stage, daemon)
             for verb, arguments, body in case.steps():
                 player.play(verb, arguments, body)
-            daemon.stop()
+            if daemon.exit_code is None:
+                daemon.stop()
             for sink in stage.sinks:
                 sink.finish()
         return collect(case, stage, daemon, clock), printable(daemon.complaints())
