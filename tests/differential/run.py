@@ -582,9 +582,8 @@ def collect(case, stage, daemon, clock):
     lines = []
     if case.one("check"):
         lines.append(f"--- exit {daemon.exit_code}")
-        complaints = daemon.complaints().decode(errors="replace")
-        for name in case.words("named"):
-            lines.append(f"--- named {name}: {'yes' if stage.fill(name) in complaints else 'no'}")
+        complaints = daemon.complaints().decode(errors="replace").lower()
+        lines += [f"--- named {name}" for name in case.header.get("named", []) if stage.fill(name).lower() in complaints]
         return lines
     for pattern in case.words("compare") or ["out"]:
         paths = sorted(glob.glob(stage.path(pattern), recursive=True)) if glob.has_magic(pattern) else [stage.path(pattern)]
@@ -659,7 +658,7 @@ class Verdict:
 
 
 def read_lines(path):
-    return path.read_text(encoding="ascii").rstrip("\n").split("\n") if path.exists() else None
+    return path.read_text(encoding="ascii").removesuffix("\n").split("\n") if path.exists() else None
 
 
 def differences(expected, actual, who):
@@ -675,6 +674,8 @@ def judge_program(case, program, expected):
         actual, complaints = perform(case, program)
     except Trouble as trouble:
         return [f"{program.name}: {trouble}"] + [f"stderr: {line}" for line in getattr(trouble, "complaints", [])[:10]]
+    # Who names more of what is wrong than rsyslogd did is welcome to.
+    actual = [line for line in actual if line in expected or not line.startswith("--- named ")]
     if actual == expected:
         return []
     return differences(expected, actual, program.name) + [f"stderr: {line}" for line in complaints[:10]]
