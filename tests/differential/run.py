@@ -38,9 +38,7 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-START_SECONDS_MAX = 10
-STOP_SECONDS_MAX = 10
-STEP_SECONDS_MAX = 8
+PATIENCE_SECONDS = 10
 OUTPUT_BYTES_MAX = 8 << 20
 DIFF_LINES_MAX = 60
 SIOCOUTQ = 0x5411
@@ -64,7 +62,11 @@ DEFAULT_CONFIG = 'action(type="omfile" file="@DIR@/out" template="show")\n'
 
 
 class Trouble(Exception):
-    """What went wrong with a case, told to the reader of the TAP output."""
+    """What went wrong with a case, told to the reader of the TAP output, with what the daemon said on stderr."""
+
+    def __init__(self, text, complaints=()):
+        super().__init__(text)
+        self.complaints = list(complaints)
 
 
 # ---------------------------------------------------------------- the case file
@@ -169,14 +171,14 @@ def free_udp_port():
         return probe.getsockname()[1]
 
 
-def wait_until(holds, what, seconds=STEP_SECONDS_MAX, alive=None):
+def wait_until(holds, what, seconds, alive):
     """Polls every few milliseconds: the events of two foreign daemons have no common file descriptor."""
     deadline = time.monotonic() + seconds
     while not holds():
-        if alive and not alive():
+        if not alive():
             raise Trouble(f"the daemon left while waiting for {what}")
         if time.monotonic() > deadline:
-            raise Trouble(f"gave up after {seconds} s waiting for {what}")
+            raise Trouble(f"gave up after {seconds:g} s waiting for {what}")
         time.sleep(0.003)
 
 
@@ -226,7 +228,7 @@ class Sink(threading.Thread):
     def finish(self):
         """Takes what is still under way and closes; more than once does no harm."""
         self.done.set()
-        self.join(STEP_SECONDS_MAX)
+        self.join(PATIENCE_SECONDS)
         self.socket.close()
 
 
@@ -253,13 +255,13 @@ class Pipe(Sink):
 
     def finish(self):
         self.done.set()
-        self.join(STEP_SECONDS_MAX)
+        self.join(PATIENCE_SECONDS)
         self.source.close()
 
 
 class Stage:
-    def __init__(self, case):
-        self.case = case
+    def __init__(self, case, patience):
+        self.case, self.patience = case, patience
         self.directory = tempfile.mkdtemp(prefix="pd-")
         self.names = {}
         self.sinks = []
@@ -362,7 +364,7 @@ class Daemon:
             except OSError:
                 return False
         try:
-            wait_until(is_up, "the pid file", START_SECONDS_MAX, self.is_alive)
+            wait_until(is_up, "the pid file", self.stage.patience, self.is_alive)
         except Trouble as trouble:
             raise Trouble(f"the daemon does not start: {trouble}")
 
@@ -375,10 +377,10 @@ class Daemon:
 
     def _leave(self, what):
         try:
-            self.exit_code = self.process.wait(STOP_SECONDS_MAX)
+            self.exit_code = self.process.wait(self.stage.patience)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise Trouble(f"the daemon hangs: gave up after {STOP_SECONDS_MAX} s waiting for {what}")
+            raise Trouble(f"the daemon hangs: gave up after {self.stage.patience:g} s waiting for {what}")
 
     def stop(self):
         if self.is_alive():
@@ -410,6 +412,9 @@ class Player:
     def play(self, verb, arguments, body):
         getattr(self, verb)(arguments, body)
 
+    def _await(self, holds, what):
+        wait_until(holds, what, self.stage.patience, self.daemon.is_alive)
+
     def _chunks(self, body, options, is_raw):
         lines = [unescape(self.stage.fill(line)) for line in body]
         if is_raw:
@@ -431,21 +436,20 @@ class Player:
         kind, *options = arguments
         if kind in ("udp", "unix"):
             return self._datagrams(kind, options, body)
-        target = next((option[3:] for option in options if option.startswith("to=")), "tcp" if kind == "tcp" else "stream")
-        self._stream(kind, target, self._chunks(body, options, is_raw), "reset" in options)
+        self._stream(kind, target_of(options, "tcp" if kind == "tcp" else "stream"), self._chunks(body, options, is_raw))
 
     def raw(self, arguments, body):
         self.send(arguments, body, is_raw=True)
 
-    def _stream(self, kind, target, chunks, is_reset):
+    def _stream(self, kind, target, chunks):
         if kind == "tcp":
             path = self.stage.path(target + ".port")
-            wait_until(lambda: os.path.exists(path) and os.path.getsize(path), f"{target}.port", alive=self.daemon.is_alive)
-            connection = socket.create_connection(("127.0.0.1", int(pathlib.Path(path).read_text())), STEP_SECONDS_MAX)
+            self._await(lambda: os.path.exists(path) and os.path.getsize(path), f"{target}.port")
+            connection = socket.create_connection(("127.0.0.1", int(pathlib.Path(path).read_text())), self.stage.patience)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         elif kind == "stream":
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(STEP_SECONDS_MAX)
+            connection.settimeout(self.stage.patience)
             connection.connect(self.stage.path(target))
         else:
             raise Trouble(f"no such input '{kind}'")
@@ -460,25 +464,25 @@ class Player:
             except ConnectionResetError:
                 pass
             except socket.timeout:
-                raise Trouble(f"the daemon did not close the connection to '{target}' within {STEP_SECONDS_MAX} s")
+                raise Trouble(f"the daemon did not close the connection to '{target}' within {self.stage.patience:g} s")
 
     def _datagrams(self, kind, options, body):
-        name = next((option[3:] for option in options if option.startswith("to=")), "udp" if kind == "udp" else "log")
+        name = target_of(options, "udp" if kind == "udp" else "log")
         sender = socket.socket(socket.AF_INET if kind == "udp" else socket.AF_UNIX, socket.SOCK_DGRAM)
-        sender.settimeout(STEP_SECONDS_MAX)
+        sender.settimeout(self.stage.patience)
         port = int(self.stage.names[f"@FREE {name}@"]) if kind == "udp" else 0
         with sender:
             if kind == "udp":
-                wait_until(lambda: udp_backlog(port) is not None, f"UDP port of '{name}'", alive=self.daemon.is_alive)
+                self._await(lambda: udp_backlog(port) is not None, f"UDP port of '{name}'")
                 sender.connect(("127.0.0.1", port))
             else:
                 sender.connect(self.stage.path(name))
             for line in body:
                 sender.send(unescape(self.stage.fill(line)))
             if kind == "udp":
-                wait_until(lambda: udp_backlog(port) == 0, "UDP datagrams to be read", alive=self.daemon.is_alive)
+                self._await(lambda: udp_backlog(port) == 0, "UDP datagrams to be read")
             else:
-                wait_until(lambda: unread_bytes(sender) == 0, "datagrams to be read", alive=self.daemon.is_alive)
+                self._await(lambda: unread_bytes(sender) == 0, "datagrams to be read")
 
     def append(self, arguments, body):
         name, *options = arguments
@@ -507,12 +511,12 @@ class Player:
             except OSError:
                 return b""
         if len(arguments) > 1 and arguments[1] == "gone":
-            wait_until(lambda: not os.path.exists(path), f"{name} to be gone", alive=self.daemon.is_alive)
+            self._await(lambda: not os.path.exists(path), f"{name} to be gone")
         elif len(arguments) > 1:
             lines = int(arguments[1])
-            wait_until(lambda: content().count(b"\n") >= lines, f"{lines} lines in {name}", alive=self.daemon.is_alive)
+            self._await(lambda: content().count(b"\n") >= lines, f"{lines} lines in {name}")
         for line in body:
-            wait_until(lambda: unescape(line) in content(), f"'{line}' in {name}", alive=self.daemon.is_alive)
+            self._await(lambda: unescape(line) in content(), f"'{line}' in {name}")
 
     def probe(self, arguments, body):
         """Sends the body again and again until the file appears: for what happens some time after a signal."""
@@ -523,12 +527,12 @@ class Player:
                 return True
             self.send(["tcp"], body)
             return False
-        wait_until(appears, f"{arguments[0]} to appear", alive=self.daemon.is_alive)
+        self._await(appears, f"{arguments[0]} to appear")
 
     def run(self, _, body):
         """Runs shell commands on what the daemon left."""
         done = subprocess.run(["/bin/sh", "-c", self.stage.fill("\n".join(body))], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=STEP_SECONDS_MAX, check=False)
+                              capture_output=True, timeout=self.stage.patience, check=False)
         if done.returncode:
             raise Trouble(f"the commands of the case failed: {done.stderr.decode(errors='replace').strip()}")
 
@@ -540,6 +544,10 @@ class Player:
         for path in glob.glob(self.stage.path("*.port")):
             os.unlink(path)
         self.daemon.start()
+
+
+def target_of(options, default):
+    return next((option.removeprefix("to=") for option in options if option.startswith("to=")), default)
 
 
 def udp_backlog(port):
@@ -570,7 +578,7 @@ class Clock:
             utc = time.gmtime(when)
             text = re.sub(time.strftime("%Y-%m-%dT%H:%M:%S", utc) + r"(\.\d{1,6})?(?=Z|\+00:00)", "NOW3339", text)
             text = text.replace(time.strftime("%b ", utc) + "%2d " % utc.tm_mday + time.strftime("%H:%M:%S", utc), "NOW3164")
-            text = text.replace(time.strftime("%b ", utc) + "%02d " % utc.tm_mday + time.strftime("%H:%M:%S", utc), "NOW3164BUGGY")
+            text = text.replace(time.strftime("%b ", utc) + "%02d " % utc.tm_mday + time.strftime("%H:%M:%S", utc), "NOW3164")
             text = text.replace(time.strftime("%Y%m%d%H%M%S", utc), "NOWMYSQL")
             text = text.replace(time.strftime("%Y-%m-%d %H:%M:%S", utc), "NOWPGSQL")
             text = re.sub(rf"\b{when}\b", "NOWUNIX", text)
@@ -617,9 +625,9 @@ def collect(case, stage, daemon, clock):
     return text.split("\n")
 
 
-def perform(case, program):
+def perform(case, program, patience):
     """Runs one case with one daemon. Returns (lines, complaints); raises Trouble with the complaints attached."""
-    stage = Stage(case)
+    stage = Stage(case, patience)
     daemon = Daemon(program, stage)
     clock = Clock()
     try:
@@ -636,9 +644,7 @@ def perform(case, program):
                 sink.finish()
         return collect(case, stage, daemon, clock), printable(daemon.complaints())
     except (Trouble, OSError) as error:
-        trouble = Trouble(str(error) or repr(error))
-        trouble.complaints = printable(daemon.complaints())
-        raise trouble
+        raise Trouble(str(error) or repr(error), printable(daemon.complaints()))
     finally:
         daemon.kill()
         stage.close()
@@ -668,12 +674,12 @@ def differences(expected, actual, who):
     return diff
 
 
-def judge_program(case, program, expected):
+def judge_program(case, program, expected, patience):
     """The complaint lines for one daemon against one expectation; none if they agree."""
     try:
-        actual, complaints = perform(case, program)
+        actual, complaints = perform(case, program, patience)
     except Trouble as trouble:
-        return [f"{program.name}: {trouble}"] + [f"stderr: {line}" for line in getattr(trouble, "complaints", [])[:10]]
+        return [f"{program.name}: {trouble}"] + [f"stderr: {line}" for line in trouble.complaints[:10]]
     # Who names more of what is wrong than rsyslogd did is welcome to.
     actual = [line for line in actual if line in expected or not line.startswith("--- named ")]
     if actual == expected:
@@ -681,11 +687,11 @@ def judge_program(case, program, expected):
     return differences(expected, actual, program.name) + [f"stderr: {line}" for line in complaints[:10]]
 
 
-def record(case, oracle):
+def record(case, oracle, patience):
     try:
-        actual, complaints = perform(case, oracle)
+        actual, complaints = perform(case, oracle, patience)
     except Trouble as trouble:
-        return Verdict(case, False, [f"oracle: {trouble}"] + [f"stderr: {line}" for line in getattr(trouble, "complaints", [])[:10]])
+        return Verdict(case, False, [f"oracle: {trouble}"] + [f"stderr: {line}" for line in trouble.complaints[:10]])
     remarks = [f"stderr: {line}" for line in complaints if not case.one("check")]
     if not case.one("check") and all(line.startswith("---") for line in actual):
         remarks.append("REMARK: the recording is empty")
@@ -694,23 +700,22 @@ def record(case, oracle):
 
 
 def judge(case, options, daemon, oracle):
-    for module in case.words("needs"):
-        if module == "root" and os.geteuid() != 0:
-            return Verdict(case, True, skip="needs root")
+    if case.one("needs") == "root" and os.geteuid() != 0:
+        return Verdict(case, True, skip="needs root")
     if options.record:
-        return record(case, oracle)
+        return record(case, oracle, options.patience)
     expected = read_lines(case.expected_path())
     if expected is None:
         return Verdict(case, False, ["no recording; run with --record"])
     lines = []
     if options.against in ("oracle", "both"):
-        lines += judge_program(case, oracle, expected)
+        lines += judge_program(case, oracle, expected, options.patience)
     if options.against in ("golden", "both"):
         why = case.one("differs")
         ours = read_lines(case.ours_path()) if why and daemon.name != "oracle" else expected
         if ours is None:
             return Verdict(case, not lines, lines, skip=f"differs: {why}")
-        lines += judge_program(case, daemon, ours)
+        lines += judge_program(case, daemon, ours, options.patience)
     return Verdict(case, not lines, lines)
 
 
@@ -733,6 +738,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--against", choices=("golden", "oracle", "both"), default="golden",
                         help="golden: the daemon with the recordings; oracle: the recordings with the oracle; both: both")
+    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS", help="bound of every wait")
     parser.add_argument("--cases", default=str(HERE / "cases"), help="where the cases lie")
     options = parser.parse_args()
 
