@@ -1,0 +1,417 @@
+"""What the benchmarks measure: the scenarios, each as one meaning in the configuration of every daemon.
+
+A scenario says what load `penstock flood` gives, and how each daemon has to be configured for the same result. The
+configuration for rsyslog is RainerScript, and ours takes literally the same text. A `Place` holds the ports and paths
+of one run. A `Variant` is one way of tuning the same meaning; the first one of a daemon is its default.
+"""
+
+import dataclasses
+import os
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """How an expert tunes: what every scenario does with it is in the functions below."""
+
+    name: str
+    queue: str = "default"  # rsyslog's main queue: default, direct, large
+    writer: str = "sync"  # omfile: sync, async
+    tcp: str = "imtcp"
+    is_tuned: bool = False  # syslog-ng: large fetches, windows and buffers
+
+    def __str__(self):
+        return self.name
+
+
+RSYSLOG_VARIANTS = [
+    Variant("default"),
+    Variant("large queue, async writer", queue="large", writer="async"),
+    Variant("direct queue", queue="direct"),
+    Variant("direct queue, async writer", queue="direct", writer="async"),
+    Variant("direct queue, imptcp", queue="direct", tcp="imptcp"),
+    Variant("direct queue, async writer, imptcp", queue="direct", writer="async", tcp="imptcp"),
+]
+SYSLOG_NG_VARIANTS = [Variant("default"), Variant("tuned", is_tuned=True)]
+
+
+@dataclasses.dataclass
+class Place:
+    """Where one run happens."""
+
+    directory: str
+    port: int = 0
+    sink_port: int = 0
+    input_file: str = ""
+
+    @property
+    def output(self):
+        return os.path.join(self.directory, "out")
+
+    @property
+    def socket(self):
+        return os.path.join(self.directory, "log.sock")
+
+    @property
+    def counter(self):
+        return os.path.join(self.directory, "counter")
+
+    def path(self, name):
+        return os.path.join(self.output, name)
+
+
+# The pieces of rsyslog's configurations.
+
+SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+QUEUES = {
+    "default": "",
+    "direct": 'main_queue(queue.type="direct")\n',
+    "large": 'main_queue(queue.type="FixedArray" queue.size="500000" queue.dequeueBatchSize="4096"\n'
+             '           queue.workerThreads="1")\n',
+}
+WRITERS = {
+    "sync": "",
+    "async": ' asyncWriting="on" ioBufferSize="256k" flushOnTXEnd="off" flushInterval="1"',
+}
+
+
+def rsyslog_head(place, variant):
+    return f'global(workDirectory="{place.directory}")\n' + QUEUES[variant.queue]
+
+
+def rsyslog_tcp(place, variant, sessions=0):
+    settings = f' MaxSessions="{sessions}"' if sessions and variant.tcp == "imtcp" else ""
+    return (f'module(load="{variant.tcp}"{settings})\n'
+            f'input(type="{variant.tcp}" address="127.0.0.1" port="{place.port}")\n')
+
+
+def omfile(variant, path, template="RSYSLOG_TraditionalFileFormat"):
+    return f'action(type="omfile" file="{path}" template="{template}"{WRITERS[variant.writer]})'
+
+
+# The pieces of syslog-ng's.
+
+def syslog_ng_head(variant):
+    options = "threaded(yes); keep-hostname(yes); use-dns(no); dns-cache(no); chain-hostnames(no); stats-freq(0);"
+    if variant.is_tuned:
+        options += " log-fifo-size(2000000); flush-lines(10000);"
+    return "@version: 3.38\noptions { " + options + " };\n"
+
+
+def syslog_ng_window(variant, connections=1):
+    """flow-control needs a window that the destination's queue can hold, shared out among the connections."""
+    if variant.is_tuned:
+        return f" log-iw-size({max(100000, connections * 100)}) log-fetch-limit({10000 if connections < 100 else 100})"
+    return f" log-iw-size({connections * 100})" if connections > 10 else ""
+
+
+def syslog_ng_tcp(place, variant, connections=1):
+    most = max(connections + 10, 20)
+    return (f'source s_in {{ network(ip("127.0.0.1") port({place.port}) transport("tcp") max-connections({most})'
+            f'{syslog_ng_window(variant, connections)}); }};\n')
+
+
+def syslog_ng_file(name, path):
+    return f'destination {name} {{ file("{path}"); }};\n'
+
+
+SYSLOG_NG_PATH = "log { source(s_in); destination(d_out); flags(flow-control); };\n"
+
+
+class Scenario:
+    """Load over the network into files: the usual kind. The special ones override what differs."""
+
+    name = ""
+    title = ""
+    messages = 2_000_000
+    quick_messages = 20_000
+    connections = 1
+    kind = "load"
+    transport = "tcp"
+    flood = ()
+    floor_mode = "tcp"
+    rsyslog_variants = RSYSLOG_VARIANTS
+    syslog_ng_variants = SYSLOG_NG_VARIANTS
+    rate = 0
+    block = 1000  # Messages after which flood's text repeats.
+
+    def rsyslog(self, place, variant):
+        sessions = self.connections + 100 if self.connections > 100 else 0
+        return rsyslog_head(place, variant) + rsyslog_tcp(place, variant, sessions) + self.rsyslog_rules(place, variant)
+
+    def rsyslog_rules(self, place, variant):
+        return omfile(variant, place.path("messages")) + "\n"
+
+    def syslog_ng(self, place, variant):
+        return (syslog_ng_head(variant) + syslog_ng_tcp(place, variant, self.connections)
+                + self.syslog_ng_rules(place, variant))
+
+    def syslog_ng_rules(self, place, variant):
+        return syslog_ng_file("d_out", place.path("messages")) + SYSLOG_NG_PATH
+
+    def floor(self, place):
+        return ["tcp", str(place.port), place.path("messages")]
+
+    def target(self, place):
+        return f"tcp:127.0.0.1:{place.port}"
+
+
+class Tcp1(Scenario):
+    name = "tcp-1"
+    title = "TCP, 1 connection, to a file"
+    messages = 3_000_000
+
+
+class Tcp20(Scenario):
+    name = "tcp-20"
+    title = "TCP, 20 connections, to a file"
+    messages = 3_000_000
+    connections = 20
+
+
+class UdpFile(Scenario):
+    name = "udp-file"
+    title = "UDP at 300,000 a second, to a file"
+    kind = "udp"
+    transport = "udp"
+    messages = 1_500_000
+    rate = 300_000
+    flood = ("--size", "150")
+    rsyslog_variants = RSYSLOG_VARIANTS[:4]
+
+    def rsyslog(self, place, variant):
+        batch = "" if variant.name == "default" else ' batchSize="256"'
+        return (rsyslog_head(place, variant)
+                + f'module(load="imudp"{batch})\n'
+                + f'input(type="imudp" address="127.0.0.1" port="{place.port}" rcvbufSize="4m")\n'
+                + self.rsyslog_rules(place, variant))
+
+    def syslog_ng(self, place, variant):
+        return (syslog_ng_head(variant)
+                + f'source s_in {{ network(ip("127.0.0.1") port({place.port}) transport("udp") so-rcvbuf(4194304)'
+                + f'{syslog_ng_window(variant)}); }};\n'
+                + self.syslog_ng_rules(place, variant))
+
+    def floor(self, place):
+        return ["udp", str(place.port), place.path("messages")]
+
+    def target(self, place):
+        return f"udp:127.0.0.1:{place.port}"
+
+
+class UnixDgram(Scenario):
+    name = "unix-dgram"
+    title = "Unix datagrams, as /dev/log, to a file"
+    transport = "unix"
+    messages = 1_000_000
+    flood = ("--hosts", "0")
+    rsyslog_variants = RSYSLOG_VARIANTS[:4]
+
+    def rsyslog(self, place, variant):
+        return (rsyslog_head(place, variant)
+                + 'module(load="imuxsock" SysSock.Use="off")\n'
+                + f'input(type="imuxsock" Socket="{place.socket}" RateLimit.Interval="0")\n'
+                + self.rsyslog_rules(place, variant))
+
+    def syslog_ng(self, place, variant):
+        return (syslog_ng_head(variant)
+                + f'source s_in {{ unix-dgram("{place.socket}"{syslog_ng_window(variant)}); }};\n'
+                + self.syslog_ng_rules(place, variant))
+
+    def floor(self, place):
+        return ["unix", place.socket, place.path("messages")]
+
+    def target(self, place):
+        return f"unix:{place.socket}"
+
+
+# The condition as rsyslog has it, as syslog-ng has it, and the file.
+FILTERS = [
+    ("auth,authpriv.*", "facility(auth,authpriv)", 1),
+    ("*.info;mail.none;authpriv.none;cron.none",
+     "level(info..emerg) and not facility(mail,authpriv,cron)", 2),
+    ("mail.*", "facility(mail)", 3),
+    ("cron.*", "facility(cron)", 4),
+    ("kern.warning", "facility(kern) and level(warning..emerg)", 5),
+    ("local7.err", "facility(local7) and level(err..emerg)", 6),
+    ("daemon.*", "facility(daemon)", 6),
+    ("*.emerg", "level(emerg)", 6),
+    ("local0.=info", "facility(local0) and level(info)", 6),
+    ("local2.debug", "facility(local2) and level(debug..emerg)", 6),
+    (':msg, contains, "Failed password"', 'message("Failed password" type(string) flags(substring))', 1),
+    (':msg, contains, "I/O error"', 'message("I/O error" type(string) flags(substring))', 5),
+    (':msg, startswith, " pam_unix"', 'message("pam_unix" type(string) flags(prefix))', 1),
+    (':programname, isequal, "nginx"', 'program("nginx" type(string))', 6),
+    (':programname, startswith, "postfix"', 'program("postfix" type(string) flags(prefix))', 3),
+    (':hostname, isequal, "web-00000"', 'host("web-00000" type(string))', 2),
+    (':msg, regex, "HTTP/1.1. 5[0-9][0-9]"', "message('HTTP/1.1. 5[0-9][0-9]')", 5),
+    (':msg, ereregex, "(timeout|refused|unreachable)"', "message('(timeout|refused|unreachable)')", 5),
+    (':syslogtag, contains, "CRON"', 'program("CRON" type(string) flags(substring))', 4),
+    (':msg, !contains, "seq="', 'not message("seq=" type(string) flags(substring))', 6),
+    ('if $programname == "sshd" and $msg contains "invalid user" then',
+     'program("sshd" type(string)) and message("invalid user" type(string) flags(substring))', 1),
+    ("if $syslogseverity <= 3 then", "level(err..emerg)", 5),
+    ('if $syslogfacility-text == "local0" and ($msg contains "\\"error\\"" or $msg contains "\\"fatal\\"") then',
+     "facility(local0) and (message('\"error\"' type(string) flags(substring))"
+     " or message('\"fatal\"' type(string) flags(substring)))", 5),
+    ('if $hostname startswith "db-" and $syslogseverity <= 4 then',
+     'host("db-" type(string) flags(prefix)) and level(warning..emerg)', 5),
+    ('if $programname == "kernel" or $programname == "systemd" then',
+     'program("kernel" type(string)) or program("systemd" type(string))', 6),
+    ('if ($programname == "nginx" and $msg contains "POST") or $programname == "sudo" then',
+     '(program("nginx" type(string)) and message("POST" type(string) flags(substring))) or program("sudo" type(string))',
+     2),
+    ('if not ($msg contains "session") and $programname == "CRON" then',
+     'not message("session" type(string) flags(substring)) and program("CRON" type(string))', 4),
+    ('if re_match($msg, "port [0-9]{5} ssh2") then', "message('port [0-9]{5} ssh2')", 1),
+    ('if $msg contains_i "ERROR" then', 'message("ERROR" type(string) flags(substring,ignore-case))', 5),
+    ('if $programname == ["dhclient", "myapp", "postgres"] then',
+     'program("dhclient" type(string)) or program("myapp" type(string)) or program("postgres" type(string))', 6),
+]
+
+
+class Filters30(Scenario):
+    name = "filters-30"
+    title = "30 mixed filters, to 6 files"
+    messages = 1_000_000
+
+    def rsyslog_rules(self, place, variant):
+        # By default as everybody writes it, an action at each rule. An expert has one for each file.
+        if variant.name == "default":
+            return "".join(f"{condition} {{ {omfile(variant, place.path(f'f{n}'))} }}\n" for condition, _, n in FILTERS)
+        sets = "".join(f'ruleset(name="f{n}") {{ {omfile(variant, place.path(f"f{n}"))} }}\n' for n in range(1, 7))
+        return sets + "".join(f"{condition} {{ call f{n} }}\n" for condition, _, n in FILTERS)
+
+    def syslog_ng_rules(self, place, variant):
+        text = "".join(syslog_ng_file(f"d_{n}", place.path(f"f{n}")) for n in range(1, 7))
+        for i, (_, condition, n) in enumerate(FILTERS):
+            text += f"filter f_{i} {{ {condition}; }};\n"
+            text += f"log {{ source(s_in); filter(f_{i}); destination(d_{n}); flags(flow-control); }};\n"
+        return text
+
+
+class ForwardTcp(Scenario):
+    name = "forward-tcp"
+    title = "TCP in, TCP out"
+    messages = 2_000_000
+    kind = "forward"
+
+    def rsyslog_rules(self, place, variant):
+        return (f'action(type="omfwd" target="127.0.0.1" port="{place.sink_port}" protocol="tcp"\n'
+                f'       template="RSYSLOG_TraditionalForwardFormat")\n')
+
+    def syslog_ng_rules(self, place, variant):
+        return (f'destination d_out {{ network("127.0.0.1" port({place.sink_port}) transport("tcp")); }};\n'
+                + SYSLOG_NG_PATH)
+
+    def floor(self, place):
+        return ["forward", str(place.port), f"127.0.0.1:{place.sink_port}"]
+
+    # Without a file the two kinds of writers are the same.
+    rsyslog_variants = [v for v in RSYSLOG_VARIANTS if v.writer == "sync" or v.queue == "large"]
+
+
+class Dynafiles1000(Scenario):
+    name = "dynafiles-1000"
+    title = "1,000 host names to 1,000 files"
+    messages = 1_000_000
+    flood = ("--hosts", "1000")
+
+    def rsyslog_rules(self, place, variant):
+        return (f'template(name="by_host" type="string" string="{place.output}/%HOSTNAME%.log")\n'
+                f'action(type="omfile" dynaFile="by_host" dynaFileCacheSize="1100"'
+                f' template="RSYSLOG_TraditionalFileFormat"{WRITERS[variant.writer]})\n')
+
+    # An asynchronous writer is a thread, and a thousand of them are no good idea.
+    rsyslog_variants = [
+        RSYSLOG_VARIANTS[0],
+        Variant("large queue", queue="large"),
+        RSYSLOG_VARIANTS[2],
+        RSYSLOG_VARIANTS[4],
+    ]
+
+    def syslog_ng_rules(self, place, variant):
+        return syslog_ng_file("d_out", place.output + "/${HOST}.log") + SYSLOG_NG_PATH
+
+
+class Imfile1g(Scenario):
+    name = "imfile-1g"
+    title = "A file of 1 GB, read and written to another"
+    kind = "imfile"
+    messages = 7_700_000
+    flood = ("--format", "plain")
+    rsyslog_variants = RSYSLOG_VARIANTS[:4]
+
+    def rsyslog(self, place, variant):
+        return (rsyslog_head(place, variant)
+                + 'template(name="bare" type="string" string="%msg%\\n")\n'
+                + 'module(load="imfile" mode="inotify")\n'
+                + f'input(type="imfile" file="{place.input_file}" tag="bench:")\n'
+                + omfile(variant, place.path("messages"), "bare") + "\n")
+
+    def syslog_ng(self, place, variant):
+        return (syslog_ng_head(variant)
+                + f'source s_in {{ file("{place.input_file}" flags(no-parse){syslog_ng_window(variant)}); }};\n'
+                + f'destination d_out {{ file("{place.path("messages")}" template("${{MSG}}\\n")); }};\n'
+                + SYSLOG_NG_PATH)
+
+    def floor(self, place):
+        return ["file", place.input_file, place.path("messages")]
+
+
+class Connections10000(Scenario):
+    name = "connections-10000"
+    title = "10,000 connections, each sending 100 messages"
+    kind = "connections"
+    messages = 1_000_000
+    connections = 10_000
+    flood = ("--batch", "10", "--hold")
+
+    rsyslog_variants = [RSYSLOG_VARIANTS[0], RSYSLOG_VARIANTS[1], RSYSLOG_VARIANTS[2], RSYSLOG_VARIANTS[4]]
+
+
+class Idle(Scenario):
+    name = "idle"
+    title = "Nothing to do: TCP input, one file"
+    kind = "idle"
+    rsyslog_variants = RSYSLOG_VARIANTS[:1]
+    syslog_ng_variants = SYSLOG_NG_VARIANTS[:1]
+
+
+class Start2000(Scenario):
+    name = "start-2000"
+    title = "Start with 2,000 rules"
+    kind = "start"
+    rules = 2000
+    rsyslog_variants = RSYSLOG_VARIANTS[:1]
+    syslog_ng_variants = SYSLOG_NG_VARIANTS[:1]
+
+    def rsyslog_rules(self, place, variant):
+        text = ""
+        for i in range(self.rules):
+            condition = (
+                f"local{i % 8}.{('debug', 'info', 'notice', 'warning', 'err')[i % 5]}",
+                f':msg, contains, "word {i}"',
+                f'if $programname == "program{i}" and $syslogseverity <= {i % 8} then',
+                f':hostname, isequal, "host-{i}"',
+            )[i % 4]
+            text += f"{condition} {{ {omfile(variant, place.path(f'f{i % 20}'))} }}\n"
+        return text
+
+    def syslog_ng_rules(self, place, variant):
+        text = "".join(syslog_ng_file(f"d_{n}", place.path(f"f{n}")) for n in range(20))
+        for i in range(self.rules):
+            condition = (
+                f"facility(local{i % 8}) and level({('debug', 'info', 'notice', 'warning', 'err')[i % 5]}..emerg)",
+                f'message("word {i}" type(string) flags(substring))',
+                f'program("program{i}" type(string)) and level({SEVERITIES[i % 8]}..emerg)',
+                f'host("host-{i}" type(string))',
+            )[i % 4]
+            text += f"filter f_{i} {{ {condition}; }};\n"
+            text += f"log {{ source(s_in); filter(f_{i}); destination(d_{i % 20}); }};\n"
+        return text
+
+
+SCENARIOS = [
+    Tcp1(), Tcp20(), UdpFile(), UnixDgram(), Filters30(), ForwardTcp(), Dynafiles1000(), Imfile1g(),
+    Connections10000(), Idle(), Start2000(),
+]
