@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 PACKAGES := $(shell sed 's/\#.*//' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: all run test test-long bench install fuzz format clean packages
+.PHONY: all run test test-long bench install format clean packages reference
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -37,6 +37,10 @@ bench: all
 
 install: all
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+# Writes doc/reference from the tables.
+reference: all
+	python3 tests/behaviour/modules.py --daemon $(BUILD)/src/daemon/penstockd --penstock $(BUILD)/src/control/penstock --write >/dev/null || true
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

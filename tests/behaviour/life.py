@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""The life of the daemon: start, pid file, HUP, TERM, becoming a daemon."""
+import os
+import signal
+import subprocess
+
+from harness import PATIENCE_SECONDS, Place, argument, promise, read, run, send_tcp, wait
+
+TCP = """
+module(load="imtcp")
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port")
+template(name="m" type="string" string="%msg%\\n")
+action(type="omfile" file="@DIR@/out" template="m")
+"""
+
+
+@promise
+def a_message_lands_in_the_file_while_the_daemon_runs():
+    with Place() as place:
+        daemon = place.daemon(TCP)
+        send_tcp(daemon.port("port"), "<13>Oct 11 22:14:15 host tag: hello\n")
+        wait(lambda: place.read("out") == " hello\n", "the message")
+        assert daemon.stop() == 0
+
+
+@promise
+def the_pid_file_holds_the_number_alone_and_goes_with_the_daemon():
+    with Place() as place:
+        daemon = place.daemon(TCP)
+        assert read(daemon.pid_file) == str(daemon.process.pid).encode()
+        assert daemon.stop() == 0
+        assert not os.path.exists(daemon.pid_file)
+
+
+@promise
+def a_second_daemon_with_the_same_pid_file_is_refused():
+    with Place() as place:
+        daemon = place.daemon(TCP)
+        second = place.run(argument("daemon"), "-n", "-f", daemon.config, "-i", daemon.pid_file)
+        assert second.returncode == 1
+        assert f"pidfile '{daemon.pid_file}' and pid {daemon.process.pid} already exist." in second.stderr
+        assert daemon.stop() == 0
+
+
+@promise
+def a_stale_pid_file_is_no_obstacle():
+    with Place() as place:
+        finished = subprocess.Popen(["true"])
+        finished.wait()
+        place.file("pid", str(finished.pid))
+        daemon = place.daemon(TCP)
+        wait(lambda: read(daemon.pid_file) == str(daemon.process.pid).encode(), "the new pid")
+        assert daemon.stop() == 0
+
+
+@promise
+def hup_opens_the_files_anew():
+    with Place() as place:
+        daemon = place.daemon(TCP)
+        port = daemon.port("port")
+        send_tcp(port, "<13>Oct 11 22:14:15 host tag: before\n")
+        wait(lambda: place.read("out"), "the first message")
+        os.rename(place.file("out"), place.file("out.1"))
+        daemon.hup()
+
+        def after():
+            send_tcp(port, "<13>Oct 11 22:14:15 host tag: after\n")
+            return place.read("out")
+
+        wait(after, "a message in the new file")
+        assert place.lines("out.1")[0] == " before"
+        assert daemon.stop() == 0
+
+
+@promise
+def what_was_received_before_term_is_delivered():
+    with Place() as place:
+        daemon = place.daemon(TCP)
+        count = 50000
+        send_tcp(daemon.port("port"), "".join(f"<13>Oct 11 22:14:15 host tag: {i}\n" for i in range(count)))
+        wait(lambda: place.read("out"), "the first messages")
+        wait(lambda: len(place.lines("out")) > count // 2, "half of the messages")
+        assert daemon.stop() == 0
+        seen = [int(line) for line in place.lines("out")]
+        assert seen == list(range(len(seen))), "a gap or a message out of order"
+
+
+@promise
+def as_a_daemon_the_parent_leaves_when_the_child_listens():
+    with Place() as place:
+        config = place.file("penstock.conf", TCP)
+        pid_file = place.file("pid")
+        parent = place.run(argument("daemon"), "-C", "-f", config, "-i", pid_file)
+        assert parent.returncode == 0, parent.stderr
+        pid = int(read(pid_file))
+        try:
+            send_tcp(int(place.read("port")), "<13>Oct 11 22:14:15 host tag: hello\n")
+            wait(lambda: place.read("out") == " hello\n", "the message")
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait(lambda: not os.path.exists(pid_file), "the end of the daemon")
+
+
+@promise
+def as_a_daemon_a_failed_start_is_the_parents_failure():
+    with Place() as place:
+        parent = place.run(argument("daemon"), "-f", place.file("missing.conf"), "-i", place.file("pid"))
+        assert parent.returncode == 1
+        assert not os.path.exists(place.file("pid"))
+
+
+@promise
+def own_messages_enter_the_log_with_their_tag():
+    with Place() as place:
+        daemon = place.daemon('global(processInternalMessages="on")\n:syslogtag, isequal, "rsyslogd:" @DIR@/own\n')
+        wait(lambda: "] start" in place.read("own"), "the start message")
+        daemon.hup()
+        wait(lambda: "rsyslogd was HUPed" in place.read("own"), "the HUP message")
+        assert daemon.stop() == 0
+        assert "exiting on signal 15." in place.read("own")
+
+
+@promise
+def an_idle_daemon_sleeps():
+    with Place() as place:
+        daemon = place.daemon(TCP)
+        daemon.port("port")
+
+        def switches():
+            total = 0
+            for task in os.listdir(f"/proc/{daemon.process.pid}/task"):
+                status = read(f"/proc/{daemon.process.pid}/task/{task}/status").decode()
+                total += int(status.split("voluntary_ctxt_switches:")[1].split()[0])
+            return total
+
+        # The start settles; then two seconds without one wake-up.
+        before = [switches()]
+
+        def is_settled():
+            last, before[0] = before[0], switches()
+            return last == before[0]
+
+        wait(is_settled, "the daemon to settle")
+        start = switches()
+        try:
+            daemon.process.wait(2)
+        except subprocess.TimeoutExpired:
+            pass
+        assert switches() == start, f"{switches() - start} wake-ups in two idle seconds"
+        assert daemon.stop() == 0
+
+
+run()

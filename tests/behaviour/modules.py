@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Modules: one of a third party, built outside the tree against the installed header; help and reference pages."""
+import os
+import subprocess
+import sys
+
+from harness import ROOT, Place, argument, promise, run, send_tcp, wait
+
+TCP = """
+module(load="imtcp")
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port")
+template(name="m" type="string" string="%msg%\\n")
+"""
+
+
+def build_example(place):
+    """The header as `make install` lays it, the example copied out of the tree."""
+    header = place.file("include/penstock")
+    os.makedirs(header)
+    subprocess.run(["cp", os.path.join(ROOT, "src/module/module.h"), header], check=True)
+    subprocess.run(["cp", os.path.join(ROOT, "examples/module/omgreet.c"), place.path], check=True)
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-I", place.file("include"), "-shared", "-fPIC", "-o",
+                    place.file("omgreet.so"), place.file("omgreet.c")], check=True)
+
+
+@promise
+def a_module_of_a_third_party_is_built_outside_and_runs():
+    with Place() as place:
+        build_example(place)
+        daemon = place.daemon('module(load="@DIR@/omgreet.so")\n' + TCP
+                              + 'action(type="omgreet" file="@DIR@/out" word="good day" template="m")\n')
+        send_tcp(daemon.port("port"), "<13>Oct 11 22:14:15 host tag: one\n<13>Oct 11 22:14:15 host tag: two\n")
+        wait(lambda: place.read("out") == "good day  one\ngood day  two\n", "the greetings")
+        assert daemon.stop() == 0
+
+
+@promise
+def its_parameters_are_checked_like_our_own():
+    with Place() as place:
+        build_example(place)
+        config = place.file("c.conf", 'module(load="@DIR@/omgreet.so")\naction(type="omgreet" wrd="x" file="/x")\n')
+        done = place.run(argument("daemon"), "-N1", "-f", config)
+        assert done.returncode == 1
+        assert "parameter 'wrd' not known" in done.stderr and "did you mean `word`?" in done.stderr, done.stderr
+
+
+@promise
+def a_file_that_is_no_module_is_refused_in_plain_words():
+    with Place() as place:
+        place.file("nothing.so", "not an object\n")
+        config = place.file("c.conf", 'module(load="@DIR@/nothing.so")\n*.* @DIR@/out\n')
+        done = place.run(argument("daemon"), "-N1", "-f", config)
+        assert done.returncode == 1
+        assert "nothing.so" in done.stderr
+
+
+@promise
+def help_knows_every_module_and_suggests_for_a_wrong_name():
+    with Place() as place:
+        done = place.run(argument("penstock"), "help", "omfile")
+        assert done.returncode == 0 and "dynafile" in done.stdout
+        done = place.run(argument("penstock"), "help", "omfle")
+        assert done.returncode == 1 and "did you mean `omfile`?" in done.stderr
+
+
+@promise
+def the_reference_pages_are_what_the_tables_say():
+    with Place() as place:
+        names = place.run(argument("penstock"), "help", "--names").stdout.split()
+        assert len(names) > 15
+        outdated = []
+        for name in names:
+            page = place.run(argument("penstock"), "help", "--markdown", name).stdout
+            path = os.path.join(ROOT, "doc/reference", name + ".md")
+            if "--write" in sys.argv:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(page)
+            try:
+                with open(path, encoding="utf-8") as file:
+                    if file.read() != page:
+                        outdated.append(name)
+            except OSError:
+                outdated.append(name)
+        assert not outdated, f"outdated: {outdated}; `make reference` writes them"
+
+
+run()
