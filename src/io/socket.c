@@ -245,6 +245,10 @@ int socket_listen_unix(int *ret, const struct unix_place *place) {
         return 0;
 }
 
+void socket_unlink(const char *path) {
+        unlink(path);
+}
+
 /* ---- Connections and datagrams ---- */
 
 int socket_accept(int listener, struct sockaddr_storage *peer, socklen_t *peer_size) {

@@ -59,6 +59,8 @@ struct unix_place {
         bool must_change_owner; /* a failure to set mode, owner or group is a failure */
 };
 int socket_listen_unix(int *ret, const struct unix_place *place);
+/* Removes the name of a unix socket that is closed. */
+void socket_unlink(const char *path);
 
 /* The next connection; -EAGAIN when there is none. *peer is zeroed where it is unknown. */
 int socket_accept(int listener, struct sockaddr_storage *peer, socklen_t *peer_size);

@@ -1,6 +1,7 @@
 #include "message/source.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -79,6 +80,8 @@ const char *source_host(struct source *s) {
         char *found = resolve_name((const struct sockaddr *)&s->peer, s->peer_size);
         if (!found)
                 return s->address;
+        for (char *c = found; s->lowers_case && *c; c++)
+                *c = (char)tolower((unsigned char)*c);
         const char *none = NULL;
         if (atomic_compare_exchange_strong(&s->host, &none, found))
                 return found;

@@ -19,6 +19,7 @@ struct source {
         _Atomic(const char *) host;   /* fromhost; NULL until source_host() */
         const char *default_zone;     /* "+01:00" or NULL: where a date names no zone */
         bool is_local;                /* host is this machine, keeps its own name */
+        bool lowers_case;             /* host is shown in lower case */
         struct sockaddr_storage peer; /* ss_family 0 when there is none */
         socklen_t peer_size;
 };

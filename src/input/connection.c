@@ -1,0 +1,400 @@
+/*
+ * How bytes become records here:
+ *
+ *   usually    part + recv() land in the batch, messages stay where they arrived,
+ *              the part that is left is moved to the connection's own buffer
+ *   outgrown   a part above PART_IN_BATCH_MAX is received into its own buffer,
+ *              and each message that ends there is copied into the batch once
+ *
+ * A compressed connection receives into the worker's scratch buffer and inflates
+ * from there to where the others receive.
+ */
+#include "input/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/reporter.h"
+
+enum {
+        READ_BYTES_MIN = 16 << 10,    /* room for a read; less begins a new batch */
+        PART_IN_BATCH_MAX = 64 << 10, /* larger parts are not copied for every read */
+        SCRATCH_BYTES = 64 << 10,
+        SPLIT_SHOWN_MAX = 32, /* bytes of the rest that a report shows */
+};
+
+enum reading {
+        READ_AGAIN, /* there may be more at once */
+        READ_LATER,
+        READ_ENDED, /* the stream, or the patience with it */
+};
+
+/* What was received and not looked at yet. */
+struct stretch {
+        char *data;
+        size_t size;
+        bool is_in_batch;
+        int64_t now_us;
+        uint64_t submitted, limited, lost;
+};
+
+static void ready(struct watch *watch, uint32_t events);
+
+int connection_new(struct connection **ret, struct stream_worker *worker, int fd, struct source *source,
+                   uint32_t session) {
+        _owned_(connection_free) struct connection *c = calloc(1, sizeof *c);
+        if (!c)
+                return fail(-ENOMEM);
+        c->watch = (struct watch){.fd = -1, .events = EPOLLIN, .ready = ready};
+        c->worker = worker;
+        c->session = session;
+        if (worker->server->options.inflates) {
+                int r = inflation_new(&c->inflation, &worker->server->options.inflation);
+                if (r)
+                        return pass(r);
+        }
+        c->watch.fd = fd;
+        c->source = source;
+        *ret = TAKE(c);
+        return 0;
+}
+
+struct connection *connection_free(struct connection *c) {
+        if (!c)
+                return NULL;
+        if (c->link) {
+                *c->link = c->next;
+                if (c->next)
+                        c->next->link = c->link;
+        }
+        inflation_free(c->inflation);
+        source_unref(c->source);
+        socket_close(c->watch.fd);
+        free(c->part);
+        free(c);
+        return NULL;
+}
+
+/* ---- Reports ---- */
+
+static void tell(const struct connection *c, int severity, int code, const char *text) {
+        module_report(c->worker->server->log, severity, code, "%s", text);
+}
+
+static void tell_frame(const struct connection *c, enum framing_event event, uint32_t number) {
+        const struct stream_server *server = c->worker->server;
+        const char *prefix = server->framing_prefix, *host = listening_sender_name(c->source), *ip = c->source->address;
+        struct module_log *log = server->log;
+        uint32_t longest = server->options.rules.message_bytes_max;
+        stream_count(c->worker->server, STREAM_BROKEN_FRAMES, 1);
+        if (event == FRAMING_OVERSIZE || (event == FRAMING_TOO_LARGE && number > longest))
+                module_report(
+                        log, SEVERITY_ERR, 0,
+                        "%sreceived oversize message from peer: (hostname) %s, (ip) %s: size is %u bytes, max msg "
+                        "size is %u, truncating...",
+                        prefix, host, ip, number, longest);
+        switch (event) {
+        case FRAMING_BAD_DELIMITER:
+                module_report(log, SEVERITY_ERR, 0,
+                              "%sFraming Error in received TCP message from peer: (hostname) %s, (ip) %s: delimiter is "
+                              "not SP but has ASCII value %u.",
+                              prefix, host, ip, number);
+                return;
+        case FRAMING_BAD_COUNT:
+                module_report(
+                        log, SEVERITY_ERR, 0,
+                        "%sFraming Error in received TCP message from peer: (hostname) %s, (ip) %s: invalid octet "
+                        "count %u.",
+                        prefix, host, ip, number);
+                return;
+        case FRAMING_TOO_LARGE:
+                module_report(log, SEVERITY_ERR, 0,
+                              "%sFraming Error in received TCP message from peer: (hostname) %s, (ip) %s: frame too "
+                              "large: %u, change to octet stuffing",
+                              prefix, host, ip, number);
+                return;
+        case FRAMING_NO_FIRST_LINE:
+                module_report(
+                        log, SEVERITY_ERR, CODE_TOO_LONG,
+                        "%s: more then double max message size (%u) received without finding frame terminator via "
+                        "regex - assuming end of frame now.",
+                        server->options.module, number);
+                return;
+        case FRAMING_INCOMPLETE:
+                module_report(log, SEVERITY_ERR, 0,
+                              "Incomplete frame at end of stream in session %u - ignoring extra data (a message may be "
+                              "lost). The peer was %s, %u bytes of the frame had come.",
+                              c->session, ip, number);
+                return;
+        case FRAMING_TAIL_DISCARDED:
+                module_report(log, SEVERITY_WARNING, 0,
+                              "%s: the stream from %s ended without a frame delimiter, %u bytes at its end are ignored",
+                              server->options.module, *ip ? ip : host, number);
+                return;
+        default:
+                return;
+        }
+}
+
+static void tell_split(const struct connection *c, const char *rest, size_t size) {
+        const struct stream_server *server = c->worker->server;
+        if (server->options.tells_split)
+                module_report(server->log, SEVERITY_ERR, 0,
+                              "%s %s: message received is at least %zu byte larger than max msg size; message will be "
+                              "split starting at: \"%.*s\"",
+                              server->options.module, server->name, size, (int)MIN(size, (size_t)SPLIT_SHOWN_MAX),
+                              rest);
+}
+
+/* ---- Messages ---- */
+
+static void take_message(struct connection *c, struct stretch *s, const char *data, size_t size) {
+        struct stream_worker *worker = c->worker;
+        if (!listening_pass(&worker->server->limit, c->source, s->now_us)) {
+                s->limited++;
+                return;
+        }
+        struct record *record = s->is_in_batch
+                                        ? intake_add(worker->intake, c->source, data, size, s->now_us)
+                                        : intake_copy(worker->intake, c->source, (struct text){data, size}, s->now_us);
+        if (LIKELY(record))
+                s->submitted++;
+        else
+                s->lost++;
+}
+
+/* The record table is full: what was not looked at yet moves to the next batch. */
+static int turn(struct connection *c, struct stretch *s) {
+        size_t room;
+        char *moved = intake_turn(c->worker->intake, s->data, s->size, &room);
+        if (!moved)
+                return fail(-ENOMEM);
+        s->data = moved;
+        return 0;
+}
+
+/* Takes every message that ends in the stretch; the part that is left stays in it. */
+static int consume(struct connection *c, struct stretch *s) {
+        const struct framing_rules *rules = &c->worker->server->options.rules;
+        for (;;) {
+                if (s->is_in_batch && UNLIKELY(!intake_has_room(c->worker->intake))) {
+                        int r = turn(c, s);
+                        if (r)
+                                return pass(r);
+                }
+                struct frame frame;
+                enum framing_event event = framing_next(&c->framing, rules, s->data, s->size, &frame);
+                if (LIKELY(event == FRAMING_FRAME) || event == FRAMING_NO_FIRST_LINE)
+                        take_message(c, s, s->data + frame.start, frame.size);
+                if (UNLIKELY(event != FRAMING_FRAME && event != FRAMING_MORE))
+                        tell_frame(c, event, frame.number);
+                if (UNLIKELY(frame.rest))
+                        tell_split(c, s->data + frame.used, frame.rest);
+                s->data += frame.used;
+                s->size -= frame.used;
+                if (event == FRAMING_MORE)
+                        return 0;
+        }
+}
+
+static void count(struct connection *c, const struct stretch *s) {
+        struct stream_server *server = c->worker->server;
+        stream_count(server, STREAM_SUBMITTED, s->submitted);
+        stream_count(server, STREAM_RATE_LIMITED, s->limited);
+        stream_count(server, STREAM_LOST, s->lost);
+}
+
+/* ---- Parts ---- */
+
+static bool grow_part(struct connection *c, size_t capacity) {
+        if (capacity <= c->part_capacity)
+                return true;
+        char *grown = realloc(c->part, capacity);
+        if (!grown)
+                return false;
+        c->part = grown;
+        c->part_capacity = capacity;
+        return true;
+}
+
+static void drop_part(struct connection *c) {
+        free(TAKE(c->part));
+        c->part_size = c->part_capacity = 0;
+}
+
+/* Keeps what is left of a stretch, in a buffer that is not much larger. */
+static int hold_part(struct connection *c, const struct stretch *s) {
+        if (s->size == 0) {
+                drop_part(c);
+                return 0;
+        }
+        if (!grow_part(c, s->size))
+                return fail(-ENOMEM);
+        memmove(c->part, s->data, s->size);
+        c->part_size = s->size;
+        if (c->part_capacity > PART_IN_BATCH_MAX && c->part_size <= PART_IN_BATCH_MAX) {
+                char *fitting = realloc(c->part, c->part_size);
+                if (fitting) {
+                        c->part = fitting;
+                        c->part_capacity = c->part_size;
+                }
+        }
+        return 0;
+}
+
+/* ---- Receiving ---- */
+
+static ssize_t receive_inflated(struct connection *c, char *to, size_t room) {
+        struct stream_worker *worker = c->worker;
+        for (;;) {
+                if (inflation_is_drained(c->inflation)) {
+                        ssize_t got = socket_receive(c->watch.fd, worker->scratch, SCRATCH_BYTES);
+                        if (got <= 0)
+                                return got;
+                        stream_count(worker->server, STREAM_BYTES, (uint64_t)got);
+                        inflation_feed(c->inflation, worker->scratch, (size_t)got);
+                }
+                ssize_t made = inflation_take(c->inflation, to, room);
+                if (made)
+                        return made;
+        }
+}
+
+static ssize_t receive(struct connection *c, char *to, size_t room) {
+        if (UNLIKELY(c->inflation)) {
+                ssize_t made = receive_inflated(c, to, room);
+                stream_count(c->worker->server, STREAM_INFLATED, made > 0 ? (uint64_t)made : 0);
+                return made;
+        }
+        ssize_t got = socket_receive(c->watch.fd, to, room);
+        stream_count(c->worker->server, STREAM_BYTES, got > 0 ? (uint64_t)got : 0);
+        return got;
+}
+
+static enum reading end_of_stream(const struct connection *c, ssize_t got) {
+        if (got == -EAGAIN)
+                return READ_LATER;
+        if (got < 0)
+                module_report(c->worker->server->log, SEVERITY_ERR, 0,
+                              "%s: session %u from %s will be closed due to error: %s",
+                              c->worker->server->options.module, c->session,
+                              *c->source->address ? c->source->address : listening_sender_name(c->source),
+                              got == -EBADMSG ? "the stream is not compressed as configured"
+                              : got == -E2BIG ? "the compressed stream expands beyond its bounds"
+                                              : fail_text((int)got));
+        return READ_ENDED;
+}
+
+static enum reading out_of_memory(const struct connection *c) {
+        tell(c, SEVERITY_ERR, 0, "no memory for what was received: the connection is closed");
+        return READ_ENDED;
+}
+
+/* More can be had at once when the room was filled, or from what is inflated already. */
+static enum reading more_or_later(const struct connection *c, bool is_full) {
+        return is_full || (c->inflation && !inflation_is_drained(c->inflation)) ? READ_AGAIN : READ_LATER;
+}
+
+static enum reading read_outgrown(struct connection *c) {
+        size_t most = framing_carry_max(&c->worker->server->options.rules) + READ_BYTES_MIN;
+        if (c->part_capacity - c->part_size < READ_BYTES_MIN && !grow_part(c, MIN(c->part_capacity * 2, most)))
+                return out_of_memory(c);
+        size_t room = c->part_capacity - c->part_size;
+        ssize_t got = receive(c, c->part + c->part_size, room);
+        if (got <= 0)
+                return end_of_stream(c, got);
+        struct stretch s = {.data = c->part, .size = c->part_size + (size_t)got, .now_us = clock_wall_us()};
+        int r = consume(c, &s);
+        count(c, &s);
+        if (r || hold_part(c, &s))
+                return out_of_memory(c);
+        return more_or_later(c, (size_t)got == room);
+}
+
+static _hot_ enum reading read_into_batch(struct connection *c) {
+        struct intake *intake = c->worker->intake;
+        size_t room;
+        char *data = intake_reserve(intake, c->part_size + READ_BYTES_MIN, &room);
+        if (!data)
+                return out_of_memory(c);
+        if (c->part_size)
+                memcpy(data, c->part, c->part_size);
+        room -= c->part_size;
+        ssize_t got = receive(c, data + c->part_size, room);
+        if (got <= 0)
+                return end_of_stream(c, got);
+        struct stretch s = {
+                .data = data,
+                .size = c->part_size + (size_t)got,
+                .is_in_batch = true,
+                .now_us = clock_wall_us(),
+        };
+        int r = consume(c, &s);
+        count(c, &s);
+        if (r)
+                return out_of_memory(c);
+        intake_keep(intake, s.data);
+        if (hold_part(c, &s))
+                return out_of_memory(c);
+        return more_or_later(c, (size_t)got == room);
+}
+
+static void ready(struct watch *watch, uint32_t events _unused_) {
+        struct connection *c = CONTAINER_OF(watch, struct connection, watch);
+        int64_t reads_max = c->worker->server->options.reads_max;
+        enum reading reading = READ_AGAIN;
+        for (int64_t reads = 0; reading == READ_AGAIN; reads++) {
+                /* What is compressed lies in a buffer that all share: it must be used up. */
+                bool is_patient = !c->inflation || inflation_is_drained(c->inflation);
+                if (reads_max > 0 && reads >= reads_max && is_patient)
+                        return;
+                reading = c->part_size > PART_IN_BATCH_MAX ? read_outgrown(c) : read_into_batch(c);
+        }
+        if (reading == READ_ENDED)
+                connection_end(c);
+}
+
+/* ---- Life ---- */
+
+void connection_start(struct connection *c) {
+        struct stream_worker *worker = c->worker;
+        bool needs_scratch = c->inflation && !worker->scratch;
+        if (needs_scratch)
+                worker->scratch = malloc(SCRATCH_BYTES);
+        if ((c->inflation && !worker->scratch) || loop_watch(worker->loop, &c->watch)) {
+                tell(c, SEVERITY_ERR, 0, "a connection cannot be read for lack of memory and is closed");
+                connection_end(c);
+                return;
+        }
+        c->next = worker->connections;
+        c->link = &worker->connections;
+        if (c->next)
+                c->next->link = &c->next;
+        worker->connections = c;
+}
+
+static void end_part(struct connection *c) {
+        struct stream_worker *worker = c->worker;
+        struct frame frame;
+        enum framing_event event = framing_end(&c->framing, &worker->server->options.rules, c->part_size, &frame);
+        if (event == FRAMING_FRAME) {
+                struct stretch s = {.now_us = clock_wall_us()};
+                take_message(c, &s, c->part, frame.size);
+                count(c, &s);
+        } else if (event != FRAMING_MORE) {
+                tell_frame(c, event, frame.number);
+        }
+}
+
+void connection_end(struct connection *c) {
+        struct stream_server *server = c->worker->server;
+        loop_unwatch(c->worker->loop, &c->watch);
+        end_part(c);
+        if (server->options.tells_close)
+                server->options.tell_closed(server->log, c->session, listening_sender_name(c->source));
+        stream_count(server, STREAM_CLOSED, 1);
+        atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
+        connection_free(c);
+}

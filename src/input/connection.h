@@ -1,0 +1,32 @@
+/*
+ * One connection of a stream server: reads, finds the messages, keeps the part of
+ * one that has not ended yet. Idle it costs a few hundred bytes; a buffer exists
+ * only while a part is held.
+ */
+#pragma once
+
+#include "input/stream.h"
+
+struct connection {
+        struct watch watch;
+        struct stream_worker *worker;
+        struct connection *next, **link; /* in worker->connections */
+        struct source *source;
+        struct inflation *inflation; /* NULL: plain */
+        char *part;                  /* of a message that has not ended */
+        size_t part_size, part_capacity;
+        struct framing framing;
+        uint32_t session; /* number, for reports */
+};
+
+/* Takes fd and source on success. */
+int connection_new(struct connection **ret, struct stream_worker *worker, int fd, struct source *source,
+                   uint32_t session);
+/* Frees without a word; the loop must not watch it any more. */
+struct connection *connection_free(struct connection *c);
+OWNED_POINTER(struct connection, connection_free);
+
+/* On the worker's thread: begins to read. Frees the connection when that fails. */
+void connection_start(struct connection *c);
+/* On the worker's thread: what is left becomes a message where the rules say so. Frees. */
+void connection_end(struct connection *c);

@@ -1,0 +1,380 @@
+/*
+ * imtcp: syslog over TCP. The work is done by the stream server; here is what
+ * users can say about it. Each parameter of the module stands in for that of an
+ * input that does not set it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "base/fail.h"
+#include "base/reporter.h"
+#include "input/stream.h"
+
+enum { THREADS_MAX = 64, BACKLOG_MIN = 1024 };
+
+enum compression_mode { COMPRESSION_NONE, COMPRESSION_STREAM_ALWAYS };
+static const char *const compression_modes[] = {"none", "stream:always", NULL};
+
+enum compression_driver { DRIVER_ZLIB, DRIVER_ZSTD };
+static const char *const compression_drivers[] = {"zlib", "zstd", NULL};
+
+/* Of module(load="imtcp") and of input(type="imtcp") alike. */
+struct imtcp_settings {
+        int64_t threads;
+        bool takes_flow_control, disables_lf, discards_truncated, counts_octets, tells_close, tells_open;
+        bool preserves_case, keeps_alive, fixes_cisco_asa, is_multi_line;
+        int64_t delimiter, frame_bytes_max, sessions_max, listeners_max, reads_max, backlog;
+        int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
+        int64_t rate_interval_s, rate_burst;
+        char *rate_name, *port, *port_file, *address, *name, *ruleset, *default_zone, *pattern, *network_namespace;
+        struct strings senders;
+        int compression_mode, compression_driver;
+        int64_t expansion_ratio_max, inflated_bytes_max, zstd_window_bytes;
+        int64_t tls_mode, tls_verify_depth;
+        char *tls_auth_mode, *tls_expired_certs, *tls_driver, *tls_ca_file, *tls_crl_file, *tls_key_file,
+                *tls_cert_file, *tls_priority;
+        bool tls_checks_purpose, tls_prioritizes_san, tls_checks_revocation;
+        struct strings tls_peers;
+};
+
+#define TLS_LATER   " Not in effect yet: TLS arrives with a later release."
+#define HERE(name)  name
+#define THERE(name) NULL
+
+/* What can be said of the module and of an input. Legacy directives set it for the module. */
+#define SHARED_PARAMS(extra, legacy_name)                                                                              \
+        PARAM_BOOL(struct imtcp_settings, takes_flow_control, .name = "flowcontrol",                                   \
+                   .legacy = legacy_name("inputtcpflowcontrol"), .dflt = "on", .flags = (extra),                       \
+                   .help = "Stop reading while the queue is nearly full, so that senders wait instead of messages "    \
+                           "being lost."),                                                                             \
+                PARAM_BOOL(struct imtcp_settings, disables_lf, .name = "disablelfdelimiter",                           \
+                           .legacy = legacy_name("inputtcpserverdisablelfdelimiter"), .dflt = "off", .flags = (extra), \
+                           .help = "A line feed is an ordinary byte; only addtlFrameDelimiter ends a message."),       \
+                PARAM_BOOL(struct imtcp_settings, discards_truncated, .name = "discardtruncatedmsg", .dflt = "off",    \
+                           .flags = (extra),                                                                           \
+                           .help = "What is left of a message that was too long is discarded instead of becoming the " \
+                                   "next "                                                                             \
+                                   "message."),                                                                        \
+                PARAM_BOOL(struct imtcp_settings, tells_close, .name = "notifyonconnectionclose",                      \
+                           .legacy = legacy_name("inputtcpservernotifyonconnectionclose"), .dflt = "off",              \
+                           .flags = (extra), .help = "Log a message whenever a connection ends."),                     \
+                PARAM_BOOL(struct imtcp_settings, tells_open, .name = "notifyonconnectionopen", .dflt = "off",         \
+                           .flags = (extra), .help = "Log a message whenever a connection begins."),                   \
+                PARAM_INT(struct imtcp_settings, delimiter, .name = "addtlframedelimiter",                             \
+                          .legacy = legacy_name("inputtcpserveraddtlframedelimiter"), .dflt = "-1", .min = -1,         \
+                          .max = 255, .flags = (extra),                                                                \
+                          .help = "The number of another byte that ends a message; -1: none."),                        \
+                PARAM_INT(struct imtcp_settings, frame_bytes_max, .name = "maxframesize", .dflt = "200000", .min = 0,  \
+                          .max = FRAME_BYTES_MAX, .unit = "bytes", .flags = (extra),                                   \
+                          .help = "The largest octet count that is believed; a larger one is taken as text."),         \
+                PARAM_INT(                                                                                             \
+                        struct imtcp_settings, sessions_max, .name = "maxsessions",                                    \
+                        .legacy = legacy_name("inputtcpmaxsessions"), .dflt = "0", .min = 0, .max = INT32_MAX,         \
+                        .unit = "connections", .flags = (extra),                                                       \
+                        .help = "How many connections an input holds at once; more are closed at once. 0: as many as " \
+                                "the open files limit allows."),                                                       \
+                PARAM_INT(struct imtcp_settings, listeners_max, .name = "maxlisteners", .alias = "maxlistners",        \
+                          .legacy = legacy_name("inputtcpmaxlisteners"), .dflt = "20", .min = 1, .max = INT32_MAX,     \
+                          .flags = (extra) | PARAM_IS_IGNORED,                                                         \
+                          .help = "Without effect: inputs need no table of listeners."),                               \
+                PARAM_INT(struct imtcp_settings, reads_max, .name = "starvationprotection.maxreads", .dflt = "500",    \
+                          .min = 0, .max = INT32_MAX, .unit = "reads", .flags = (extra),                               \
+                          .help = "So many reads that filled the buffer one connection may do before the others get "  \
+                                  "their "                                                                             \
+                                  "turn; 0: any number."),                                                             \
+                PARAM_BOOL(struct imtcp_settings, preserves_case, .name = "preservecase",                              \
+                           .legacy = legacy_name("inputtcpserverpreservecase"), .dflt = "on", .flags = (extra),        \
+                           .help = "The property fromhost shows the host name as the resolver spells it, else in "     \
+                                   "lower case."),                                                                     \
+                PARAM_BOOL(struct imtcp_settings, keeps_alive, .name = "keepalive",                                    \
+                           .legacy = legacy_name("inputtcpserverkeepalive"), .dflt = "off", .flags = (extra),          \
+                           .help = "Let the kernel probe silent connections, so that dead ones are noticed."),         \
+                PARAM_INT(struct imtcp_settings, keepalive_probes, .name = "keepalive.probes",                         \
+                          .legacy = legacy_name("inputtcpserverkeepalive_probes"), .dflt = "0", .min = 0, .max = 127,  \
+                          .unit = "probes", .flags = (extra),                                                          \
+                          .help = "Unanswered probes after which a connection is dead; 0: the system's default."),     \
+                PARAM_INT(struct imtcp_settings, keepalive_time_s, .name = "keepalive.time",                           \
+                          .legacy = legacy_name("inputtcpserverkeepalive_time"), .dflt = "0", .min = 0, .max = 32767,  \
+                          .unit = "seconds", .flags = (extra),                                                         \
+                          .help = "Silence before the first probe; 0: the system's default."),                         \
+                PARAM_INT(struct imtcp_settings, keepalive_interval_s, .name = "keepalive.interval",                   \
+                          .legacy = legacy_name("inputtcpserverkeepalive_intvl"), .dflt = "0", .min = 0, .max = 32767, \
+                          .unit = "seconds", .flags = (extra),                                                         \
+                          .help = "Time between probes; 0: the system's default."),                                    \
+                PARAM_STRINGS(                                                                                         \
+                        struct imtcp_settings, senders, .name = "allowedsender",                                       \
+                        .legacy = legacy_name("allowedsender"), .flags = (extra),                                      \
+                        .help = "Addresses and networks that may connect, as 192.0.2.0/24 or 2001:db8::/32; unset: "   \
+                                "everybody."),                                                                         \
+                PARAM_CHOICE(struct imtcp_settings, compression_mode, .name = "compression.mode",                      \
+                             .legacy = legacy_name("inputtcpservercompressionmode"), .dflt = "none",                   \
+                             .choices = compression_modes, .flags = (extra),                                           \
+                             .help = "stream:always: senders compress the whole connection, as omfwd's mode of that "  \
+                                     "name."),                                                                         \
+                PARAM_CHOICE(struct imtcp_settings, compression_driver, .name = "compression.driver",                  \
+                             .legacy = legacy_name("inputtcpservercompressiondriver"), .dflt = "zlib",                 \
+                             .choices = compression_drivers, .flags = (extra),                                         \
+                             .help = "How connections are compressed. Only zlib is supported."),                       \
+                PARAM_INT(struct imtcp_settings, expansion_ratio_max, .name = "compression.maxexpansionratio",         \
+                          .dflt = "1024", .min = 0, .max = INT32_MAX, .flags = (extra),                                \
+                          .help = "A compressed connection that expands to more than this many times of what was "     \
+                                  "received "                                                                          \
+                                  "is closed; 0: any."),                                                               \
+                PARAM_INT(struct imtcp_settings, inflated_bytes_max,                                                   \
+                          .name = "compression.maxdecompressedbytesperreceive", .dflt = "67108864", .min = 0,          \
+                          .max = INT64_MAX, .unit = "bytes", .flags = (extra),                                         \
+                          .help = "A compressed connection is closed when one read expands to more; 0: any."),         \
+                PARAM_INT(struct imtcp_settings, zstd_window_bytes, .name = "compression.maxtotalzstdwindowbytes",     \
+                          .dflt = "67108864", .min = 0, .max = INT64_MAX, .unit = "bytes",                             \
+                          .flags = (extra) | PARAM_IS_IGNORED,                                                         \
+                          .help = "Memory for all zstd windows together; without effect, as zstd is not supported."),  \
+                PARAM_STRING(struct imtcp_settings, network_namespace, .name = "networknamespace", .flags = (extra),   \
+                             .help = "The network namespace (as ip-netns(8) names it) to listen in; unset: our own."), \
+                PARAM_INT(struct imtcp_settings, tls_mode, .name = "streamdriver.mode",                                \
+                          .legacy = legacy_name("inputtcpserverstreamdrivermode"), .dflt = "0", .min = 0,              \
+                          .max = INT32_MAX, .flags = (extra),                                                          \
+                          .help = "0: plain TCP. Anything else asks for TLS and is refused." TLS_LATER),               \
+                PARAM_STRING(struct imtcp_settings, tls_auth_mode, .name = "streamdriver.authmode",                    \
+                             .legacy = legacy_name("inputtcpserverstreamdriverauthmode"),                              \
+                             .flags = (extra) | PARAM_IS_IGNORED,                                                      \
+                             .help = "How a sender's certificate is checked." TLS_LATER),                              \
+                PARAM_STRING(struct imtcp_settings, tls_expired_certs, .name = "streamdriver.permitexpiredcerts",      \
+                             .dflt = "warn", .flags = (extra) | PARAM_IS_IGNORED,                                      \
+                             .help = "What happens to expired certificates: on, off or warn." TLS_LATER),              \
+                PARAM_STRING(struct imtcp_settings, tls_driver, .name = "streamdriver.name",                           \
+                             .flags = (extra) | PARAM_IS_IGNORED,                                                      \
+                             .help = "The network stream driver, as ossl." TLS_LATER),                                 \
+                PARAM_BOOL(struct imtcp_settings, tls_checks_purpose, .name = "streamdriver.checkextendedkeypurpose",  \
+                           .dflt = "off", .flags = (extra) | PARAM_IS_IGNORED,                                         \
+                           .help = "Whether a certificate must be meant for this purpose." TLS_LATER),                 \
+                PARAM_BOOL(                                                                                            \
+                        struct imtcp_settings, tls_prioritizes_san, .name = "streamdriver.prioritizesan",              \
+                        .dflt = "off", .flags = (extra) | PARAM_IS_IGNORED,                                            \
+                        .help = "Whether alternative names in a certificate stand in for its common name." TLS_LATER), \
+                PARAM_INT(struct imtcp_settings, tls_verify_depth, .name = "streamdriver.tlsverifydepth", .dflt = "0", \
+                          .min = 0, .max = INT32_MAX, .flags = (extra) | PARAM_IS_IGNORED,                             \
+                          .help = "The longest chain of certificates; 0: the library's default." TLS_LATER),           \
+                PARAM_BOOL(struct imtcp_settings, tls_checks_revocation, .name = "streamdriver.tlsrevocationcheck",    \
+                           .dflt = "off", .flags = (extra) | PARAM_IS_IGNORED,                                         \
+                           .help = "Whether revoked certificates are refused." TLS_LATER),                             \
+                PARAM_STRING(struct imtcp_settings, tls_ca_file, .name = "streamdriver.cafile",                        \
+                             .flags = (extra) | PARAM_IS_IGNORED,                                                      \
+                             .help = "Certificates of the authorities." TLS_LATER),                                    \
+                PARAM_STRING(struct imtcp_settings, tls_crl_file, .name = "streamdriver.crlfile",                      \
+                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Revoked certificates." TLS_LATER),          \
+                PARAM_STRING(struct imtcp_settings, tls_key_file, .name = "streamdriver.keyfile",                      \
+                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Our private key." TLS_LATER),               \
+                PARAM_STRING(struct imtcp_settings, tls_cert_file, .name = "streamdriver.certfile",                    \
+                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Our certificate." TLS_LATER),               \
+                PARAM_STRINGS(struct imtcp_settings, tls_peers, .name = "permittedpeer",                               \
+                              .legacy = legacy_name("inputtcpserverstreamdriverpermittedpeer"),                        \
+                              .flags = (extra) | PARAM_IS_IGNORED,                                                     \
+                              .help = "Certificate names that may connect." TLS_LATER),                                \
+                PARAM_STRING(struct imtcp_settings, tls_priority, .name = "gnutlsprioritystring",                      \
+                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Ciphers and options of TLS." TLS_LATER)
+
+static const struct param imtcp_module_params[] = {
+        SHARED_PARAMS(0, HERE),
+        PARAM_INT(struct imtcp_settings, threads, .name = "workerthreads", .dflt = "2", .min = 1, .max = THREADS_MAX,
+                  .unit = "threads", .help = "Threads that read from connections, which are spread over them in turn."),
+        PARAM_BOOL(struct imtcp_settings, counts_octets, .name = "octetcountedframing", .dflt = "on",
+                   .flags = PARAM_IS_IGNORED, .help = "Use supportOctetCountedFraming of the input."),
+        {},
+};
+
+static const struct param imtcp_params[] = {
+        PARAM_STRING(struct imtcp_settings, port, .name = "port", .legacy = "inputtcpserverrun",
+                     .flags = PARAM_IS_REQUIRED | PARAM_LEGACY_CREATES,
+                     .help = "The port to listen on, by number or service name. 0, with listenPortFileName: any free "
+                             "one."),
+        PARAM_STRING(struct imtcp_settings, port_file, .name = "listenportfilename",
+                     .legacy = "inputtcpserverlistenportfile",
+                     .help = "A file that the number of the port is written to."),
+        PARAM_STRING(struct imtcp_settings, address, .name = "address",
+                     .help = "The local address to listen on; unset or *: all."),
+        PARAM_STRING(struct imtcp_settings, name, .name = "name", .legacy = "inputtcpserverinputname", .dflt = "imtcp",
+                     .flags = PARAM_LEGACY_STAYS, .help = "What the property inputname shows."),
+        PARAM_STRING(struct imtcp_settings, default_zone, .name = "defaulttz",
+                     .help = "The offset, as +01:00, of times that name none."),
+        PARAM_RULESET(struct imtcp_settings, ruleset, .name = "ruleset", .legacy = "inputtcpserverbindruleset",
+                      .flags = PARAM_LEGACY_STAYS,
+                      .help = "The ruleset that gets the messages; unset: the default one."),
+        PARAM_BOOL(struct imtcp_settings, counts_octets, .name = "supportoctetcountedframing",
+                   .legacy = "inputtcpserversupportoctetcountedframing", .dflt = "on", .flags = PARAM_LEGACY_STAYS,
+                   .help = "A frame that begins with a digit begins with its length (RFC 6587). Off: only delimiters "
+                           "end messages."),
+        PARAM_INT(struct imtcp_settings, rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,
+                  .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
+        PARAM_INT(struct imtcp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
+                  .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
+        PARAM_STRING(
+                struct imtcp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
+                .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with a "
+                        "later release."),
+        PARAM_BOOL(struct imtcp_settings, fixes_cisco_asa, .name = "framingfix.cisco.asa", .dflt = "off",
+                   .help = "Pass over blanks between frames, which Cisco ASA sends at times."),
+        PARAM_INT(struct imtcp_settings, backlog, .name = "socketbacklog", .dflt = "0", .min = 0, .max = INT32_MAX,
+                  .unit = "connections",
+                  .help = "Connections that may wait to be accepted; 0: a tenth of maxSessions, 1024 at least."),
+        PARAM_BOOL(struct imtcp_settings, is_multi_line, .name = "multiline", .dflt = "off",
+                   .help = "A line feed ends a message only where '<' follows, or nothing."),
+        PARAM_STRING(struct imtcp_settings, pattern, .name = "framing.delimiter.regex", .dflt = "off",
+                     .help = "A regular expression (POSIX, extended) that the first line of each message matches; then "
+                             "messages may have several lines."),
+        PARAM_INT(struct imtcp_settings, threads, .name = "workerthreads", .dflt = "2", .min = 1, .max = THREADS_MAX,
+                  .unit = "threads", .flags = PARAM_IS_IGNORED | PARAM_INHERITS,
+                  .help = "Without effect on one input: threads belong to the module."),
+        SHARED_PARAMS(PARAM_INHERITS, THERE),
+        {},
+};
+
+static int check_tls(const struct imtcp_settings *settings, struct module_log *log) {
+        if (settings->tls_mode == 0)
+                return 0;
+        module_report_param(
+                log, SEVERITY_ERR, "streamdriver.mode",
+                "StreamDriver.Mode=\"%lld\" asks for TLS, which this release cannot do yet: the input would "
+                "receive in clear text. Set it to 0 to accept that, or wait for the release that has TLS",
+                (long long)settings->tls_mode);
+        return fail(-EINVAL);
+}
+
+static int check_compression(const struct imtcp_settings *settings, struct module_log *log) {
+        if (settings->compression_mode == COMPRESSION_NONE || settings->compression_driver == DRIVER_ZLIB)
+                return 0;
+        module_report_param(log, SEVERITY_ERR, "compression.driver",
+                            "streams compressed with zstd cannot be received; use \"zlib\" here and at the sender");
+        return fail(-EINVAL);
+}
+
+static int imtcp_check(const void *own, const void *module_settings, struct module_log *log) {
+        const struct imtcp_settings *settings = own ? own : module_settings;
+        if (!settings)
+                return 0;
+        int tls = check_tls(settings, log);
+        int compression = check_compression(settings, log);
+        int senders = listening_parse_senders(NULL, &settings->senders, "TCP", log);
+        int pattern = own ? stream_check_pattern(settings->pattern, "imtcp", log) : 0;
+        int port = own && settings->port ? listening_check_port(settings->port, "TCP", log) : 0;
+        return tls || compression || senders || pattern || port ? fail(-EINVAL) : 0;
+}
+
+static void tell_closed(struct module_log *log, uint32_t session, const char *peer) {
+        module_report(log, SEVERITY_ERR, CODE_SESSION_CLOSED, "Netstream session %u closed by remote peer %s. ",
+                      session, peer);
+}
+
+static unsigned imtcp_threads(const void *module_settings) {
+        return (unsigned)((const struct imtcp_settings *)module_settings)->threads;
+}
+
+static struct stream_options options_of(const struct imtcp_settings *settings) {
+        return (struct stream_options){
+                .module = "imtcp",
+                .name = settings->name,
+                .default_zone = settings->default_zone,
+                .pattern = settings->pattern,
+                .senders = &settings->senders,
+                .port_file = settings->port_file,
+                .rules =
+                        {
+                                .frame_bytes_max = (uint32_t)settings->frame_bytes_max,
+                                .delimiter = (int16_t)settings->delimiter,
+                                .ends_at_lf = !settings->disables_lf,
+                                .counts_octets = settings->counts_octets,
+                                .discards_truncated = settings->discards_truncated,
+                                .skips_blanks = settings->fixes_cisco_asa,
+                                .multi_line = settings->is_multi_line,
+                                .keeps_tail = true,
+                        },
+                .keepalive =
+                        {
+                                .is_on = settings->keeps_alive,
+                                .probes = settings->keepalive_probes,
+                                .time_s = settings->keepalive_time_s,
+                                .interval_s = settings->keepalive_interval_s,
+                        },
+                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
+                .inflates = settings->compression_mode == COMPRESSION_STREAM_ALWAYS,
+                .inflation =
+                        {
+                                .ratio_max = settings->expansion_ratio_max,
+                                .bytes_max_per_receive = settings->inflated_bytes_max,
+                        },
+                .sessions_max = settings->sessions_max,
+                .reads_max = settings->reads_max,
+                .flow = settings->takes_flow_control ? FLOW_FULL : FLOW_NONE,
+                .preserves_case = settings->preserves_case,
+                .tells_open = settings->tells_open,
+                .tells_close = settings->tells_close,
+                .tell_closed = tell_closed,
+        };
+}
+
+/* Port 0 makes sense only for somebody who is told which one it became. */
+static const char *port_of(const struct imtcp_settings *settings, struct module_log *log) {
+        if (strcmp(settings->port, "0") != 0 || (settings->port_file && *settings->port_file))
+                return settings->port;
+        module_report(log, SEVERITY_WARNING, 0, "imtcp: port 0 and no port file set -> using port 514 instead");
+        return "514";
+}
+
+static int imtcp_open(void **ret, const struct input_host *host, const void *own) {
+        const struct imtcp_settings *settings = own;
+        struct stream_options options = options_of(settings);
+        _owned_(buffer_fini) struct buffer prefix = {0};
+        buffer_format(&prefix, "imtcp %s: ", settings->name);
+        options.framing_prefix = buffer_string(&prefix);
+        if (!options.framing_prefix)
+                return fail(-ENOMEM);
+        _owned_(stream_free) struct stream_server *server = NULL;
+        int r = stream_new(&server, host, &options);
+        if (r)
+                return pass(r);
+        int64_t backlog = settings->backlog ? settings->backlog : MAX(settings->sessions_max / 10, BACKLOG_MIN);
+        struct socket_place place = {
+                .family = host->facts->ip_family,
+                .address = settings->address,
+                .port = port_of(settings, host->log),
+                .network_namespace = settings->network_namespace,
+                .backlog = (int)backlog,
+        };
+        r = stream_listen_tcp(server, &place);
+        if (r)
+                return pass(r);
+        *ret = TAKE(server);
+        return 0;
+}
+
+static int imtcp_start(void *instance) {
+        return stream_start(instance);
+}
+
+static void imtcp_stop(void *instance) {
+        stream_stop(instance);
+}
+
+static void imtcp_close(void *instance) {
+        stream_free(instance);
+}
+
+static const struct input_ops imtcp_ops = {
+        .threads = imtcp_threads,
+        .open = imtcp_open,
+        .start = imtcp_start,
+        .stop = imtcp_stop,
+        .close = imtcp_close,
+};
+
+const struct module imtcp_module = {
+        MODULE_HEAD,
+        .kind = MODULE_INPUT,
+        .name = "imtcp",
+        .help = "Receives syslog over TCP, with line feeds or octet counts as framing.",
+        .module_settings = SETTINGS(struct imtcp_settings, imtcp_module_params),
+        .settings = SETTINGS(struct imtcp_settings, imtcp_params),
+        .counters = stream_counters,
+        .check = imtcp_check,
+        .input = &imtcp_ops,
+};

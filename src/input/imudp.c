@@ -1,0 +1,614 @@
+/*
+ * imudp: syslog over UDP. Every loop thread has sockets of its own on every port
+ * (SO_REUSEPORT), so that the kernel spreads senders over threads and one sender
+ * stays on one. A socket is read in calls of batchSize datagrams; each is copied
+ * once, into the batch.
+ *
+ * Where a rate limit is set only loop 0 listens, so that the limit is exact
+ * without a lock.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/fail.h"
+#include "base/reporter.h"
+#include "input/listening.h"
+#include "input/senders.h"
+#include "io/loop.h"
+#include "message/intake.h"
+
+enum {
+        THREADS_MAX = 32,
+        BATCH_SIZE_MAX = 1024,
+        CALLS_A_ROUND_MAX = 16, /* recvmmsg() calls on one socket before the others get their turn */
+        RECEIVE_BUFFER_MAX = 1 << 30,
+        DATAGRAM_BYTES_MAX = 65536, /* larger ones do not exist */
+        SOCKETS_OF_INPUT_MAX = 4096,
+};
+
+enum counter_index {
+        COUNT_SUBMITTED,
+        COUNT_DISALLOWED,
+        COUNT_CALLS,
+        COUNT_SINGLE_CALLS,
+        COUNT_RECEIVED,
+        COUNT_RATE_LIMITED,
+        COUNT_DROPPED,
+        COUNT_TRUNCATED,
+        COUNT_LOST,
+};
+
+static const struct counter_def imudp_counters[] = {
+        [COUNT_SUBMITTED] = {"submitted", "Messages handed to the ruleset."},
+        [COUNT_DISALLOWED] = {"disallowed", "Datagrams discarded because the sender is not allowed."},
+        [COUNT_CALLS] = {"called.recvmmsg", "Calls of recvmmsg()."},
+        [COUNT_SINGLE_CALLS] = {"called.recvmsg", "Calls of recvmsg(): none, recvmmsg() is always there."},
+        [COUNT_RECEIVED] = {"msgs.received", "Datagrams received."},
+        [COUNT_RATE_LIMITED] = {"discarded.ratelimit", "Messages discarded by the rate limit."},
+        [COUNT_DROPPED] = {"dropped.kernel", "Datagrams that the kernel dropped because the receive buffer was full."},
+        [COUNT_TRUNCATED] = {"truncated", "Datagrams longer than maxMessageSize, which were cut."},
+        [COUNT_LOST] = {"lost", "Datagrams lost for lack of memory."},
+        {},
+};
+
+/* ---- Settings ---- */
+
+struct imudp_module_settings {
+        char *policy;
+        int64_t priority; /* -1: unset */
+        int64_t batch_size, threads, time_requery;
+        bool preserves_case;
+        struct strings senders;
+};
+
+struct imudp_settings {
+        struct strings ports, addresses, senders;
+        char *port_file, *default_zone, *name, *device, *ruleset, *rate_name;
+        bool appends_port;
+        int64_t rate_interval_s, rate_burst, receive_bytes, free_bind;
+};
+
+static const struct param imudp_module_params[] = {
+        PARAM_STRING(struct imudp_module_settings, policy, .name = "schedulingpolicy",
+                     .legacy = "imudpschedulingpolicy",
+                     .help = "How the kernel schedules the receiving threads: fifo, rr or other."),
+        PARAM_INT(struct imudp_module_settings, priority, .name = "schedulingpriority",
+                  .legacy = "imudpschedulingpriority", .dflt = "-1", .min = -1, .max = 99,
+                  .help = "The priority that goes with schedulingPolicy; -1: none."),
+        PARAM_INT(struct imudp_module_settings, batch_size, .name = "batchsize", .dflt = "32", .min = 1,
+                  .max = BATCH_SIZE_MAX, .unit = "datagrams", .help = "Datagrams that one system call may receive."),
+        PARAM_INT(struct imudp_module_settings, threads, .name = "threads", .dflt = "1", .min = 1, .max = THREADS_MAX,
+                  .unit = "threads", .help = "Threads that receive, each on sockets of its own for every port."),
+        PARAM_INT(struct imudp_module_settings, time_requery, .name = "timerequery", .legacy = "udpservertimerequery",
+                  .dflt = "2", .min = 0, .max = INT32_MAX, .unit = "calls",
+                  .help = "While datagrams keep coming, the clock is read for every so many system calls."),
+        PARAM_BOOL(struct imudp_module_settings, preserves_case, .name = "preservecase", .dflt = "off",
+                   .help = "The property fromhost shows the host name as the resolver spells it, else in lower case."),
+        PARAM_STRINGS(
+                struct imudp_module_settings, senders, .name = "allowedsender", .legacy = "allowedsender",
+                .help = "Addresses and networks that may send, as 192.0.2.0/24 or 2001:db8::/32; unset: everybody."),
+        {},
+};
+
+static const struct param imudp_params[] = {
+        PARAM_STRINGS(
+                struct imudp_settings, ports, .name = "port", .legacy = "udpserverrun",
+                .flags = PARAM_IS_REQUIRED | PARAM_LEGACY_CREATES,
+                .help = "The port to receive on, by number or service name, or an array of them. 0: any free one."),
+        PARAM_STRINGS(struct imudp_settings, addresses, .name = "address", .legacy = "udpserveraddress",
+                      .flags = PARAM_LEGACY_STAYS,
+                      .help = "The local address to receive on, or an array of them; unset or *: all."),
+        PARAM_STRING(struct imudp_settings, port_file, .name = "listenportfilename",
+                     .help = "A file that the number of the (first) port is written to."),
+        PARAM_STRING(struct imudp_settings, default_zone, .name = "defaulttz",
+                     .help = "The offset, as +01:00, of times that name none."),
+        PARAM_STRING(struct imudp_settings, name, .name = "name", .alias = "inputname", .dflt = "imudp",
+                     .help = "What the property inputname shows."),
+        PARAM_BOOL(struct imudp_settings, appends_port, .name = "name.appendport", .alias = "inputname.appendport",
+                   .dflt = "off", .help = "Append the number of the port to the name."),
+        PARAM_STRING(struct imudp_settings, device, .name = "device",
+                     .help = "The network device (or VRF) to receive from."),
+        PARAM_RULESET(struct imudp_settings, ruleset, .name = "ruleset", .legacy = "inputudpserverbindruleset",
+                      .flags = PARAM_LEGACY_STAYS,
+                      .help = "The ruleset that gets the messages; unset: the default one."),
+        PARAM_STRING(
+                struct imudp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
+                .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with a "
+                        "later release."),
+        PARAM_INT(struct imudp_settings, rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,
+                  .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
+        PARAM_INT(struct imudp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
+                  .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
+        PARAM_SIZE(struct imudp_settings, receive_bytes, .name = "rcvbufsize", .dflt = "0", .min = 0,
+                   .max = RECEIVE_BUFFER_MAX,
+                   .help = "Size of the kernel's receive buffer; 0: as it is. More than the system's limit needs "
+                           "privilege."),
+        PARAM_INT(struct imudp_settings, free_bind, .name = "ipfreebind", .dflt = "2", .min = FREE_BIND_NEVER,
+                  .max = FREE_BIND_TOLD,
+                  .help = "Bind to an address that this machine has not: 0 never, 1 yes, 2 yes and log a warning."),
+        PARAM_STRINGS(
+                struct imudp_settings, senders, .name = "allowedsender", .flags = PARAM_INHERITS,
+                .help = "Addresses and networks that may send, as 192.0.2.0/24 or 2001:db8::/32; unset: everybody."),
+        {},
+};
+
+/* ---- The input ---- */
+
+struct udp_input;
+
+/* What one loop receives with; used by its sockets one after the other. */
+struct udp_reader {
+        struct udp_input *input;
+        struct loop *loop;
+        struct intake *intake;
+        unsigned batch_size;
+        size_t slot_bytes; /* the longest message */
+        struct mmsghdr *messages;
+        struct iovec *slots;
+        struct sockaddr_storage *peers;
+        char *bytes;
+        char overflow[CMSG_SPACE(sizeof(uint32_t))]; /* of the first message: what the kernel dropped */
+};
+
+struct udp_socket {
+        struct watch watch;
+        struct udp_reader *reader;
+        char *name; /* property inputname */
+        struct senders senders;
+        uint32_t dropped_seen; /* by the kernel, a counter that wraps */
+        struct udp_socket *next;
+};
+
+struct udp_input {
+        struct module_log *log;
+        struct counter *counters;
+        struct udp_reader *readers;
+        unsigned reader_count;
+        struct udp_socket *sockets;
+        unsigned socket_count;
+        struct network_list senders;
+        struct listening_limit limit;
+        char *default_zone, *limit_name;
+        bool preserves_case;
+        int64_t time_requery;
+        int policy, priority; /* of threads; policy -1: as it is */
+};
+
+static void count(struct udp_input *input, enum counter_index which, uint64_t n) {
+        if (n)
+                counter_add(&input->counters[which], n);
+}
+
+/* ---- Receiving ---- */
+
+/* Only the first message has room for the kernel's word on what it dropped: once a call is enough. */
+static void offer_slots(struct udp_reader *reader, unsigned number) {
+        for (unsigned i = 0; i < number; i++) {
+                struct msghdr *header = &reader->messages[i].msg_hdr;
+                header->msg_namelen = sizeof reader->peers[i];
+                header->msg_controllen = i == 0 ? sizeof reader->overflow : 0;
+        }
+}
+
+static void note_dropped(struct udp_socket *socket) {
+        struct udp_reader *reader = socket->reader;
+        struct msghdr *header = &reader->messages[0].msg_hdr;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL)
+                        continue;
+                uint32_t dropped;
+                memcpy(&dropped, CMSG_DATA(c), sizeof dropped);
+                count(reader->input, COUNT_DROPPED, dropped - socket->dropped_seen);
+                socket->dropped_seen = dropped;
+        }
+}
+
+static struct sender *meet(struct udp_socket *socket, const struct sockaddr_storage *peer, socklen_t size) {
+        struct udp_input *input = socket->reader->input;
+        struct source *source = listening_source(socket->name, (const struct sockaddr *)peer, size, input->default_zone,
+                                                 input->preserves_case);
+        if (!source)
+                return NULL;
+        bool is_allowed = network_list_has(&input->senders, (const struct sockaddr *)peer);
+        if (!is_allowed)
+                module_report(input->log, SEVERITY_ERR, 0, "imudp: UDP message from disallowed sender discarded (%s)",
+                              source->address);
+        return senders_add(&socket->senders, source, is_allowed);
+}
+
+struct tally {
+        uint64_t submitted, disallowed, limited, truncated, lost;
+};
+
+static inline void take_datagram(struct udp_socket *socket, unsigned i, int64_t now_us, struct tally *tally) {
+        struct udp_reader *reader = socket->reader;
+        const struct mmsghdr *message = &reader->messages[i];
+        if (message->msg_len == 0)
+                return;
+        struct sender *sender = senders_find(&socket->senders, &reader->peers[i]);
+        if (UNLIKELY(!sender))
+                sender = meet(socket, &reader->peers[i], message->msg_hdr.msg_namelen);
+        if (UNLIKELY(!sender)) {
+                tally->lost++;
+                return;
+        }
+        if (UNLIKELY(!sender->is_allowed)) {
+                tally->disallowed++;
+                return;
+        }
+        if (!listening_pass(&reader->input->limit, sender->source, now_us)) {
+                tally->limited++;
+                return;
+        }
+        tally->truncated += (message->msg_hdr.msg_flags & MSG_TRUNC) != 0;
+        struct text text = {reader->slots[i].iov_base, message->msg_len};
+        if (intake_copy(reader->intake, sender->source, text, now_us))
+                tally->submitted++;
+        else
+                tally->lost++;
+}
+
+static void take_datagrams(struct udp_socket *socket, unsigned number, int64_t now_us) {
+        struct udp_input *input = socket->reader->input;
+        struct tally tally = {0};
+        for (unsigned i = 0; i < number; i++)
+                take_datagram(socket, i, now_us, &tally);
+        count(input, COUNT_RECEIVED, number);
+        count(input, COUNT_SUBMITTED, tally.submitted);
+        count(input, COUNT_DISALLOWED, tally.disallowed);
+        count(input, COUNT_RATE_LIMITED, tally.limited);
+        count(input, COUNT_TRUNCATED, tally.truncated);
+        count(input, COUNT_LOST, tally.lost);
+}
+
+static void on_datagrams(struct watch *watch, uint32_t events _unused_) {
+        struct udp_socket *socket = CONTAINER_OF(watch, struct udp_socket, watch);
+        struct udp_reader *reader = socket->reader;
+        struct udp_input *input = reader->input;
+        int64_t now_us = 0;
+        for (int64_t call = 0; call < CALLS_A_ROUND_MAX; call++) {
+                offer_slots(reader, reader->batch_size);
+                int got = socket_receive_many(watch->fd, reader->messages, reader->batch_size);
+                count(input, COUNT_CALLS, 1);
+                if (got < 0) {
+                        if (got != -EAGAIN && got != -EINTR)
+                                module_report(input->log, SEVERITY_ERR, 0, "imudp: error receiving on socket: %s",
+                                              fail_text(got));
+                        return;
+                }
+                if (call == 0 || input->time_requery <= 1 || call % input->time_requery == 0)
+                        now_us = clock_wall_us();
+                note_dropped(socket);
+                take_datagrams(socket, (unsigned)got, now_us);
+                /* Fewer than asked for: it is empty, and the loop tells when it is not. */
+                if ((unsigned)got < reader->batch_size)
+                        return;
+        }
+}
+
+/* ---- Opening ---- */
+
+static int reader_init(struct udp_reader *reader, struct udp_input *input, const struct input_host *host,
+                       unsigned index, unsigned batch_size) {
+        reader->input = input;
+        reader->loop = host->loop[index];
+        reader->intake = host->intake[index];
+        reader->intake->flow = FLOW_NONE;
+        reader->batch_size = batch_size;
+        reader->slot_bytes = (size_t)MIN(MAX(host->facts->message_bytes_max, (int64_t)1), (int64_t)DATAGRAM_BYTES_MAX);
+        reader->messages = calloc(batch_size, sizeof *reader->messages);
+        reader->slots = calloc(batch_size, sizeof *reader->slots);
+        reader->peers = calloc(batch_size, sizeof *reader->peers);
+        reader->bytes = malloc(batch_size * reader->slot_bytes);
+        if (!reader->messages || !reader->slots || !reader->peers || !reader->bytes)
+                return fail(-ENOMEM);
+        for (unsigned i = 0; i < batch_size; i++) {
+                reader->slots[i] = (struct iovec){reader->bytes + i * reader->slot_bytes, reader->slot_bytes};
+                reader->messages[i].msg_hdr = (struct msghdr){
+                        .msg_name = &reader->peers[i],
+                        .msg_iov = &reader->slots[i],
+                        .msg_iovlen = 1,
+                        .msg_control = i == 0 ? reader->overflow : NULL,
+                };
+        }
+        return 0;
+}
+
+static void reader_fini(struct udp_reader *reader) {
+        free(reader->messages);
+        free(reader->slots);
+        free(reader->peers);
+        free(reader->bytes);
+}
+
+/* Takes fd on success. */
+static int add_socket(struct udp_input *input, struct udp_reader *reader, int fd, const struct imudp_settings *settings,
+                      unsigned port) {
+        if (input->socket_count >= SOCKETS_OF_INPUT_MAX)
+                return fail(-E2BIG);
+        struct udp_socket *socket = calloc(1, sizeof *socket);
+        if (!socket)
+                return fail(-ENOMEM);
+        _owned_(buffer_fini) struct buffer name = {0};
+        buffer_text(&name, text_of(settings->name));
+        if (settings->appends_port)
+                buffer_int(&name, port);
+        socket->name = buffer_failed(&name) ? NULL : text_copy(buffer_as_text(&name));
+        if (!socket->name) {
+                free(socket);
+                return fail(-ENOMEM);
+        }
+        socket->reader = reader;
+        socket->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = on_datagrams};
+        socket->next = input->sockets;
+        input->sockets = socket;
+        input->socket_count++;
+        return 0;
+}
+
+/* One address and port: a set of sockets for each thread. Tells the port that was bound. */
+static int open_place(struct udp_input *input, const struct imudp_settings *settings, struct socket_place place,
+                      unsigned *bound) {
+        char number[8];
+        for (unsigned i = 0; i < input->reader_count; i++) {
+                _owned_(socket_set_fini) struct socket_set set = {0};
+                int r = listening_open(&set, &place, "udp", input->log);
+                if (r)
+                        return pass(r);
+                *bound = set.port;
+                while (set.count) {
+                        r = add_socket(input, &input->readers[i], set.fd[set.count - 1], settings, set.port);
+                        if (r)
+                                return pass(r);
+                        set.count--;
+                }
+                /* The other threads share the port that the first got. */
+                snprintf(number, sizeof number, "%u", set.port);
+                place.port = number;
+        }
+        return 0;
+}
+
+/* Every address with every port; what cannot be opened is reported and passed over while anything can. */
+static int open_places(struct udp_input *input, const struct input_host *host, const struct imudp_settings *settings) {
+        int error = 0;
+        unsigned first_port = 0;
+        static char *const everywhere[] = {NULL};
+        char *const *addresses = settings->addresses.count ? settings->addresses.items : everywhere;
+        size_t address_count = settings->addresses.count ? settings->addresses.count : 1;
+        for (size_t i = 0; i < settings->ports.count; i++)
+                for (size_t j = 0; j < address_count; j++) {
+                        struct socket_place place = {
+                                .family = host->facts->ip_family,
+                                .address = addresses[j],
+                                .port = settings->ports.items[i],
+                                .device = settings->device,
+                                .free_bind = (enum free_bind)settings->free_bind,
+                                .shares_port = input->reader_count > 1,
+                                .receive_bytes = settings->receive_bytes,
+                                .counts_lost = true,
+                        };
+                        unsigned bound = 0;
+                        int r = open_place(input, settings, place, &bound);
+                        if (r)
+                                error = r;
+                        else if (!first_port)
+                                first_port = bound;
+                }
+        if (!first_port) {
+                module_report(host->log, SEVERITY_ERR, 0, "imudp: no listeners could be started, input not activated.");
+                return fail(error ? error : -EINVAL);
+        }
+        return listening_write_port("imudp", settings->port_file, first_port, host->log);
+}
+
+static int name_limit(struct udp_input *input, const struct imudp_settings *settings) {
+        const char *address = settings->addresses.count ? settings->addresses.items[0] : "*";
+        _owned_(buffer_fini) struct buffer name = {0};
+        buffer_format(&name, "%s(%s/%s)", settings->name, address,
+                      settings->ports.count ? settings->ports.items[0] : "");
+        input->limit_name = buffer_failed(&name) ? NULL : text_copy(buffer_as_text(&name));
+        input->default_zone = text_copy(text_of(settings->default_zone ? settings->default_zone : ""));
+        if (!input->limit_name || !input->default_zone)
+                return fail(-ENOMEM);
+        input->limit = (struct listening_limit){
+                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
+                .name = input->limit_name,
+                .log = input->log,
+        };
+        return 0;
+}
+
+static struct udp_input *input_free(struct udp_input *input) {
+        if (!input)
+                return NULL;
+        while (input->sockets) {
+                struct udp_socket *socket = input->sockets;
+                input->sockets = socket->next;
+                socket_close(socket->watch.fd);
+                senders_fini(&socket->senders);
+                free(socket->name);
+                free(socket);
+        }
+        for (unsigned i = 0; input->readers && i < input->reader_count; i++)
+                reader_fini(&input->readers[i]);
+        free(input->readers);
+        network_list_fini(&input->senders);
+        free(input->default_zone);
+        free(input->limit_name);
+        free(input);
+        return NULL;
+}
+OWNED_POINTER(struct udp_input, input_free);
+
+static int parse_scheduling(const struct imudp_module_settings *settings, int *policy, struct module_log *log) {
+        static const struct {
+                const char *name;
+                int policy;
+        } policies[] = {{"fifo", SCHED_FIFO}, {"rr", SCHED_RR}, {"other", SCHED_OTHER}};
+        *policy = -1;
+        if (!settings->policy && settings->priority < 0)
+                return 0;
+        if (!settings->policy || settings->priority < 0) {
+                module_report(log, SEVERITY_WARNING, 0, "imudp: scheduling %s - ignoring settings",
+                              settings->policy ? "policy set, but without priority"
+                                               : "priority set, but without policy");
+                return 0;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+                if (!text_equal_nocase(text_of(settings->policy), text_of(policies[i].name)))
+                        continue;
+                int lowest = sched_get_priority_min(policies[i].policy);
+                int highest = sched_get_priority_max(policies[i].policy);
+                if (settings->priority >= lowest && settings->priority <= highest) {
+                        *policy = policies[i].policy;
+                        return 0;
+                }
+                module_report(log, SEVERITY_ERR, 0,
+                              "imudp: scheduling priority %lld out of range (%d - %d) for scheduling policy '%s' - "
+                              "ignoring settings",
+                              (long long)settings->priority, lowest, highest, settings->policy);
+                return fail(-EINVAL);
+        }
+        module_report(log, SEVERITY_ERR, 0,
+                      "imudp: invalid scheduling policy '%s' - ignoring setting. It is one of fifo, rr, other",
+                      settings->policy);
+        return fail(-EINVAL);
+}
+
+static int imudp_open(void **ret, const struct input_host *host, const void *own) {
+        const struct imudp_settings *settings = own;
+        const struct imudp_module_settings *module = host->module_settings;
+        _owned_(input_free) struct udp_input *input = calloc(1, sizeof *input);
+        if (!input)
+                return fail(-ENOMEM);
+        input->log = host->log;
+        input->counters = host->counters;
+        input->preserves_case = module->preserves_case;
+        input->time_requery = module->time_requery;
+        input->priority = (int)module->priority;
+        if (parse_scheduling(module, &input->policy, host->log))
+                input->policy = -1;
+        input->reader_count = settings->rate_interval_s > 0 ? 1 : host->loops;
+        input->readers = calloc(input->reader_count, sizeof *input->readers);
+        if (!input->readers)
+                return fail(-ENOMEM);
+        int r = 0;
+        for (unsigned i = 0; i < input->reader_count && r == 0; i++)
+                r = reader_init(&input->readers[i], input, host, i, (unsigned)module->batch_size);
+        if (r == 0)
+                r = listening_parse_senders(&input->senders, &settings->senders, "UDP", host->log);
+        if (r == 0)
+                r = name_limit(input, settings);
+        if (r == 0)
+                r = open_places(input, host, settings);
+        if (r)
+                return pass(r);
+        *ret = TAKE(input);
+        return 0;
+}
+
+/* ---- Start and stop, on the thread of each loop ---- */
+
+static void schedule_thread(const struct udp_input *input) {
+        if (input->policy < 0)
+                return;
+        struct sched_param param = {.sched_priority = input->priority};
+        int r = pthread_setschedparam(pthread_self(), input->policy, &param);
+        if (r)
+                module_report(input->log, SEVERITY_WARNING, 0, "imudp: pthread_setschedparam() failed - ignoring: %s",
+                              fail_text(r));
+}
+
+static void start_reader(void *argument) {
+        struct udp_reader *reader = argument;
+        schedule_thread(reader->input);
+        for (struct udp_socket *socket = reader->input->sockets; socket; socket = socket->next) {
+                if (socket->reader != reader)
+                        continue;
+                int r = loop_watch(reader->loop, &socket->watch);
+                if (r)
+                        module_report(reader->input->log, SEVERITY_ERR, 0, "imudp: a socket cannot be watched: %s",
+                                      fail_text(r));
+        }
+}
+
+/* What had arrived is still taken, within the bounds of one round. */
+static void stop_reader(void *argument) {
+        struct udp_reader *reader = argument;
+        for (struct udp_socket *socket = reader->input->sockets; socket; socket = socket->next) {
+                if (socket->reader != reader || !socket->watch.is_added)
+                        continue;
+                on_datagrams(&socket->watch, EPOLLIN);
+                loop_unwatch(reader->loop, &socket->watch);
+                socket->watch.fd = socket_close(socket->watch.fd);
+        }
+}
+
+static int imudp_start(void *instance) {
+        struct udp_input *input = instance;
+        start_reader(&input->readers[0]);
+        for (unsigned i = 1; i < input->reader_count; i++) {
+                int r = loop_post(input->readers[i].loop, start_reader, &input->readers[i]);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+static void imudp_stop(void *instance) {
+        struct udp_input *input = instance;
+        stop_reader(&input->readers[0]);
+        for (unsigned i = 1; i < input->reader_count; i++)
+                loop_post(input->readers[i].loop, stop_reader, &input->readers[i]);
+        listening_end_limit(&input->limit);
+}
+
+static void imudp_close(void *instance) {
+        input_free(instance);
+}
+
+static unsigned imudp_threads(const void *module_settings) {
+        return (unsigned)((const struct imudp_module_settings *)module_settings)->threads;
+}
+
+static int imudp_check(const void *own, const void *module_settings, struct module_log *log) {
+        const struct imudp_settings *settings = own;
+        const struct imudp_module_settings *module = module_settings;
+        if (!settings) {
+                int policy;
+                int scheduling = module ? parse_scheduling(module, &policy, log) : 0;
+                int senders = module ? listening_parse_senders(NULL, &module->senders, "UDP", log) : 0;
+                return scheduling || senders ? fail(-EINVAL) : 0;
+        }
+        int r = listening_parse_senders(NULL, &settings->senders, "UDP", log);
+        for (size_t i = 0; i < settings->ports.count; i++)
+                if (listening_check_port(settings->ports.items[i], "UDP", log))
+                        r = -EINVAL;
+        return r ? pass(r) : 0;
+}
+
+static const struct input_ops imudp_ops = {
+        .threads = imudp_threads,
+        .open = imudp_open,
+        .start = imudp_start,
+        .stop = imudp_stop,
+        .close = imudp_close,
+};
+
+const struct module imudp_module = {
+        MODULE_HEAD,
+        .kind = MODULE_INPUT,
+        .name = "imudp",
+        .help = "Receives syslog over UDP.",
+        .module_settings = SETTINGS(struct imudp_module_settings, imudp_module_params),
+        .settings = SETTINGS(struct imudp_settings, imudp_params),
+        .counters = imudp_counters,
+        .check = imudp_check,
+        .input = &imudp_ops,
+};

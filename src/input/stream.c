@@ -1,0 +1,361 @@
+#include "input/stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/reporter.h"
+#include "input/connection.h"
+
+const struct counter_def stream_counters[] = {
+        [STREAM_SUBMITTED] = {"submitted", "Messages handed to the ruleset."},
+        [STREAM_OPENED] = {"sessions.opened", "Connections accepted."},
+        [STREAM_OPEN_FAILED] = {"sessions.openfailed", "Connections that could not be accepted, or were one too many."},
+        [STREAM_CLOSED] = {"sessions.closed", "Connections that ended."},
+        [STREAM_BYTES] = {"bytes.received", "Bytes received."},
+        [STREAM_INFLATED] = {"bytes.decompressed", "Bytes after decompression, where streams are compressed."},
+        [STREAM_DISALLOWED] = {"disallowed", "Connections refused because the sender is not allowed."},
+        [STREAM_RATE_LIMITED] = {"discarded.ratelimit", "Messages discarded by the rate limit."},
+        [STREAM_BROKEN_FRAMES] = {"frames.broken", "Frames with a bad octet count, too large, or without an end."},
+        [STREAM_LOST] = {"lost", "Messages lost for lack of memory."},
+        {},
+};
+
+/* ---- Making one ---- */
+
+static bool is_pattern(const char *pattern) {
+        return pattern && *pattern && strcmp(pattern, "off") != 0;
+}
+
+static int compile_pattern(regex_t *ret, const char *pattern, const char *module, struct module_log *log) {
+        int r = regcomp(ret, pattern, REG_EXTENDED | REG_NOSUB);
+        if (r == 0)
+                return 0;
+        char why[128];
+        regerror(r, ret, why, sizeof why);
+        module_report_param(log, SEVERITY_ERR, "framing.delimiter.regex",
+                            "%s: error in framing.delimiter.regex expansion: %s", module, why);
+        return fail(-EINVAL);
+}
+
+int stream_check_pattern(const char *pattern, const char *module, struct module_log *log) {
+        if (!is_pattern(pattern))
+                return 0;
+        regex_t compiled;
+        int r = compile_pattern(&compiled, pattern, module, log);
+        if (r)
+                return pass(r);
+        regfree(&compiled);
+        return 0;
+}
+
+static char *copy(const char *string) {
+        return text_copy(text_of(string ? string : ""));
+}
+
+/* Everything that the options lend is owned from here on. */
+static int keep_texts(struct stream_server *server, const struct host_facts *facts) {
+        struct stream_options *o = &server->options;
+        server->name = copy(o->name);
+        server->default_zone = copy(o->default_zone);
+        server->framing_prefix = copy(o->framing_prefix);
+        server->module_and_port = copy(o->module);
+        server->local_name = copy(facts->host_name);
+        if (!server->name || !server->default_zone || !server->framing_prefix || !server->module_and_port ||
+            !server->local_name)
+                return fail(-ENOMEM);
+        o->name = server->name;
+        o->default_zone = server->default_zone;
+        o->framing_prefix = server->framing_prefix;
+        return 0;
+}
+
+static int make_workers(struct stream_server *server, const struct input_host *host) {
+        server->worker_count = server->options.limit.interval_s > 0 ? 1 : host->loops;
+        server->workers = calloc(server->worker_count, sizeof *server->workers);
+        if (!server->workers)
+                return fail(-ENOMEM);
+        for (unsigned i = 0; i < server->worker_count; i++) {
+                server->workers[i] = (struct stream_worker){
+                        .server = server,
+                        .loop = host->loop[i],
+                        .intake = host->intake[i],
+                };
+                host->intake[i]->flow = server->options.flow;
+        }
+        return 0;
+}
+
+static void accept_again(struct timer *timer);
+
+int stream_new(struct stream_server **ret, const struct input_host *host, const struct stream_options *options) {
+        _owned_(stream_free) struct stream_server *server = calloc(1, sizeof *server);
+        if (!server)
+                return fail(-ENOMEM);
+        server->options = *options;
+        server->log = host->log;
+        server->counters = host->counters;
+        server->accept_again.fire = accept_again;
+        struct framing_rules *rules = &server->options.rules;
+        rules->message_bytes_max =
+                (uint32_t)MIN(MAX(host->facts->message_bytes_max, (int64_t)1), (int64_t)FRAME_BYTES_MAX / 2);
+        int r = keep_texts(server, host->facts);
+        if (r)
+                return pass(r);
+        if (is_pattern(options->pattern)) {
+                r = compile_pattern(&server->pattern, options->pattern, options->module, host->log);
+                if (r)
+                        return pass(r);
+                server->has_pattern = true;
+                rules->pattern = &server->pattern;
+        }
+        if (options->senders) {
+                r = listening_parse_senders(&server->senders, options->senders, "TCP", host->log);
+                if (r)
+                        return pass(r);
+        }
+        r = make_workers(server, host);
+        if (r)
+                return pass(r);
+        *ret = TAKE(server);
+        return 0;
+}
+
+struct stream_server *stream_free(struct stream_server *server) {
+        if (!server)
+                return NULL;
+        for (unsigned i = 0; server->workers && i < server->worker_count; i++) {
+                while (server->workers[i].connections)
+                        connection_free(server->workers[i].connections);
+                free(server->workers[i].scratch);
+        }
+        for (size_t i = 0; i < server->listener_count; i++)
+                socket_close(server->listeners[i].watch.fd);
+        if (server->unix_path && server->unlinks_at_end)
+                socket_unlink(server->unix_path);
+        if (server->has_pattern)
+                regfree(&server->pattern);
+        network_list_fini(&server->senders);
+        free(server->workers);
+        free(server->name);
+        free(server->module_and_port);
+        free(server->default_zone);
+        free(server->framing_prefix);
+        free(server->unix_path);
+        free(server->local_name);
+        free(server);
+        return NULL;
+}
+
+/* ---- Listening ---- */
+
+static void on_listener(struct watch *watch, uint32_t events);
+
+static void add_listener(struct stream_server *server, int fd) {
+        server->listeners[server->listener_count++] = (struct stream_listener){
+                .watch = {.fd = fd, .events = EPOLLIN, .ready = on_listener},
+                .server = server,
+        };
+}
+
+/* "imptcp[514]": how reports about the rate call this input. */
+static int name_limit(struct stream_server *server, const char *place) {
+        _owned_(buffer_fini) struct buffer name = {0};
+        buffer_format(&name, "%s[%s]", server->options.module, place);
+        char *string = buffer_failed(&name) ? NULL : text_copy(buffer_as_text(&name));
+        if (!string)
+                return fail(-ENOMEM);
+        free(server->module_and_port);
+        server->module_and_port = string;
+        server->limit = (struct listening_limit){
+                .limit = server->options.limit,
+                .name = string,
+                .log = server->log,
+        };
+        return 0;
+}
+
+int stream_listen_tcp(struct stream_server *server, const struct socket_place *place) {
+        _owned_(socket_set_fini) struct socket_set set = {0};
+        int r = listening_open(&set, place, "tcp", server->log);
+        if (r)
+                return pass(r);
+        r = name_limit(server, place->port);
+        if (r)
+                return pass(r);
+        r = listening_write_port(server->options.module, server->options.port_file, set.port, server->log);
+        if (r)
+                return pass(r);
+        while (set.count && server->listener_count < LISTENERS_MAX)
+                add_listener(server, set.fd[--set.count]);
+        return 0;
+}
+
+int stream_listen_unix(struct stream_server *server, const struct unix_place *place, bool unlinks_at_end) {
+        int fd = -1;
+        int r = socket_listen_unix(&fd, place);
+        if (r) {
+                module_report(server->log, SEVERITY_ERR, CODE_NO_LISTENER,
+                              "%s: error while binding unix socket '%s': %s", server->options.module, place->path,
+                              fail_text(r));
+                return pass(r);
+        }
+        add_listener(server, fd);
+        server->unix_path = copy(place->path);
+        server->unlinks_at_end = unlinks_at_end;
+        if (!server->unix_path)
+                return fail(-ENOMEM);
+        return name_limit(server, place->path);
+}
+
+/* ---- Accepting ---- */
+
+static void watch_listeners(struct stream_server *server, uint32_t events) {
+        for (size_t i = 0; i < server->listener_count; i++)
+                loop_rewatch(server->workers[0].loop, &server->listeners[i].watch, events);
+}
+
+static void accept_again(struct timer *timer) {
+        watch_listeners(CONTAINER_OF(timer, struct stream_server, accept_again), EPOLLIN);
+}
+
+/* Without descriptors the listener would stay ready and keep us busy: it rests for a while. */
+static void accept_later(struct stream_server *server, int error) {
+        module_report(server->log, SEVERITY_ERR, 0, "%s: error accepting connection: %s; trying again in %d ms",
+                      server->options.module, fail_text(error), ACCEPT_AGAIN_MS);
+        stream_count(server, STREAM_OPEN_FAILED, 1);
+        int r = loop_arm(server->workers[0].loop, &server->accept_again,
+                         clock_mono_ns() + (int64_t)ACCEPT_AGAIN_MS * 1000000);
+        if (r == 0)
+                watch_listeners(server, 0);
+}
+
+static struct source *make_source(struct stream_server *server, const struct sockaddr_storage *peer, socklen_t size) {
+        if (peer->ss_family == AF_INET || peer->ss_family == AF_INET6)
+                return listening_source(server->name, (const struct sockaddr *)peer, size, server->default_zone,
+                                        server->options.preserves_case);
+        struct source *source = source_new_local(server->name, server->local_name, NULL);
+        if (source && *server->default_zone) {
+                source->default_zone = copy(server->default_zone);
+                if (!source->default_zone)
+                        return source_unref(source);
+        }
+        return source;
+}
+
+static bool is_welcome(struct stream_server *server, const struct source *source, const struct sockaddr *peer) {
+        if (!network_list_has(&server->senders, peer)) {
+                module_report(server->log, SEVERITY_ERR, CODE_DISALLOWED,
+                              "connection request from disallowed sender %s discarded", listening_sender_name(source));
+                stream_count(server, STREAM_DISALLOWED, 1);
+                return false;
+        }
+        int64_t sessions_max = server->options.sessions_max;
+        if (sessions_max > 0 && atomic_load_explicit(&server->sessions, memory_order_relaxed) >= sessions_max) {
+                module_report(server->log, SEVERITY_ERR, CODE_TOO_MANY_SESSIONS,
+                              "too many tcp sessions - dropping incoming request");
+                stream_count(server, STREAM_OPEN_FAILED, 1);
+                return false;
+        }
+        return true;
+}
+
+static void adopt(void *argument) {
+        struct connection *c = argument;
+        if (c->worker->is_stopped)
+                connection_end(c);
+        else
+                connection_start(c);
+}
+
+/* Hands the connection to the worker whose turn it is. */
+static void place_connection(struct stream_server *server, struct connection *c) {
+        if (c->worker == &server->workers[0])
+                connection_start(c);
+        else if (loop_post(c->worker->loop, adopt, c)) {
+                stream_count(server, STREAM_OPEN_FAILED, 1);
+                atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
+                connection_free(c);
+        }
+}
+
+/* Takes fd. */
+static void begin_session(struct stream_server *server, int fd, const struct sockaddr_storage *peer, socklen_t size) {
+        _owned_(descriptor_close) int owned_fd = fd;
+        _owned_(source_unref) struct source *source = make_source(server, peer, size);
+        if (!source) {
+                stream_count(server, STREAM_OPEN_FAILED, 1);
+                return;
+        }
+        if (!is_welcome(server, source, (const struct sockaddr *)peer))
+                return;
+        if (peer->ss_family != AF_UNIX && socket_keepalive(fd, &server->options.keepalive))
+                module_report(server->log, SEVERITY_WARNING, 0, "%s: keep-alive could not be set for %s - ignored",
+                              server->options.module, source->address);
+        struct stream_worker *worker = &server->workers[server->next_worker++ % server->worker_count];
+        struct connection *c;
+        if (connection_new(&c, worker, fd, source, ++server->last_session)) {
+                stream_count(server, STREAM_OPEN_FAILED, 1);
+                return;
+        }
+        owned_fd = -1;
+        if (server->options.tells_open)
+                module_report(server->log, SEVERITY_INFO, 0, "%s: connection established with host: %s",
+                              server->options.module, listening_sender_name(source));
+        TAKE(source);
+        stream_count(server, STREAM_OPENED, 1);
+        atomic_fetch_add_explicit(&server->sessions, 1, memory_order_relaxed);
+        place_connection(server, c);
+}
+
+static void on_listener(struct watch *watch, uint32_t events _unused_) {
+        struct stream_server *server = CONTAINER_OF(watch, struct stream_listener, watch)->server;
+        for (int accepted = 0; accepted < ACCEPTS_A_ROUND; accepted++) {
+                struct sockaddr_storage peer;
+                socklen_t size;
+                int fd = socket_accept(watch->fd, &peer, &size);
+                if (fd == -EAGAIN)
+                        return;
+                if (fd == -ECONNABORTED || fd == -EINTR)
+                        continue;
+                if (fd < 0) {
+                        accept_later(server, fd);
+                        return;
+                }
+                begin_session(server, fd, &peer, size);
+        }
+}
+
+/* ---- Start and stop ---- */
+
+int stream_start(struct stream_server *server) {
+        for (size_t i = 0; i < server->listener_count; i++) {
+                int r = loop_watch(server->workers[0].loop, &server->listeners[i].watch);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+static void stop_worker(void *argument) {
+        struct stream_worker *worker = argument;
+        worker->is_stopped = true;
+        while (worker->connections)
+                connection_end(worker->connections);
+}
+
+void stream_stop(struct stream_server *server) {
+        struct loop *loop = server->workers[0].loop;
+        loop_disarm(loop, &server->accept_again);
+        for (size_t i = 0; i < server->listener_count; i++) {
+                struct watch *watch = &server->listeners[i].watch;
+                loop_unwatch(loop, watch);
+                watch->fd = socket_close(watch->fd);
+        }
+        stop_worker(&server->workers[0]);
+        for (unsigned i = 1; i < server->worker_count; i++)
+                loop_post(server->workers[i].loop, stop_worker, &server->workers[i]);
+        listening_end_limit(&server->limit);
+}

@@ -1,0 +1,124 @@
+/*
+ * The stream server behind imtcp and imptcp: listens, accepts, and spreads the
+ * connections over the loops of its module in turn. A connection lives and dies
+ * on one loop; see connection.c for what it does there.
+ *
+ *   open   stream_new(), stream_listen_tcp() or stream_listen_unix()
+ *   start  stream_start(): from now on connections are accepted, on loop 0
+ *   stop   stream_stop(): nothing is accepted or read any more
+ *   close  stream_free(): the loops do not run
+ *
+ * Where a rate limit is set everything stays on loop 0, so that the limit is
+ * exact without a lock.
+ */
+#pragma once
+
+#include <regex.h>
+#include <stdatomic.h>
+
+#include "base/counter.h"
+#include "input/inflation.h"
+#include "input/listening.h"
+#include "io/framing.h"
+#include "io/loop.h"
+#include "message/intake.h"
+
+enum {
+        LISTENERS_MAX = SOCKETS_MAX,
+        ACCEPTS_A_ROUND = 256,  /* then the connections there are get their turn */
+        ACCEPT_AGAIN_MS = 1000, /* pause when descriptors or memory ran out */
+};
+
+/* In the order of stream_counters[]. */
+enum stream_counter {
+        STREAM_SUBMITTED,
+        STREAM_OPENED,
+        STREAM_OPEN_FAILED,
+        STREAM_CLOSED,
+        STREAM_BYTES,
+        STREAM_INFLATED,
+        STREAM_DISALLOWED,
+        STREAM_RATE_LIMITED,
+        STREAM_BROKEN_FRAMES,
+        STREAM_LOST,
+};
+extern const struct counter_def stream_counters[];
+
+/* What a module makes of its settings. Texts are lent for stream_new() alone. */
+struct stream_options {
+        const char *module;         /* "imtcp" */
+        const char *name;           /* property inputname */
+        const char *default_zone;   /* NULL: none */
+        const char *pattern;        /* of the first line of messages; NULL: none */
+        const char *framing_prefix; /* before reports of broken framing */
+        const struct strings *senders;
+        const char *port_file; /* NULL: none */
+        struct framing_rules rules;
+        struct keepalive keepalive;
+        struct ratelimit limit;
+        struct inflation_bounds inflation;
+        int64_t sessions_max; /* 0: as many as there are descriptors */
+        int64_t reads_max;    /* one connection may read so often before others get their turn; 0: any */
+        enum flow flow;
+        bool preserves_case;
+        bool inflates;
+        bool tells_open, tells_close, tells_split;
+        /* How the end of a session is told. */
+        void (*tell_closed)(struct module_log *log, uint32_t session, const char *peer);
+};
+
+struct connection; /* input/connection.h */
+struct stream_server;
+
+/* The part of a server that one loop owns. */
+struct stream_worker {
+        struct stream_server *server;
+        struct loop *loop;
+        struct intake *intake;
+        struct connection *connections;
+        char *scratch; /* received bytes that are compressed */
+        bool is_stopped;
+};
+
+struct stream_listener {
+        struct watch watch;
+        struct stream_server *server;
+};
+
+struct stream_server {
+        struct stream_options options; /* its texts are owned by: */
+        char *name, *module_and_port, *default_zone, *framing_prefix, *unix_path, *local_name;
+        bool unlinks_at_end;
+        regex_t pattern;
+        bool has_pattern;
+        struct network_list senders;
+        struct listening_limit limit;
+        struct stream_listener listeners[LISTENERS_MAX];
+        size_t listener_count;
+        struct timer accept_again;
+        struct stream_worker *workers;
+        unsigned worker_count, next_worker;
+        uint32_t last_session;
+        atomic_uint sessions;
+        struct module_log *log;
+        struct counter *counters;
+};
+
+int stream_new(struct stream_server **ret, const struct input_host *host, const struct stream_options *options);
+struct stream_server *stream_free(struct stream_server *server);
+OWNED_POINTER(struct stream_server, stream_free);
+
+int stream_listen_tcp(struct stream_server *server, const struct socket_place *place);
+int stream_listen_unix(struct stream_server *server, const struct unix_place *place, bool unlinks_at_end);
+
+/* On loop 0's thread. */
+int stream_start(struct stream_server *server);
+void stream_stop(struct stream_server *server);
+
+/* Reports and refuses a pattern that is none; NULL, "" and "off" are no pattern. */
+int stream_check_pattern(const char *pattern, const char *module, struct module_log *log);
+
+static inline void stream_count(struct stream_server *server, enum stream_counter which, uint64_t n) {
+        if (n)
+                counter_add(&server->counters[which], n);
+}
