@@ -34,6 +34,7 @@ struct loop;     /* io/loop.h */
 struct intake;   /* message/intake.h */
 struct template; /* template/template.h */
 struct counter;  /* base/counter.h */
+struct diag_services; /* module/diag.h */
 
 #ifndef PENSTOCK_TEXT
 #define PENSTOCK_TEXT
@@ -169,6 +170,9 @@ struct input_host {
         struct intake *const *intake; /* intake[i] may be used on loop[i]'s thread only */
         struct counter *counters;     /* one for each entry of the module's table */
         const struct host_facts *facts;
+        void **shared;                    /* one place for all instances of the module, NULL at first; NULL: none */
+        const struct diag_services *diag; /* for imdiag: module/diag.h; NULL elsewhere */
+        void *daemon;                     /* first argument of those services */
 };
 
 struct input_ops {
