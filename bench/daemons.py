@@ -35,6 +35,7 @@ class Process:
         self.name = name
         self.log = os.path.join(directory, name + ".log")
         self.usage = None
+        self.rss_peak = 0
         self.started = time.monotonic()
         with open(self.log, "wb") as log, open(os.devnull, "rb") as nothing:
             self.popen = subprocess.Popen(arguments, stdin=nothing, stdout=log, stderr=subprocess.STDOUT,
@@ -67,7 +68,11 @@ class Process:
         return self.status("VmRSS")
 
     def rss_peak_kib(self):
-        return self.status("VmHWM") if self.is_running() else self.usage.ru_maxrss
+        """What was seen last, once it has ended: its rusage would count our own memory at the time of the fork."""
+        if self.is_running():
+            with contextlib.suppress(OSError):
+                self.rss_peak = self.status("VmHWM") or self.rss_peak
+        return self.rss_peak
 
     def tasks(self):
         return os.listdir(f"/proc/{self.pid}/task")
@@ -186,8 +191,8 @@ class SyslogNg(Contestant):
         self.environment = {"LD_LIBRARY_PATH": f"{libraries}:{own}"}
 
     def version(self):
-        text = subprocess.run([self.program, "--module-path", self.modules, "-V"],
-                              env={**os.environ, **self.environment}, capture_output=True, text=True, check=False).stdout
+        text = subprocess.run([self.program, "--module-path", self.modules, "-V"], capture_output=True, text=True,
+                              env={**os.environ, **self.environment}, check=False).stdout
         return re.search(r"Installer-Version: (\S+)", text).group(1)
 
     def variants(self, scenario):

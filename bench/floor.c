@@ -28,11 +28,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define READ_BYTES (256u * 1024)
-#define BLOCK_BYTES (1024u * 1024)
-#define DATAGRAM_BYTES_MAX 8192u
-#define DATAGRAMS_MAX 256u
-#define LINE_BYTES_MAX (128u * 1024)
+#define READ_BYTES           (256u * 1024)
+#define BLOCK_BYTES          (1024u * 1024)
+#define DATAGRAM_BYTES_MAX   8192u
+#define DATAGRAMS_MAX        256u
+#define LINE_BYTES_MAX       (128u * 1024)
 #define RECEIVE_BUFFER_BYTES (4 * 1024 * 1024)
 
 /* The beginning of a line whose end has not come yet. */
@@ -64,7 +64,7 @@ static void block_flush(struct floor *f) {
                 ssize_t n = write(f->out, f->block + done, f->block_bytes - done);
                 if (n < 0 && errno != EINTR)
                         die("write");
-                done += n > 0 ? (uint32_t) n : 0;
+                done += n > 0 ? (uint32_t)n : 0;
         }
         f->block_bytes = 0;
 }
@@ -74,10 +74,10 @@ static uint32_t lines_count(struct floor *f, const char *text, uint32_t bytes, u
         const char *p = text + searched, *end = text + bytes, *line_end;
         uint32_t whole = 0;
 
-        while ((line_end = memchr(p, '\n', (size_t) (end - p)))) {
+        while ((line_end = memchr(p, '\n', (size_t)(end - p)))) {
                 f->messages++;
                 p = line_end + 1;
-                whole = (uint32_t) (p - text);
+                whole = (uint32_t)(p - text);
         }
         return whole;
 }
@@ -111,9 +111,9 @@ static bool connection_read(struct floor *f, struct connection *c) {
         if (n <= 0)
                 return false;
 
-        uint32_t bytes = c->carry_bytes + (uint32_t) n;
+        uint32_t bytes = c->carry_bytes + (uint32_t)n;
         uint32_t whole = lines_count(f, start, bytes, c->carry_bytes);
-        f->bytes += (uint64_t) n;
+        f->bytes += (uint64_t)n;
         f->block_bytes += whole;
         connection_keep(c, start + whole, bytes - whole);
         f->counter[0] = f->messages;
@@ -130,7 +130,7 @@ static void connection_close(struct connection *c) {
 }
 
 static void floor_watch(struct floor *f, int fd, void *owner) {
-        struct epoll_event event = { .events = EPOLLIN, .data.ptr = owner };
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = owner};
 
         if (epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
                 die("epoll_ctl");
@@ -191,7 +191,7 @@ static void floor_loop(struct floor *f) {
 }
 
 static struct sockaddr_in address_of(const char *host, const char *port) {
-        struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t) atoi(port)) };
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
 
         if (inet_pton(AF_INET, host, &a.sin_addr) != 1) {
                 fprintf(stderr, "floor: '%s' is no IPv4 address\n", host);
@@ -204,16 +204,16 @@ static void floor_listen(struct floor *f, const char *port) {
         struct sockaddr_in a = address_of("127.0.0.1", port);
 
         f->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &(int) { 1 }, sizeof(int));
-        if (bind(f->listener, (struct sockaddr *) &a, sizeof a) < 0 || listen(f->listener, 4096) < 0)
+        setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+        if (bind(f->listener, (struct sockaddr *)&a, sizeof a) < 0 || listen(f->listener, 4096) < 0)
                 die("listen");
         floor_watch(f, f->listener, &f->listener);
 }
 
 static void floor_listen_datagrams(struct floor *f, int family, const struct sockaddr *a, socklen_t size) {
         f->datagrams = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (setsockopt(f->datagrams, SOL_SOCKET, SO_RCVBUFFORCE, &(int) { RECEIVE_BUFFER_BYTES }, sizeof(int)) < 0)
-                setsockopt(f->datagrams, SOL_SOCKET, SO_RCVBUF, &(int) { RECEIVE_BUFFER_BYTES }, sizeof(int));
+        if (setsockopt(f->datagrams, SOL_SOCKET, SO_RCVBUFFORCE, &(int){RECEIVE_BUFFER_BYTES}, sizeof(int)) < 0)
+                setsockopt(f->datagrams, SOL_SOCKET, SO_RCVBUF, &(int){RECEIVE_BUFFER_BYTES}, sizeof(int));
         if (bind(f->datagrams, a, size) < 0)
                 die("bind");
 
@@ -221,7 +221,7 @@ static void floor_listen_datagrams(struct floor *f, int family, const struct soc
         if (!f->slots)
                 die("malloc");
         for (uint32_t i = 0; i < DATAGRAMS_MAX; i++) {
-                f->vectors[i] = (struct iovec) { f->slots + i * DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MAX };
+                f->vectors[i] = (struct iovec){f->slots + i * DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MAX};
                 f->headers[i].msg_hdr.msg_iov = f->vectors + i;
                 f->headers[i].msg_hdr.msg_iovlen = 1;
         }
@@ -253,7 +253,7 @@ static void floor_connect(struct floor *f, char *target) {
         struct sockaddr_in a = address_of(target, colon + 1);
 
         f->out = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(f->out, (struct sockaddr *) &a, sizeof a) < 0)
+        if (connect(f->out, (struct sockaddr *)&a, sizeof a) < 0)
                 die("connect");
 }
 
@@ -277,7 +277,7 @@ static void files_allow(void) {
 }
 
 static void floor_copy(struct floor *f, const char *path) {
-        struct connection c = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
+        struct connection c = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
 
         if (c.fd < 0)
                 die(path);
@@ -291,11 +291,13 @@ static void floor_report(const struct floor *f) {
 
         getrusage(RUSAGE_SELF, &u);
         printf("{\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"cpu_seconds\":%.6f}\n", f->messages, f->bytes,
-               (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+               (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
 }
 
 static int usage(void) {
-        fputs("Usage: floor tcp|udp PORT FILE | unix PATH FILE | forward PORT HOST:PORT | sink PORT COUNTER [FILE] | file FROM TO\n",
+        fputs("Usage: floor tcp|udp PORT FILE | unix PATH FILE | forward PORT HOST:PORT | sink PORT COUNTER [FILE] | "
+              "file FROM TO\n",
               stderr);
         return 2;
 }
@@ -331,11 +333,11 @@ int main(int argc, char **argv) {
                 floor_listen(&f, from);
         else if (!strcmp(mode, "udp")) {
                 struct sockaddr_in a = address_of("127.0.0.1", from);
-                floor_listen_datagrams(&f, AF_INET, (struct sockaddr *) &a, sizeof a);
+                floor_listen_datagrams(&f, AF_INET, (struct sockaddr *)&a, sizeof a);
         } else if (!strcmp(mode, "unix")) {
-                struct sockaddr_un a = { .sun_family = AF_UNIX };
+                struct sockaddr_un a = {.sun_family = AF_UNIX};
                 strncpy(a.sun_path, from, sizeof a.sun_path - 1);
-                floor_listen_datagrams(&f, AF_UNIX, (struct sockaddr *) &a, sizeof a);
+                floor_listen_datagrams(&f, AF_UNIX, (struct sockaddr *)&a, sizeof a);
         } else if (strcmp(mode, "file"))
                 return usage();
 

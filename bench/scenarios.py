@@ -79,9 +79,10 @@ def rsyslog_head(place, variant):
 
 
 def rsyslog_tcp(place, variant, sessions=0):
-    settings = f' MaxSessions="{sessions}"' if sessions and variant.tcp == "imtcp" else ""
-    return (f'module(load="{variant.tcp}"{settings})\n'
-            f'input(type="{variant.tcp}" address="127.0.0.1" port="{place.port}")\n')
+    module = f' MaxSessions="{sessions}"' if sessions and variant.tcp == "imtcp" else ""
+    instance = ' SocketBacklog="4096"' if sessions and variant.tcp == "imptcp" else ""
+    return (f'module(load="{variant.tcp}"{module})\n'
+            f'input(type="{variant.tcp}" address="127.0.0.1" port="{place.port}"{instance})\n')
 
 
 def omfile(variant, path, template="RSYSLOG_TraditionalFileFormat"):
@@ -213,8 +214,10 @@ class UnixDgram(Scenario):
                 + self.rsyslog_rules(place, variant))
 
     def syslog_ng(self, place, variant):
+        # With the sender's credentials it looks up each message's process under /proc.
+        credentials = " pass-unix-credentials(no)" if variant.is_tuned else ""
         return (syslog_ng_head(variant)
-                + f'source s_in {{ unix-dgram("{place.socket}"{syslog_ng_window(variant)}); }};\n'
+                + f'source s_in {{ unix-dgram("{place.socket}"{syslog_ng_window(variant)}{credentials}); }};\n'
                 + self.syslog_ng_rules(place, variant))
 
     def floor(self, place):
@@ -258,8 +261,8 @@ FILTERS = [
     ('if $programname == "kernel" or $programname == "systemd" then',
      'program("kernel" type(string)) or program("systemd" type(string))', 6),
     ('if ($programname == "nginx" and $msg contains "POST") or $programname == "sudo" then',
-     '(program("nginx" type(string)) and message("POST" type(string) flags(substring))) or program("sudo" type(string))',
-     2),
+     '(program("nginx" type(string)) and message("POST" type(string) flags(substring)))'
+     ' or program("sudo" type(string))', 2),
     ('if not ($msg contains "session") and $programname == "CRON" then',
      'not message("session" type(string) flags(substring)) and program("CRON" type(string))', 4),
     ('if re_match($msg, "port [0-9]{5} ssh2") then', "message('port [0-9]{5} ssh2')", 1),
@@ -306,8 +309,13 @@ class ForwardTcp(Scenario):
     def floor(self, place):
         return ["forward", str(place.port), f"127.0.0.1:{place.sink_port}"]
 
-    # Without a file the two kinds of writers are the same.
-    rsyslog_variants = [v for v in RSYSLOG_VARIANTS if v.writer == "sync" or v.queue == "large"]
+    rsyslog_variants = [
+        RSYSLOG_VARIANTS[0],
+        Variant("large queue", queue="large"),
+        Variant("large queue, imptcp", queue="large", tcp="imptcp"),
+        RSYSLOG_VARIANTS[2],
+        RSYSLOG_VARIANTS[4],
+    ]
 
 
 class Dynafiles1000(Scenario):

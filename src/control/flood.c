@@ -16,8 +16,6 @@
  * Unlike the rest of the house it uses sockets directly, and nothing but libc: a measuring instrument must not share
  * parts with what it measures.
  */
-#define _GNU_SOURCE
-
 #include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
@@ -50,26 +48,26 @@
 
 #include "flood.h"
 
-#define CONNECTIONS_MAX 20000u
-#define THREADS_MAX 64u
-#define HOSTS_MAX 100000u
-#define MESSAGE_BYTES_MAX (64u * 1024)
+#define CONNECTIONS_MAX    20000u
+#define THREADS_MAX        64u
+#define HOSTS_MAX          100000u
+#define MESSAGE_BYTES_MAX  (64u * 1024)
 #define BLOCK_MESSAGES_MIN 1000u
 #define DATAGRAM_BATCH_MAX 1024u /* What sendmmsg() takes at once. */
-#define DATAGRAM_BATCH 128u
-#define SEGMENTS_MAX 64u         /* What UDP_SEGMENT takes at once, with fewer bytes than one IP packet has. */
+#define DATAGRAM_BATCH     128u
+#define SEGMENTS_MAX       64u /* What UDP_SEGMENT takes at once, with fewer bytes than one IP packet has. */
 #define SEGMENTS_BYTES_MAX 65000u
-#define WRITE_BYTES (256u * 1024)
-#define EVENTS_MAX 256
-#define SLICE_NS 500000u      /* How finely a rate is paced. */
-#define CATCH_UP_NS 20000000u /* How much lost time a paced sender makes up for with a burst. */
-#define REFUSALS_MAX 1000u
-#define NS_PER_S 1000000000ull
+#define WRITE_BYTES        (256u * 1024)
+#define EVENTS_MAX         256
+#define SLICE_NS           500000u   /* How finely a rate is paced. */
+#define CATCH_UP_NS        20000000u /* How much lost time a paced sender makes up for with a burst. */
+#define REFUSALS_MAX       1000u
+#define NS_PER_S           1000000000ull
 
 /* "00007:00000123456": the connection, then the number, whose last digits are the message's place in the block. */
 #define CONNECTION_DIGITS 5
-#define ROUND_DIGITS 8
-#define MARK_BYTES (CONNECTION_DIGITS + 1 + ROUND_DIGITS)
+#define ROUND_DIGITS      8
+#define MARK_BYTES        (CONNECTION_DIGITS + 1 + ROUND_DIGITS)
 
 #define _owned_(free_function) __attribute__((cleanup(free_function##_owned)))
 
@@ -108,25 +106,22 @@ struct choice {
 };
 
 static const struct choice targets[] = {
-        { "tcp:", TARGET_TCP },
-        { "udp:", TARGET_UDP },
-        { "unix:", TARGET_UNIX },
-        { "unix-stream:", TARGET_UNIX_STREAM },
-        { "file:", TARGET_FILE },
-        {}
+        {"tcp:", TARGET_TCP},   {"udp:", TARGET_UDP},
+        {"unix:", TARGET_UNIX}, {"unix-stream:", TARGET_UNIX_STREAM},
+        {"file:", TARGET_FILE}, {},
 };
 
 static const struct choice framings[] = {
-        { "lf", FRAMING_LF },
-        { "octet", FRAMING_OCTET },
-        {}
+        {"lf", FRAMING_LF},
+        {"octet", FRAMING_OCTET},
+        {},
 };
 
 static const struct choice formats[] = {
-        { "3164", FORMAT_3164 },
-        { "5424", FORMAT_5424 },
-        { "plain", FORMAT_PLAIN },
-        {}
+        {"3164", FORMAT_3164},
+        {"5424", FORMAT_5424},
+        {"plain", FORMAT_PLAIN},
+        {},
 };
 
 struct settings {
@@ -164,52 +159,63 @@ struct kind {
 };
 
 static const struct kind mix[] = {
-        { "sshd", "Accepted publickey for {user} from {ip} port {5} ssh2: ED25519 SHA256:{x40}{seq}", 10, 6, 8, true },
-        { "sshd", "Failed password for invalid user {user} from {ip} port {5} ssh2{seq}", 10, 6, 10, true },
-        { "sshd", "pam_unix(sshd:session): session opened for user {user}(uid=1{3}) by (uid=0){seq}", 10, 6, 6, true },
-        { "sudo", "   {user} : TTY=pts/{1} ; PWD=/home/{user} ; USER=root ; COMMAND=/usr/bin/apt update{seq}",
-          10, 5, 3, false },
-        { "kernel", "[{5}.{6}] eth0: renamed from veth{x7}{seq}", 0, 6, 3, false },
-        { "kernel", "[{5}.{6}] TCP: request_sock_TCP: Possible SYN flooding on port {4}. Sending cookies.{seq}",
-          0, 4, 2, false },
-        { "kernel", "[{5}.{6}] blk_update_request: I/O error, dev sdb, sector {8} op 0x0:(READ){seq}", 0, 3, 1, false },
-        { "CRON", "(root) CMD (   cd / && run-parts --report /etc/cron.hourly){seq}", 9, 6, 5, true },
-        { "CRON", "pam_unix(cron:session): session closed for user root{seq}", 9, 6, 4, true },
-        { "nginx", "{ip} - - \"GET /api/v1/items/{6}?page={2} HTTP/1.1\" 200 {4} \"https://shop.example.com/\" "
-          "\"Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 Firefox/115.0\"{seq}", 23, 6, 20, false },
-        { "nginx", "{ip} - - \"POST /api/v1/login HTTP/1.1\" 401 {3} \"-\" \"curl/7.88.1\"{seq}", 23, 6, 5, false },
-        { "nginx", "{ip} - - \"GET /health HTTP/1.1\" 500 {3} \"-\" \"kube-probe/1.27\"{seq}", 23, 3, 2, false },
-        { "orders", "{\"level\":\"info\",\"request\":\"{x32}\",\"user\":{6},\"path\":\"/v1/orders\",\"ms\":{3}{jseq}}",
-          16, 6, 12, true },
-        { "orders", "{\"level\":\"error\",\"request\":\"{x32}\",\"error\":\"payment gateway timeout after {4} ms\"{jseq}}",
-          16, 3, 2, true },
-        { "postfix/smtp", "{x10}: to=<{user}@example.com>, relay=mx.example.com[{ip}]:25, delay={1}.{2}, "
-          "delays=0.05/0.01/0.2/{1}.{1}, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {x10}){seq}", 2, 6, 8, true },
-        { "postfix/smtpd", "connect from unknown[{ip}]{seq}", 2, 6, 5, true },
-        { "postgres", "[{1}-1] ERROR:  duplicate key value violates unique constraint \"orders_pkey\"{seq}",
-          17, 3, 2, true },
-        { "systemd", "Started Session {4} of User {user}.{seq}", 3, 6, 6, true },
-        { "systemd", "logrotate.service: Deactivated successfully.{seq}", 3, 6, 4, true },
-        { "dhclient", "DHCPACK of {ip} from {ip} (xid=0x{x8}){seq}", 3, 6, 2, true },
-        { "myapp", "debug: cache lookup key={x16} hit={1} took={3}us{seq}", 18, 7, 4, true },
+        {"sshd", "Accepted publickey for {user} from {ip} port {5} ssh2: ED25519 SHA256:{x40}{seq}", 10, 6, 8, true},
+        {"sshd", "Failed password for invalid user {user} from {ip} port {5} ssh2{seq}", 10, 6, 10, true},
+        {"sshd", "pam_unix(sshd:session): session opened for user {user}(uid=1{3}) by (uid=0){seq}", 10, 6, 6, true},
+        {"sudo", "   {user} : TTY=pts/{1} ; PWD=/home/{user} ; USER=root ; COMMAND=/usr/bin/apt update{seq}", 10, 5, 3,
+         false},
+        {"kernel", "[{5}.{6}] eth0: renamed from veth{x7}{seq}", 0, 6, 3, false},
+        {"kernel", "[{5}.{6}] TCP: request_sock_TCP: Possible SYN flooding on port {4}. Sending cookies.{seq}", 0, 4, 2,
+         false},
+        {"kernel", "[{5}.{6}] blk_update_request: I/O error, dev sdb, sector {8} op 0x0:(READ){seq}", 0, 3, 1, false},
+        {"CRON", "(root) CMD (   cd / && run-parts --report /etc/cron.hourly){seq}", 9, 6, 5, true},
+        {"CRON", "pam_unix(cron:session): session closed for user root{seq}", 9, 6, 4, true},
+        {"nginx",
+         "{ip} - - \"GET /api/v1/items/{6}?page={2} HTTP/1.1\" 200 {4} \"https://shop.example.com/\" "
+         "\"Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 Firefox/115.0\"{seq}",
+         23, 6, 20, false},
+        {"nginx", "{ip} - - \"POST /api/v1/login HTTP/1.1\" 401 {3} \"-\" \"curl/7.88.1\"{seq}", 23, 6, 5, false},
+        {"nginx", "{ip} - - \"GET /health HTTP/1.1\" 500 {3} \"-\" \"kube-probe/1.27\"{seq}", 23, 3, 2, false},
+        {"orders", "{\"level\":\"info\",\"request\":\"{x32}\",\"user\":{6},\"path\":\"/v1/orders\",\"ms\":{3}{jseq}}",
+         16, 6, 12, true},
+        {"orders",
+         "{\"level\":\"error\",\"request\":\"{x32}\",\"error\":\"payment gateway timeout after {4} ms\"{jseq}}", 16, 3,
+         2, true},
+        {"postfix/smtp",
+         "{x10}: to=<{user}@example.com>, relay=mx.example.com[{ip}]:25, delay={1}.{2}, "
+         "delays=0.05/0.01/0.2/{1}.{1}, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {x10}){seq}",
+         2, 6, 8, true},
+        {"postfix/smtpd", "connect from unknown[{ip}]{seq}", 2, 6, 5, true},
+        {"postgres", "[{1}-1] ERROR:  duplicate key value violates unique constraint \"orders_pkey\"{seq}", 17, 3, 2,
+         true},
+        {"systemd", "Started Session {4} of User {user}.{seq}", 3, 6, 6, true},
+        {"systemd", "logrotate.service: Deactivated successfully.{seq}", 3, 6, 4, true},
+        {"dhclient", "DHCPACK of {ip} from {ip} (xid=0x{x8}){seq}", 3, 6, 2, true},
+        {"myapp", "debug: cache lookup key={x16} hit={1} took={3}us{seq}", 18, 7, 4, true},
 };
 
-static const struct kind sized = { "flood", "message{seq} ", 16, 6, 1, true };
+static const struct kind sized = {"flood", "message{seq} ", 16, 6, 1, true};
 
-static const char *const users[] = { "alice", "bob", "carol", "deploy", "git", "jenkins", "root", "www-data" };
+static const char *const users[] = {"alice", "bob", "carol", "deploy", "git", "jenkins", "root", "www-data"};
+
+/* How many of all messages are a connection's. */
+static uint64_t quota_of(uint64_t messages, uint32_t connections, uint32_t connection) {
+        return messages / connections + (connection < messages % connections);
+}
 
 static uint64_t clock_ns(void) {
         struct timespec t;
 
         clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * NS_PER_S + (uint64_t) t.tv_nsec;
+        return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
 static double cpu_seconds(void) {
         struct rusage u;
 
         getrusage(RUSAGE_SELF, &u);
-        return (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+        return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+               (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 /* splitmix64: small, and the same everywhere, so that a seed names the same messages on every machine. */
@@ -223,7 +229,7 @@ static uint64_t random_next(uint64_t *state) {
 
 static void digits_write(char *to, unsigned width, uint64_t value) {
         while (width > 0) {
-                to[--width] = (char) ('0' + value % 10);
+                to[--width] = (char)('0' + value % 10);
                 value /= 10;
         }
 }
@@ -239,19 +245,18 @@ static void draft_put(struct draft *d, const char *text, size_t size) {
         if (size > sizeof d->text - d->size)
                 size = sizeof d->text - d->size;
         memcpy(d->text + d->size, text, size);
-        d->size += (uint32_t) size;
+        d->size += (uint32_t)size;
 }
 
-__attribute__((format(printf, 2, 3)))
-static void draft_print(struct draft *d, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void draft_print(struct draft *d, const char *format, ...) {
         char text[512];
         va_list arguments;
 
         va_start(arguments, format);
         int n = vsnprintf(text, sizeof text, format, arguments);
         va_end(arguments);
-        assert(n >= 0 && (size_t) n < sizeof text);
-        draft_put(d, text, (size_t) n);
+        assert(n >= 0 && (size_t)n < sizeof text);
+        draft_put(d, text, (size_t)n);
 }
 
 static unsigned place_digits(uint32_t block_messages) {
@@ -283,13 +288,13 @@ static void draft_put_hole(struct draft *d, const char *name, size_t size, const
                            unsigned digits, uint64_t *random) {
         uint64_t n = random_next(random);
 
-        if (isdigit((unsigned char) name[0])) {
+        if (isdigit((unsigned char)name[0])) {
                 draft_put_random(d, "123456789", 1, random);
-                draft_put_random(d, "0123456789", (unsigned) strtoul(name, NULL, 10) - 1, random);
+                draft_put_random(d, "0123456789", (unsigned)strtoul(name, NULL, 10) - 1, random);
         } else if (name[0] == 'x')
-                draft_put_random(d, "0123456789abcdef", (unsigned) strtoul(name + 1, NULL, 10), random);
+                draft_put_random(d, "0123456789abcdef", (unsigned)strtoul(name + 1, NULL, 10), random);
         else if (size == 2 && !memcmp(name, "ip", 2))
-                draft_print(d, "10.%u.%u.%u", (unsigned) (n & 15), (unsigned) (n >> 8 & 255), (unsigned) (n >> 16 & 255));
+                draft_print(d, "10.%u.%u.%u", (unsigned)(n & 15), (unsigned)(n >> 8 & 255), (unsigned)(n >> 16 & 255));
         else if (size == 4 && !memcmp(name, "user", 4))
                 draft_print(d, "%s", users[n % (sizeof users / sizeof *users)]);
         else if (size == 3 && !memcmp(name, "seq", 3)) {
@@ -314,7 +319,7 @@ static void draft_put_text(struct draft *d, const char *text, const struct setti
                 if (!*text)
                         return;
 
-                if (!isalnum((unsigned char) text[1])) {
+                if (!isalnum((unsigned char)text[1])) {
                         draft_put(d, text++, 1);
                         continue;
                 }
@@ -327,7 +332,7 @@ static void draft_put_text(struct draft *d, const char *text, const struct setti
 
 static void draft_put_header(struct draft *d, const struct kind *kind, const struct settings *s, uint32_t place,
                              const struct tm *now, uint64_t *random) {
-        static const char hosts[][6] = { "web", "db", "mail", "cache", "node" };
+        static const char hosts[][6] = {"web", "db", "mail", "cache", "node"};
         static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
         unsigned priority = kind->facility * 8u + kind->severity;
         unsigned host = s->hosts ? place % s->hosts : 0;
@@ -337,10 +342,10 @@ static void draft_put_header(struct draft *d, const struct kind *kind, const str
                 return;
 
         snprintf(name, sizeof name, "%s-%05u", hosts[host % 5], host);
-        snprintf(pid, sizeof pid, "%u", 1000 + (unsigned) (random_next(random) % 30000));
+        snprintf(pid, sizeof pid, "%u", 1000 + (unsigned)(random_next(random) % 30000));
         if (s->format == FORMAT_3164) {
-                draft_print(d, "<%u>%.3s %2d %02d:%02d:%02d ", priority, months + now->tm_mon * 3, now->tm_mday, now->tm_hour,
-                            now->tm_min, now->tm_sec);
+                draft_print(d, "<%u>%.3s %2d %02d:%02d:%02d ", priority, months + now->tm_mon * 3, now->tm_mday,
+                            now->tm_hour, now->tm_min, now->tm_sec);
                 if (s->hosts)
                         draft_print(d, "%s ", name);
                 draft_print(d, kind->has_pid ? "%s[%s]: " : "%s: ", kind->tag, pid);
@@ -349,7 +354,7 @@ static void draft_put_header(struct draft *d, const struct kind *kind, const str
 
         draft_print(d, "<%u>1 %04d-%02d-%02dT%02d:%02d:%02d.%06uZ %s %s %s - - ", priority, now->tm_year + 1900,
                     now->tm_mon + 1, now->tm_mday, now->tm_hour, now->tm_min, now->tm_sec,
-                    (unsigned) (random_next(random) % 1000000), s->hosts ? name : "-", kind->tag,
+                    (unsigned)(random_next(random) % 1000000), s->hosts ? name : "-", kind->tag,
                     kind->has_pid ? pid : "-");
 }
 
@@ -370,7 +375,7 @@ static const struct kind *kind_pick(const struct settings *s, uint64_t *random) 
         for (size_t i = 0; i < sizeof mix / sizeof *mix; i++)
                 total += mix[i].weight;
 
-        unsigned n = (unsigned) (random_next(random) % total);
+        unsigned n = (unsigned)(random_next(random) % total);
         for (size_t i = 0;; i++) {
                 if (n < mix[i].weight)
                         return mix + i;
@@ -397,14 +402,15 @@ static void block_fini(struct block *b) {
         free(b->marks);
         free(b->headers);
         free(b->vectors);
-        *b = (struct block) {};
+        *b = (struct block){};
 }
 
-static int block_append(struct block *b, uint32_t place, size_t *allocated, const struct draft *d, enum framing framing) {
+static int block_append(struct block *b, uint32_t place, size_t *allocated, const struct draft *d,
+                        enum framing framing) {
         char prefix[16];
         int prefix_size = framing == FRAMING_OCTET ? snprintf(prefix, sizeof prefix, "%u ", d->size) : 0;
         uint32_t start = b->starts[place];
-        size_t need = start + (size_t) prefix_size + d->size + 1;
+        size_t need = start + (size_t)prefix_size + d->size + 1;
 
         if (need > UINT32_MAX)
                 return -EFBIG;
@@ -417,12 +423,12 @@ static int block_append(struct block *b, uint32_t place, size_t *allocated, cons
         }
 
         char *p = b->text + start;
-        memcpy(p, prefix, (size_t) prefix_size);
+        memcpy(p, prefix, (size_t)prefix_size);
         memcpy(p + prefix_size, d->text, d->size);
         if (framing == FRAMING_LF)
-                p[(uint32_t) prefix_size + d->size] = '\n';
-        b->marks[place] = start + (uint32_t) prefix_size + d->mark;
-        b->starts[place + 1] = start + (uint32_t) prefix_size + d->size + (framing == FRAMING_LF);
+                p[(uint32_t)prefix_size + d->size] = '\n';
+        b->marks[place] = start + (uint32_t)prefix_size + d->mark;
+        b->starts[place + 1] = start + (uint32_t)prefix_size + d->size + (framing == FRAMING_LF);
         return 0;
 }
 
@@ -433,7 +439,7 @@ static int block_link_datagrams(struct block *b) {
                 return -ENOMEM;
 
         for (uint32_t i = 0; i < b->count; i++) {
-                b->vectors[i] = (struct iovec) { b->text + b->starts[i], b->starts[i + 1] - b->starts[i] };
+                b->vectors[i] = (struct iovec){b->text + b->starts[i], b->starts[i + 1] - b->starts[i]};
                 b->headers[i].msg_hdr.msg_iov = b->vectors + i;
                 b->headers[i].msg_hdr.msg_iovlen = 1;
         }
@@ -442,7 +448,7 @@ static int block_link_datagrams(struct block *b) {
 
 static int block_fill(struct block *b, const struct settings *s) {
         _owned_(text_free) char *memory = malloc(sizeof(struct draft));
-        struct draft *d = (struct draft *) memory;
+        struct draft *d = (struct draft *)memory;
         uint64_t random = s->seed;
         unsigned digits = place_digits(b->count);
         size_t allocated = 0;
@@ -465,7 +471,8 @@ static int block_fill(struct block *b, const struct settings *s) {
                 draft_put_header(d, kind, s, i, &now, &random);
                 draft_put_text(d, kind->text, s, i, digits, &random);
                 if (s->size && d->size > s->size) {
-                        fprintf(stderr, "flood: such messages have at least %u bytes, but --size is %u\n", d->size, s->size);
+                        fprintf(stderr, "flood: such messages have at least %u bytes, but --size is %u\n", d->size,
+                                s->size);
                         return -EINVAL;
                 }
                 draft_pad(d, s->size);
@@ -478,7 +485,7 @@ static int block_fill(struct block *b, const struct settings *s) {
 }
 
 static int block_init(struct block *b, const struct settings *s) {
-        *b = (struct block) { .count = BLOCK_MESSAGES_MIN };
+        *b = (struct block){.count = BLOCK_MESSAGES_MIN};
         while (b->count < s->hosts)
                 b->count *= 10;
 
@@ -541,17 +548,17 @@ static uint64_t pace_due(struct pace *p, uint64_t now_ns) {
         if (!p->rate)
                 return UINT64_MAX;
 
-        double due = (double) (now_ns - p->start_ns) * (double) p->rate / 1e9 - (double) p->sent;
-        double most = (double) p->rate * CATCH_UP_NS / 1e9 + 1;
+        double due = (double)(now_ns - p->start_ns) * (double)p->rate / 1e9 - (double)p->sent;
+        double most = (double)p->rate * CATCH_UP_NS / 1e9 + 1;
         if (due > most) {
-                p->start_ns += (uint64_t) ((due - most) * 1e9 / (double) p->rate);
+                p->start_ns += (uint64_t)((due - most) * 1e9 / (double)p->rate);
                 due = most;
         }
-        return due < (double) pace_slice(p) ? 0 : (uint64_t) due;
+        return due < (double)pace_slice(p) ? 0 : (uint64_t)due;
 }
 
 static uint64_t pace_next_ns(const struct pace *p) {
-        return p->start_ns + (uint64_t) ((double) (p->sent + pace_slice(p)) * 1e9 / (double) p->rate) + 1;
+        return p->start_ns + (uint64_t)((double)(p->sent + pace_slice(p)) * 1e9 / (double)p->rate) + 1;
 }
 
 struct worker {
@@ -586,7 +593,7 @@ static struct connection *ring_pop(struct worker *w) {
 
 /* Waits until a socket has room, the time is over, or a signal came. Signals have no connection. */
 static int worker_wait(struct worker *w, uint64_t timeout_ns) {
-        struct timespec t = { (time_t) (timeout_ns / NS_PER_S), (long) (timeout_ns % NS_PER_S) };
+        struct timespec t = {(time_t)(timeout_ns / NS_PER_S), (long)(timeout_ns % NS_PER_S)};
         struct epoll_event events[EVENTS_MAX];
 
         int n = epoll_pwait2(w->epoll, events, EVENTS_MAX, timeout_ns == UINT64_MAX ? NULL : &t, NULL);
@@ -623,12 +630,12 @@ static int worker_stream(struct worker *w, struct connection *c, uint32_t first,
         if (n < 0)
                 return errno == EAGAIN ? SENDING_SOME : errno == EPIPE || errno == ECONNRESET ? SENDING_LOST : -errno;
 
-        uint32_t position = start + (uint32_t) n;
+        uint32_t position = start + (uint32_t)n;
         uint32_t next = position == end ? first + count : block_find(b, position);
         c->sent += next - first;
         w->sent += next - first;
         c->partial = position - b->starts[next];
-        w->bytes += (uint64_t) n;
+        w->bytes += (uint64_t)n;
         return position == end ? SENDING_ALL : SENDING_SOME;
 }
 
@@ -642,7 +649,7 @@ static bool is_segmented(const struct settings *s) {
  */
 static int segments_send(const struct block *b, int fd, uint32_t first, uint32_t count) {
         uint32_t start = b->starts[first], bytes = b->starts[first + count] - start;
-        struct iovec vector = { b->text + start, bytes };
+        struct iovec vector = {b->text + start, bytes};
         union {
                 char bytes[CMSG_SPACE(sizeof(uint16_t))];
                 struct cmsghdr align;
@@ -654,13 +661,13 @@ static int segments_send(const struct block *b, int fd, uint32_t first, uint32_t
                 .msg_controllen = sizeof control,
         };
         struct cmsghdr *option = CMSG_FIRSTHDR(&header);
-        uint16_t size = (uint16_t) (bytes / count);
+        uint16_t size = (uint16_t)(bytes / count);
 
         option->cmsg_level = SOL_UDP;
         option->cmsg_type = UDP_SEGMENT;
         option->cmsg_len = CMSG_LEN(sizeof size);
         memcpy(CMSG_DATA(option), &size, sizeof size);
-        return sendmsg(fd, &header, MSG_NOSIGNAL) < 0 ? -1 : (int) count;
+        return sendmsg(fd, &header, MSG_NOSIGNAL) < 0 ? -1 : (int)count;
 }
 
 static int worker_datagrams(struct worker *w, struct connection *c, uint32_t first, uint32_t count) {
@@ -669,7 +676,8 @@ static int worker_datagrams(struct worker *w, struct connection *c, uint32_t fir
         int n = is_segmented(w->settings) ? segments_send(b, c->fd, first, count)
                                           : sendmmsg(c->fd, b->headers + first, count, MSG_NOSIGNAL);
         if (n < 0 && errno == ECONNREFUSED && w->settings->target == TARGET_UDP && c->refusals < REFUSALS_MAX) {
-                /* This is the answer to an earlier datagram, and nothing was sent now: nobody listens yet, or any more. */
+                /* This is the answer to an earlier datagram, and nothing was sent now: nobody listens yet, or any more.
+                 */
                 c->refusals++;
                 w->refused++;
                 return SENDING_ALL;
@@ -677,14 +685,15 @@ static int worker_datagrams(struct worker *w, struct connection *c, uint32_t fir
         if (n < 0 && (errno == EINTR || errno == ENOBUFS))
                 return SENDING_ALL;
         if (n < 0)
-                return errno == EAGAIN ? SENDING_SOME
-                     : errno == ECONNREFUSED || errno == ECONNRESET || errno == ENOTCONN ? SENDING_LOST : -errno;
+                return errno == EAGAIN                                                     ? SENDING_SOME
+                       : errno == ECONNREFUSED || errno == ECONNRESET || errno == ENOTCONN ? SENDING_LOST
+                                                                                           : -errno;
 
         c->refusals = 0;
-        c->sent += (unsigned) n;
-        w->sent += (unsigned) n;
-        w->bytes += b->starts[first + (unsigned) n] - b->starts[first];
-        return (unsigned) n == count ? SENDING_ALL : SENDING_SOME;
+        c->sent += (unsigned)n;
+        w->sent += (unsigned)n;
+        w->bytes += b->starts[first + (unsigned)n] - b->starts[first];
+        return (unsigned)n == count ? SENDING_ALL : SENDING_SOME;
 }
 
 static void connection_finish(struct worker *w, struct connection *c) {
@@ -700,7 +709,7 @@ static void connection_finish(struct worker *w, struct connection *c) {
 static int worker_turn(struct worker *w, uint64_t due) {
         uint64_t share = due == UINT64_MAX ? due : due / w->ring_count + 1;
         struct connection *c = ring_pop(w);
-        uint32_t first = (uint32_t) (c->sent % w->block.count);
+        uint32_t first = (uint32_t)(c->sent % w->block.count);
         uint64_t count = w->batch, sent = w->sent;
 
         if (count > w->block.count - first)
@@ -711,10 +720,10 @@ static int worker_turn(struct worker *w, uint64_t due) {
                 count = share;
 
         if (w->settings->is_sequenced)
-                block_number(&w->block, first, (uint32_t) count, c->number, c->sent / w->block.count);
+                block_number(&w->block, first, (uint32_t)count, c->number, c->sent / w->block.count);
 
-        int r = w->settings->framing == FRAMING_NONE ? worker_datagrams(w, c, first, (uint32_t) count)
-                                                     : worker_stream(w, c, first, (uint32_t) count);
+        int r = w->settings->framing == FRAMING_NONE ? worker_datagrams(w, c, first, (uint32_t)count)
+                                                     : worker_stream(w, c, first, (uint32_t)count);
         if (r < 0)
                 return r;
 
@@ -740,11 +749,14 @@ static int worker_loop(struct worker *w) {
                 if (w->ring_count > 0 && due == 0 && pace_next_ns(&w->pace) < until_ns)
                         until_ns = pace_next_ns(&w->pace);
 
-                /* One look at the others each time the ring has gone round keeps those that were blocked in the game. */
+                /* One look at the others each time the ring has gone round keeps those that were blocked in the game.
+                 */
                 if (w->ring_count == 0 || due == 0 || w->turns_to_poll == 0) {
                         bool is_busy = w->ring_count > 0 && due > 0;
-                        int r = worker_wait(w, is_busy ? 0 : until_ns == UINT64_MAX ? UINT64_MAX
-                                               : until_ns > now_ns ? until_ns - now_ns : 0);
+                        int r = worker_wait(w, is_busy                  ? 0
+                                               : until_ns == UINT64_MAX ? UINT64_MAX
+                                               : until_ns > now_ns      ? until_ns - now_ns
+                                                                        : 0);
                         if (r)
                                 return r;
                         w->turns_to_poll = w->ring_count;
@@ -760,7 +772,7 @@ static int worker_loop(struct worker *w) {
 }
 
 static void *worker_main(void *argument) {
-        return (void *) (intptr_t) worker_loop(argument);
+        return (void *)(intptr_t)worker_loop(argument);
 }
 
 static void worker_fini(struct worker *w) {
@@ -787,7 +799,7 @@ static uint32_t batch_choose(const struct settings *s, const struct block *b) {
 static int worker_init(struct worker *w, const struct settings *s, uint32_t index, int signals) {
         uint32_t share = (s->connections - index + s->threads - 1) / s->threads;
 
-        *w = (struct worker) { .settings = s, .ring_size = share, .epoll = epoll_create1(EPOLL_CLOEXEC) };
+        *w = (struct worker){.settings = s, .ring_size = share, .epoll = epoll_create1(EPOLL_CLOEXEC)};
         if (w->epoll < 0)
                 return -errno;
 
@@ -801,7 +813,7 @@ static int worker_init(struct worker *w, const struct settings *s, uint32_t inde
                 return -ENOMEM;
 
         /* Nobody reads the signal, so every worker sees it. */
-        struct epoll_event event = { .events = EPOLLIN };
+        struct epoll_event event = {.events = EPOLLIN};
         if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, signals, &event) < 0)
                 return -errno;
 
@@ -811,7 +823,7 @@ static int worker_init(struct worker *w, const struct settings *s, uint32_t inde
 
 /* Regular files are not for epoll, and need not be: they always have room. */
 static int worker_add(struct worker *w, struct connection *c) {
-        struct epoll_event event = { .events = EPOLLOUT | EPOLLET, .data.ptr = c };
+        struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.ptr = c};
 
         if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0 && errno != EPERM)
                 return -errno;
@@ -821,7 +833,7 @@ static int worker_add(struct worker *w, struct connection *c) {
 }
 
 static int open_inet(const struct settings *s, int *ret) {
-        struct addrinfo hints = { .ai_socktype = s->target == TARGET_TCP ? SOCK_STREAM : SOCK_DGRAM };
+        struct addrinfo hints = {.ai_socktype = s->target == TARGET_TCP ? SOCK_STREAM : SOCK_DGRAM};
         struct addrinfo *found;
         int error = -EHOSTUNREACH;
 
@@ -847,14 +859,15 @@ static int open_inet(const struct settings *s, int *ret) {
 }
 
 static int open_unix(const struct settings *s, int *ret) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
 
         if (strlen(s->address) >= sizeof address.sun_path)
                 return -ENAMETOOLONG;
         strcpy(address.sun_path, s->address);
 
-        _owned_(fd_close) int fd = socket(AF_UNIX, (s->target == TARGET_UNIX ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
+        _owned_(fd_close) int fd =
+                socket(AF_UNIX, (s->target == TARGET_UNIX ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
                 return -errno;
 
         *ret = fd;
@@ -873,18 +886,15 @@ static int open_file(const struct settings *s, int *ret) {
 
 static int connection_open(struct connection *c, const struct settings *s) {
         static int (*const open_target[])(const struct settings *, int *) = {
-                [TARGET_TCP] = open_inet,
-                [TARGET_UDP] = open_inet,
-                [TARGET_UNIX] = open_unix,
-                [TARGET_UNIX_STREAM] = open_unix,
-                [TARGET_FILE] = open_file,
+                [TARGET_TCP] = open_inet,         [TARGET_UDP] = open_inet,  [TARGET_UNIX] = open_unix,
+                [TARGET_UNIX_STREAM] = open_unix, [TARGET_FILE] = open_file,
         };
 
         int r = open_target[s->target](s, &c->fd);
         if (r)
                 return r;
         if (s->target == TARGET_TCP && s->batch)
-                setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int) { 1 }, sizeof(int));
+                setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         return fcntl(c->fd, F_SETFL, O_NONBLOCK | (s->target == TARGET_FILE ? O_APPEND : 0)) < 0 ? -errno : 0;
 }
 
@@ -931,7 +941,7 @@ static int flood_connect(struct flood *f, const struct settings *s) {
 
                 c->fd = -1;
                 c->number = i;
-                c->quota = s->messages ? s->messages / s->connections + (i < s->messages % s->connections) : UINT64_MAX;
+                c->quota = s->messages ? quota_of(s->messages, s->connections, i) : UINT64_MAX;
                 f->connection_count = i + 1;
 
                 int r = connection_open(c, s);
@@ -988,8 +998,8 @@ static int flood_send(struct flood *f) {
                 void *result;
 
                 pthread_join(f->workers[i].thread, &result);
-                if ((intptr_t) result && !error)
-                        error = (int) (intptr_t) result;
+                if ((intptr_t)result && !error)
+                        error = (int)(intptr_t)result;
         }
         return r ? r : error;
 }
@@ -1004,14 +1014,15 @@ static int flood_report(const struct flood *f, const struct settings *s, double 
                 lost += f->workers[i].lost;
         }
 
-        double rate = seconds > 0 ? (double) sent / seconds : 0;
+        double rate = seconds > 0 ? (double)sent / seconds : 0;
         if (s->is_json)
-                printf("{\"sent\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"rate\":%.0f,\"cpu_seconds\":%.6f,"
+                printf("{\"sent\":%" PRIu64 ",\"bytes\":%" PRIu64
+                       ",\"seconds\":%.6f,\"rate\":%.0f,\"cpu_seconds\":%.6f,"
                        "\"refused\":%" PRIu64 ",\"connections_lost\":%" PRIu64 "}\n",
                        sent, bytes, seconds, rate, cpu, refused, lost);
         else {
-                printf("sent %" PRIu64 " messages, %" PRIu64 " bytes in %.3f s: %.0f messages/s, %.3f CPU s\n", sent, bytes,
-                       seconds, rate, cpu);
+                printf("sent %" PRIu64 " messages, %" PRIu64 " bytes in %.3f s: %.0f messages/s, %.3f CPU s\n", sent,
+                       bytes, seconds, rate, cpu);
                 if (refused)
                         printf("%" PRIu64 " times nobody was listening\n", refused);
                 if (lost)
@@ -1022,7 +1033,7 @@ static int flood_report(const struct flood *f, const struct settings *s, double 
 }
 
 static int flood_run(const struct settings *s) {
-        _owned_(flood_fini) struct flood f = { .signals = -1 };
+        _owned_(flood_fini) struct flood f = {.signals = -1};
 
         int r = flood_init(&f, s);
         if (r) {
@@ -1033,7 +1044,7 @@ static int flood_run(const struct settings *s) {
         double cpu = cpu_seconds();
         uint64_t start_ns = clock_ns();
         r = flood_send(&f);
-        double seconds = (double) (clock_ns() - start_ns) / 1e9;
+        double seconds = (double)(clock_ns() - start_ns) / 1e9;
         if (r)
                 fprintf(stderr, "flood: sending to %s: %s\n", s->address, strerror(-r));
 
@@ -1060,7 +1071,8 @@ static const char flood_help[] =
         "  --batch N             Messages a write (as many as fill 256 KiB; 128 datagrams).\n"
         "\n"
         "What they look like:\n"
-        "  --mix                 Like a busy host: sshd, kernel, cron, nginx, JSON, postfix, systemd (this is the default).\n"
+        "  --mix                 Like a busy host: sshd, kernel, cron, nginx, JSON, postfix, systemd (this is the "
+        "default).\n"
         "  --size BYTES          Instead, all alike and of this size, without their framing.\n"
         "  --format FORMAT       3164, 5424, or plain: no header at all (3164).\n"
         "  --framing FRAMING     On streams: lf or octet counting (lf).\n"
@@ -1099,24 +1111,24 @@ enum option_code {
 };
 
 static const struct option flood_options[] = {
-        { "messages", required_argument, NULL, OPTION_MESSAGES },
-        { "duration", required_argument, NULL, OPTION_DURATION },
-        { "rate", required_argument, NULL, OPTION_RATE },
-        { "batch", required_argument, NULL, OPTION_BATCH },
-        { "mix", no_argument, NULL, OPTION_MIX },
-        { "size", required_argument, NULL, OPTION_SIZE },
-        { "format", required_argument, NULL, OPTION_FORMAT },
-        { "framing", required_argument, NULL, OPTION_FRAMING },
-        { "hosts", required_argument, NULL, OPTION_HOSTS },
-        { "sequence", no_argument, NULL, OPTION_SEQUENCE },
-        { "seed", required_argument, NULL, OPTION_SEED },
-        { "connections", required_argument, NULL, OPTION_CONNECTIONS },
-        { "idle-connections", required_argument, NULL, OPTION_IDLE_CONNECTIONS },
-        { "hold", no_argument, NULL, OPTION_HOLD },
-        { "threads", required_argument, NULL, OPTION_THREADS },
-        { "json", no_argument, NULL, OPTION_JSON },
-        { "help", no_argument, NULL, 'h' },
-        {}
+        {"messages", required_argument, NULL, OPTION_MESSAGES},
+        {"duration", required_argument, NULL, OPTION_DURATION},
+        {"rate", required_argument, NULL, OPTION_RATE},
+        {"batch", required_argument, NULL, OPTION_BATCH},
+        {"mix", no_argument, NULL, OPTION_MIX},
+        {"size", required_argument, NULL, OPTION_SIZE},
+        {"format", required_argument, NULL, OPTION_FORMAT},
+        {"framing", required_argument, NULL, OPTION_FRAMING},
+        {"hosts", required_argument, NULL, OPTION_HOSTS},
+        {"sequence", no_argument, NULL, OPTION_SEQUENCE},
+        {"seed", required_argument, NULL, OPTION_SEED},
+        {"connections", required_argument, NULL, OPTION_CONNECTIONS},
+        {"idle-connections", required_argument, NULL, OPTION_IDLE_CONNECTIONS},
+        {"hold", no_argument, NULL, OPTION_HOLD},
+        {"threads", required_argument, NULL, OPTION_THREADS},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},
+        {},
 };
 
 static const char *option_name(const struct option *options, int code) {
@@ -1132,8 +1144,8 @@ static bool number_parse(const char *text, const char *name, uint64_t low, uint6
         errno = 0;
         unsigned long long n = strtoull(text, &end, 10);
         if (errno || end == text || *end || *text == '-' || n < low || n > high) {
-                fprintf(stderr, "flood: --%s is '%s', but must be a number from %" PRIu64 " to %" PRIu64 "\n", name, text, low,
-                        high);
+                fprintf(stderr, "flood: --%s is '%s', but must be a number from %" PRIu64 " to %" PRIu64 "\n", name,
+                        text, low, high);
                 return false;
         }
         *ret = n;
@@ -1145,7 +1157,7 @@ static bool number_parse_32(const char *text, const char *name, uint32_t low, ui
 
         if (!number_parse(text, name, low, high, &n))
                 return false;
-        *ret = (uint32_t) n;
+        *ret = (uint32_t)n;
         return true;
 }
 
@@ -1171,7 +1183,7 @@ static bool duration_parse(const char *text, uint64_t *ret_ns) {
                 fprintf(stderr, "flood: --duration is '%s', but must be a time in seconds, such as 2.5\n", text);
                 return false;
         }
-        *ret_ns = (uint64_t) (seconds * 1e9);
+        *ret_ns = (uint64_t)(seconds * 1e9);
         return true;
 }
 
@@ -1196,12 +1208,12 @@ static bool settings_take_option(struct settings *s, int code, const char *value
         case OPTION_FORMAT:
                 if (!choice_parse(value, name, formats, &chosen))
                         return false;
-                s->format = (enum format) chosen;
+                s->format = (enum format)chosen;
                 return true;
         case OPTION_FRAMING:
                 if (!choice_parse(value, name, framings, &chosen))
                         return false;
-                s->framing = (enum framing) chosen;
+                s->framing = (enum framing)chosen;
                 return true;
         case OPTION_HOSTS:
                 return number_parse_32(value, name, 0, HOSTS_MAX, &s->hosts);
@@ -1233,7 +1245,7 @@ static bool settings_take_address(struct settings *s, const char *text) {
         if (!colon || colon == text || !colon[1])
                 return false;
 
-        size_t size = (size_t) (colon - text);
+        size_t size = (size_t)(colon - text);
         if (text[0] == '[' && colon[-1] == ']') {
                 text++;
                 size -= 2;
@@ -1259,13 +1271,15 @@ static bool settings_take_target(struct settings *s, const char *text) {
                 if (strncmp(text, c->name, strlen(c->name)))
                         continue;
 
-                s->target = (enum target) c->value;
+                s->target = (enum target)c->value;
                 bool is_inet = s->target == TARGET_TCP || s->target == TARGET_UDP;
                 if (is_inet ? settings_take_address(s, rest) : settings_take_path(s, rest))
                         return true;
         }
-        fprintf(stderr, "flood: the target is '%s', but must be tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, unix-stream:PATH "
-                        "or file:PATH\n", text);
+        fprintf(stderr,
+                "flood: the target is '%s', but must be tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, unix-stream:PATH "
+                "or file:PATH\n",
+                text);
         return false;
 }
 
@@ -1304,8 +1318,9 @@ struct trail {
 struct verdict {
         struct trail *trails;
         uint32_t trail_count;
-        uint64_t lines, unmarked;
-        uint64_t bad;
+        uint32_t connections; /* How many there were, and */
+        uint64_t messages;    /* what they sent together; 0: nobody said so. */
+        uint64_t lines, unmarked, malformed;
 };
 
 static void verdict_fini_owned(struct verdict *v) {
@@ -1375,12 +1390,19 @@ static const char *digits_read(const char *p, const char *end, uint64_t *ret) {
         const char *start = p;
 
         for (; p < end && *p >= '0' && *p <= '9' && p - start < 18; p++)
-                n = n * 10 + (uint64_t) (*p - '0');
+                n = n * 10 + (uint64_t)(*p - '0');
         *ret = n;
         return p > start ? p : NULL;
 }
 
-/* Takes one marker, which starts after "seq=". Returns where it ends. */
+/* Whether anybody can have sent this. Daemons that write to one file from two places do tear lines apart. */
+static bool verdict_believes(const struct verdict *v, uint64_t connection, uint64_t number) {
+        if (!v->messages)
+                return connection < CONNECTIONS_MAX && number < TRAIL_NUMBERS_MAX;
+        return connection < v->connections && number < quota_of(v->messages, v->connections, (uint32_t)connection);
+}
+
+/* Takes one marker, which starts after "seq=". */
 static int verdict_take(struct verdict *v, const char *p, const char *end, uint32_t file) {
         uint64_t connection, number;
 
@@ -1389,22 +1411,22 @@ static int verdict_take(struct verdict *v, const char *p, const char *end, uint3
                 p = digits_read(p + 1, end, &number);
         else
                 p = NULL;
-        if (!p || connection >= CONNECTIONS_MAX || number >= TRAIL_NUMBERS_MAX) {
-                v->bad++;
+        if (!p || !verdict_believes(v, connection, number)) {
+                v->malformed++;
                 return 0;
         }
 
-        int r = verdict_reach(v, (uint32_t) connection + 1);
+        int r = verdict_reach(v, (uint32_t)connection + 1);
         return r ? r : trail_take(v->trails + connection, number, file);
 }
 
 static int verdict_scan(struct verdict *v, const char *p, const char *end, uint32_t file) {
         while (p < end) {
-                const char *line_end = memchr(p, '\n', (size_t) (end - p));
+                const char *line_end = memchr(p, '\n', (size_t)(end - p));
                 if (!line_end)
                         line_end = end;
 
-                const char *mark = memmem(p, (size_t) (line_end - p), "seq=", 4);
+                const char *mark = memmem(p, (size_t)(line_end - p), "seq=", 4);
                 v->lines++;
                 if (!mark)
                         v->unmarked++;
@@ -1427,13 +1449,13 @@ static int verdict_read(struct verdict *v, const char *path, uint32_t file) {
         if (status.st_size == 0)
                 return 0;
 
-        char *text = mmap(NULL, (size_t) status.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        char *text = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
         if (text == MAP_FAILED)
                 return -errno;
-        madvise(text, (size_t) status.st_size, MADV_SEQUENTIAL);
+        madvise(text, (size_t)status.st_size, MADV_SEQUENTIAL);
 
         int r = verdict_scan(v, text, text + status.st_size, file);
-        munmap(text, (size_t) status.st_size);
+        munmap(text, (size_t)status.st_size);
         return r;
 }
 
@@ -1469,7 +1491,8 @@ static int verdict_report(const struct verdict *v, bool is_json) {
                 if (is_json || (!trail_missing(t) && !t->duplicates && !t->disorders))
                         continue;
 
-                printf("connection %u: %" PRIu64 " found, %" PRIu64 " missing, %" PRIu64 " duplicate, %" PRIu64 " out of order",
+                printf("connection %u: %" PRIu64 " found, %" PRIu64 " missing, %" PRIu64 " duplicate, %" PRIu64
+                       " out of order",
                        i, t->found, trail_missing(t), t->duplicates, t->disorders);
                 if (trail_missing(t)) {
                         printf("; missing:");
@@ -1479,41 +1502,41 @@ static int verdict_report(const struct verdict *v, bool is_json) {
         }
 
         printf(is_json ? "{\"lines\":%" PRIu64 ",\"connections\":%u,\"found\":%" PRIu64 ",\"missing\":%" PRIu64
-                         ",\"duplicate\":%" PRIu64 ",\"out_of_order\":%" PRIu64 ",\"unmarked\":%" PRIu64 ",\"malformed\":%" PRIu64
-                         "}\n"
+                         ",\"duplicate\":%" PRIu64 ",\"out_of_order\":%" PRIu64 ",\"unmarked\":%" PRIu64
+                         ",\"malformed\":%" PRIu64 "}\n"
                        : "%" PRIu64 " lines, %u connections: %" PRIu64 " found, %" PRIu64 " missing, %" PRIu64
                          " duplicate, %" PRIu64 " out of order, %" PRIu64 " without a marker, %" PRIu64 " malformed\n",
-               v->lines, v->trail_count, found, missing, duplicates, disorders, v->unmarked, v->bad);
+               v->lines, v->trail_count, found, missing, duplicates, disorders, v->unmarked, v->malformed);
         return missing ? 1 : 0;
 }
 
 static const char verify_help[] =
         "Usage: penstock flood verify [OPTION...] FILE...\n"
         "\n"
-        "Reads what a daemon wrote of messages sent with --sequence, and reports for every connection what is missing,\n"
+        "Reads what a daemon wrote of messages sent with --sequence, and reports for every connection what is "
+        "missing,\n"
         "duplicate or, within one file, out of order. Exits with 1 when any is missing.\n"
         "\n"
-        "  --messages N     So many were sent: finds those that are missing at the end, too.\n"
+        "  --messages N     So many were sent: finds those that are missing at the end, and numbers that nobody sent.\n"
         "  --connections N  Over so many connections (1).\n"
         "  --json           Print only the sums, as one JSON object.\n"
         "  --help           Print this.\n";
 
 /* With the number of messages that were sent, those after the last one that arrived are known to be missing, too. */
-static int verdict_expect(struct verdict *v, uint64_t messages, uint32_t connections) {
-        int r = verdict_reach(v, connections);
+static int verdict_complete(struct verdict *v) {
+        if (!v->messages)
+                return 0;
+
+        int r = verdict_reach(v, v->connections);
         if (r)
                 return r;
-
-        for (uint32_t i = 0; i < connections; i++) {
-                uint64_t quota = messages / connections + (i < messages % connections);
-                if (v->trails[i].end < quota)
-                        v->trails[i].end = quota;
-        }
+        for (uint32_t i = 0; i < v->connections; i++)
+                v->trails[i].end = quota_of(v->messages, v->connections, i);
         return 0;
 }
 
 static int verify_run(char **paths, uint64_t messages, uint32_t connections, bool is_json) {
-        _owned_(verdict_fini) struct verdict v = {};
+        _owned_(verdict_fini) struct verdict v = {.messages = messages, .connections = connections};
 
         for (uint32_t i = 0; paths[i]; i++) {
                 int r = verdict_read(&v, paths[i], i);
@@ -1523,7 +1546,7 @@ static int verify_run(char **paths, uint64_t messages, uint32_t connections, boo
                 }
         }
 
-        int r = messages ? verdict_expect(&v, messages, connections) : 0;
+        int r = verdict_complete(&v);
         if (r) {
                 fprintf(stderr, "flood: %s\n", strerror(-r));
                 return 2;
@@ -1533,11 +1556,11 @@ static int verify_run(char **paths, uint64_t messages, uint32_t connections, boo
 
 static int verify_main(int argc, char **argv) {
         static const struct option options[] = {
-                { "messages", required_argument, NULL, OPTION_MESSAGES },
-                { "connections", required_argument, NULL, OPTION_CONNECTIONS },
-                { "json", no_argument, NULL, OPTION_JSON },
-                { "help", no_argument, NULL, 'h' },
-                {}
+                {"messages", required_argument, NULL, OPTION_MESSAGES},
+                {"connections", required_argument, NULL, OPTION_CONNECTIONS},
+                {"json", no_argument, NULL, OPTION_JSON},
+                {"help", no_argument, NULL, 'h'},
+                {},
         };
         uint64_t messages = 0;
         uint32_t connections = 1;
@@ -1569,7 +1592,7 @@ static int verify_main(int argc, char **argv) {
 }
 
 int flood_main(int argc, char **argv) {
-        struct settings s = { .connections = 1, .threads = 1, .hosts = 20, .seed = 1 };
+        struct settings s = {.connections = 1, .threads = 1, .hosts = 20, .seed = 1};
         bool is_right = true;
 
         if (argc > 1 && !strcmp(argv[1], "verify"))
