@@ -43,6 +43,7 @@ struct input_group {
         struct input_thread thread[INPUT_THREADS_MAX];
         struct loop *loops[INPUT_THREADS_MAX];
         struct input_instance *instances;
+        void *shared; /* what the module's instances share; theirs */
         struct input_group *next;
 };
 
@@ -143,7 +144,10 @@ static int add_instance(struct inputs *in, const struct module *module, const vo
                                       .loop = g->loops,
                                       .intake = i->intakes,
                                       .counters = g->counters,
-                                      .facts = in->plan.facts};
+                                      .facts = in->plan.facts,
+                                      .shared = &g->shared,
+                                      .diag = in->plan.diag,
+                                      .daemon = in->plan.daemon};
         r = module->input->open(&i->instance, &i->host, settings);
         if (r) {
                 free(i->intakes);

@@ -18,6 +18,8 @@ struct inputs_plan {
         struct batch_pool *pool;
         struct sink *(*find_sink)(void *owner, const char *ruleset);
         void *owner;
+        const struct diag_services *diag; /* for imdiag, with its first argument */
+        void *daemon;
 };
 
 /* Opens every input; one that cannot is reported and left out. -ENOMEM. */
