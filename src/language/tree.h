@@ -169,6 +169,7 @@ struct template_def {
         const char *name;
         enum template_kind kind;
         struct text string; /* string: escapes of the dialect resolved, %...% not */
+        bool has_escapes;   /* string is of $template: its backslash escapes still stand, since \% differs from % */
         struct place string_place;
         struct template_part *parts;
         struct text subtree; /* "$!usr" */

@@ -23,8 +23,20 @@ const struct template_def *template_builtin(struct text name);
 const char *const *template_builtin_names(void); /* NULL-ended */
 
 /*
- * Appends the rendered record to out. `escapes_path`: property values are made
- * safe inside a path (dynafiles): "/" becomes "_", and "." and ".." alone cannot appear.
+ * Appends the rendered record to out.
+ *
+ * `escapes_path` is for file names (dynafiles). What a sender wrote then never
+ * chooses a directory:
+ *
+ *  - "/" in a value becomes "_". It stays in $!, $. and $/ variables, which the
+ *    configuration makes, and in %programname% where the configuration permits
+ *    slashes there.
+ *  - A component "." or ".." that is not wholly the template's own text becomes "_"
+ *    or "_.", however it came about ("%hostname%." with the host ".").
+ *  - NUL becomes "_".
+ *
+ * So nothing leads out of the directories that begin the template. All other values
+ * are rsyslog's, empty ones included.
  */
 void template_render(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
                      bool escapes_path, struct buffer *out);

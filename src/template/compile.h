@@ -1,0 +1,83 @@
+/*
+ * A template while it is compiled, and what it is compiled to: for template.c and
+ * the two readers of definitions, specification.c ("%msg:::uppercase%") and
+ * list.c (property(...)).
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "language/diagnostics.h"
+#include "template/replacer.h"
+#include "template/template.h"
+
+enum {
+        TEMPLATE_STEPS_MAX = 4096,
+        TEMPLATE_BYTES_MAX = 1 << 20, /* of constant text */
+};
+
+enum step_kind {
+        STEP_CONSTANT,
+        /* The plain values that nearly every template is made of: */
+        STEP_HOSTNAME,
+        STEP_TAG,
+        STEP_MSG,
+        STEP_MSG_SPACE, /* %msg:::sp-if-no-1st-sp% */
+        STEP_MSG_LESS_LF,
+        STEP_RFC3164, /* of timereported */
+        STEP_RFC3339,
+        STEP_PRI,
+        /* The rest: */
+        STEP_PROPERTY, /* any plain value */
+        STEP_REPLACED,
+        STEP_OPEN,  /* `"name":{` of a nested object; option.jsonftree */
+        STEP_CLOSE, /* `}` */
+};
+
+struct step {
+        enum step_kind kind;
+        struct text text;          /* of a constant: what it shows; STEP_OPEN: the name with quotes and colon */
+        struct text value;         /* of a constant with a name in JSON: its value there */
+        struct text out_name;      /* empty: no member in JSON */
+        struct replacer *replacer; /* NULL for constants */
+        bool keeps_slash;          /* in paths: the value is the configuration's own, not the sender's */
+};
+
+struct template {
+        char *name;
+        struct arena arena; /* what the steps point to */
+        struct step *steps;
+        size_t count;
+        size_t capacity;
+        size_t fixed_bytes; /* that the constants and times of one record take at most */
+        size_t constant_bytes;
+        struct replacer *subtree; /* template of type subtree */
+        enum escape_kind escape;  /* of every value: option.sql and its kin */
+        bool is_jsonf;
+        bool is_jsonftree;
+        bool is_case_sensitive;
+        bool is_plain;    /* steps need nothing around them */
+        bool tells_clock; /* some step shows $now or its kin */
+};
+
+struct compiler {
+        struct template *template;
+        const struct template_def *def;
+        struct diagnostics *diagnostics;
+        bool is_unusable; /* a mistake left nothing that could be rendered */
+};
+
+/* Reports a mistake; the rest is still looked at, so that all of them are told in one run. */
+void compiler_mistake(struct compiler *c, enum severity severity, struct place place, size_t width, const char *hint,
+                      const char *format, ...) _printf_(6, 7);
+
+/* -ENOMEM, or -EINVAL over a limit (reported). Text is copied. */
+int template_add_constant(struct compiler *c, struct text text);
+int template_add_named_constant(struct compiler *c, struct text value, struct text out_name, bool is_json);
+/* Takes over what the replacer owns, also when it fails. */
+int template_add_replacer(struct compiler *c, struct replacer *r);
+
+/* "no such property", with what may have been meant. */
+void compiler_unknown_property(struct compiler *c, struct place place, struct text name);
+
+int specification_compile(struct compiler *c);
+int list_compile(struct compiler *c);
