@@ -10,6 +10,7 @@ void senders_fini(struct senders *senders) {
         *senders = (struct senders){0};
 }
 
+/* Every bit of the words reaches the upper bits. */
 static uint64_t mix(uint64_t hash, uint64_t word) {
         hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
         return hash ^ hash >> 32;
@@ -19,14 +20,14 @@ static size_t set_of(const struct sockaddr_storage *address) {
         uint64_t hash = 0;
         if (address->ss_family == AF_INET) {
                 const struct sockaddr_in *in = (const void *)address;
-                hash = mix((uint64_t)in->sin_addr.s_addr << 16 | in->sin_port, 0);
+                hash = mix(in->sin_port, in->sin_addr.s_addr);
         } else if (address->ss_family == AF_INET6) {
                 const struct sockaddr_in6 *in6 = (const void *)address;
                 uint64_t halves[2];
                 memcpy(halves, &in6->sin6_addr, sizeof halves);
                 hash = mix(mix(mix(in6->sin6_port, halves[0]), halves[1]), in6->sin6_scope_id);
         }
-        return hash % SENDERS_SETS;
+        return mix(hash, 0) >> 32 & (SENDERS_SETS - 1);
 }
 
 static bool is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b) {

@@ -180,11 +180,24 @@ static bool hold_source(struct batch *b, struct source *source) {
         return true;
 }
 
+/*
+ * Zeroes a record by eight stores. Left to itself gcc writes "rep stos" for this
+ * size, which took 12 of the 31 ns that receiving a record cost.
+ */
+static inline void record_clear(struct record *r) {
+        typedef uint64_t block __attribute__((vector_size(16), may_alias));
+        static_assert(sizeof *r == 8 * sizeof(block), "each store has its line below");
+        block *b = (block *)(void *)r;
+        b[0] = b[1] = b[2] = b[3] = (block){0};
+        b[4] = b[5] = b[6] = b[7] = (block){0};
+}
+
 struct record *batch_append(struct batch *b, struct source *source) {
         if (b->count == b->capacity || !hold_source(b, source))
                 return NULL;
         struct record *r = &b->records[b->count++];
-        *r = (struct record){.source = source};
+        record_clear(r);
+        r->source = source;
         return r;
 }
 
