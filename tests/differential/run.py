@@ -41,6 +41,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE_SECONDS = 10
 OUTPUT_BYTES_MAX = 8 << 20
 DIFF_LINES_MAX = 60
+MASK = r"/((?:[^/\\]|\\.)+)/([^/]*)/"
 SIOCOUTQ = 0x5411
 
 PREAMBLE = r'''
@@ -104,6 +105,9 @@ class Case:
                 if not colon or key not in self.KEYS:
                     raise Trouble(f"{self.path}:{number}: no such header '{key}'; there are {' '.join(sorted(self.KEYS))}")
                 self.header.setdefault(key, []).append(value.strip())
+        for mask in self.header.get("mask", []):
+            if mask != "pid" and not re.fullmatch(MASK, mask):
+                raise Trouble(f"{self.path}: a mask is `pid` or /REGEX/TEXT/, not {mask}")
         if not self.promise:
             raise Trouble(f"{self.path}: the first line says, as a comment, which promise the case keeps")
 
@@ -271,7 +275,7 @@ class Stage:
         for name in case.words("fifo"):
             self._adopt(Pipe(name, self.directory))
         for _, arguments, body in case.files():
-            self._write_file(arguments[0], body)
+            self._write_file(arguments[0], arguments[1:], body)
         self.config = os.path.join(self.directory, "main.conf")
         pathlib.Path(self.config).write_bytes(self.fill(case.config()).encode())
 
@@ -280,11 +284,14 @@ class Stage:
         self.names[f"@PORT {sink.name}@"] = str(sink.port)
         sink.start()
 
-    def _write_file(self, name, body):
+    def _write_file(self, name, options, body):
         path = os.path.join(self.directory, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as out:
-            out.write(self.fill("\n".join(body) + "\n").encode())
+            if "raw" in options:
+                out.write(b"".join(unescape(self.fill(line)) for line in body))
+            else:
+                out.write(self.fill("\n".join(body) + "\n").encode())
         if name.endswith((".sh", ".py")):
             os.chmod(path, 0o755)
 
@@ -599,10 +606,11 @@ def collect(case, stage, daemon, clock):
             lines.append(f"--- {pattern} absent")
         for path in paths:
             name = os.path.relpath(path, stage.directory)
-            if os.path.isdir(path):
-                continue
             if not os.path.exists(path):
                 lines.append(f"--- {name} absent")
+                continue
+            # Opening a named pipe that nobody writes to any more would never end.
+            if not os.path.isfile(path):
                 continue
             with open(path, "rb") as source:
                 data = source.read(OUTPUT_BYTES_MAX)
@@ -620,7 +628,7 @@ def collect(case, stage, daemon, clock):
     text = re.sub(rf"\b{daemon.process.pid}\b", "PID", text) if "pid" in case.words("mask") else text
     for mask in case.header.get("mask", []):
         if mask.startswith("/"):
-            pattern, replacement = mask[1:].rstrip("/").split("/")
+            pattern, replacement = re.fullmatch(MASK, mask).groups()
             text = re.sub(pattern, replacement, text, flags=re.M)
     return text.split("\n")
 
@@ -644,7 +652,7 @@ def perform(case, program, patience):
                 sink.finish()
         return collect(case, stage, daemon, clock), printable(daemon.complaints())
     except (Trouble, OSError) as error:
-        raise Trouble(str(error) or repr(error), printable(daemon.complaints()))
+        raise Trouble(str(error) or repr(error), printable(daemon.complaints())) from error
     finally:
         daemon.kill()
         stage.close()
@@ -719,6 +727,14 @@ def judge(case, options, daemon, oracle):
     return Verdict(case, not lines, lines)
 
 
+def judge_safely(case, *others):
+    """A mistake of the runner itself costs its case, not the run."""
+    try:
+        return judge(case, *others)
+    except Exception as error:  # pylint: disable=broad-except
+        return Verdict(case, False, [f"the runner failed: {error!r}"])
+
+
 def find_cases(root, pattern):
     cases = []
     for path in sorted(root.glob("**/*.case")):
@@ -760,7 +776,7 @@ def main():
     print(f"1..{len(cases)}", flush=True)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        verdicts = pool.map(lambda case: judge(case, options, daemon, oracle), cases)
+        verdicts = pool.map(lambda case: judge_safely(case, options, daemon, oracle), cases)
         for number, verdict in enumerate(verdicts, 1):
             print(verdict.tap(number), flush=True)
             failed += not verdict.is_ok
