@@ -427,7 +427,16 @@ class Bench:
                 if number == 0 and results[contestant.name]:
                     chosen = min(results[contestant.name], key=cost)["variant"]
                     best[contestant.name] = [v for v in variants if str(v) == chosen]
+        self.compare_outputs(scenario)
         return results
+
+    def compare_outputs(self, scenario):
+        """The same configuration has to give the same output, or the comparison is of different work."""
+        ours, theirs = (self.calibrations.get((scenario.name, name)) for name in ("penstock", "rsyslog"))
+        if ours and theirs and (ours.bytes, ours.lines) != (theirs.bytes, theirs.lines):
+            print(f"  DIFFERENT OUTPUT: of one block, penstock wrote {ours.lines[-1]} lines, {ours.bytes[-1]} bytes, "
+                  f"and rsyslog {theirs.lines[-1]} lines, {theirs.bytes[-1]} bytes", flush=True)
+            self.failures.append((scenario.name, "penstock", "output"))
 
 
 def cost(result):
@@ -594,13 +603,14 @@ def parse_options():
     p.add_argument("--quick", action="store_true", help="tiny sizes and one round: does everything still work?")
     p.add_argument("--only-floor", action="store_true", help="the same as --contestant floor")
     p.add_argument("--show", metavar="SCENARIO", choices=names, help="print the configurations and end")
-    p.add_argument("--results", help="where the report goes (default: bench/RESULTS.md; with --quick: nowhere)")
+    p.add_argument("--results", help="where the report goes (default: bench/RESULTS.md, but nowhere with --quick or "
+                   "when not all contestants and variants take part)")
     options = p.parse_args()
     if options.quick:
         options.rounds = 1
     if options.only_floor:
         options.contestant = ["floor"]
-    if not options.results and not options.quick:
+    if not (options.results or options.quick or options.contestant or options.variant):
         options.results = os.path.join(TREE, "bench", "RESULTS.md")
     return options
 
