@@ -33,7 +33,7 @@ test-long: packages
 	python3 tests/run.py --build $(BUILD) --long
 
 bench: all
-	python3 bench/run.py --daemon $(BUILD)/src/daemon/penstockd --penstock $(BUILD)/src/control/penstock
+	python3 bench/run.py --daemon $(BUILD)/src/daemon/penstockd
 
 install: all
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild

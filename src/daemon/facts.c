@@ -48,6 +48,7 @@ void facts_init(struct facts *f, const struct global_settings *global, bool is_c
                 .control_prefix = global->control_prefix ? (unsigned char)global->control_prefix[0] : '#',
                 .drops_trailing_lf = global->drops_trailing_lf,
                 .drops_trailing_cr = global->drops_trailing_cr,
+                .expands_compressed = global->supports_compression,
                 .escapes_control = global->escapes_control,
                 .spaces_lf = global->spaces_lf,
                 .escapes_8bit = global->escapes_8bit,

@@ -120,7 +120,7 @@ static int find_group(struct input_group **ret, struct inputs *in, const struct 
 }
 
 static int add_instance(struct inputs *in, const struct module *module, const void *settings, const char *ruleset) {
-        struct input_group *g;
+        struct input_group *g = NULL;
         int r = find_group(&g, in, module);
         if (r)
                 return pass(r);

@@ -9,6 +9,7 @@
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
 #include "delivery/delivery.h"
+#include "module/settings.h"
 #include "parser/chain.h"
 #include "ruleset/program.h"
 #include "template/template.h"
@@ -32,6 +33,7 @@ struct named_parser {
         const char *name;
         const struct module *module;
         void *instance;
+        void *defaults; /* settings, where no parser() object gave any */
         struct named_parser *next;
 };
 
@@ -199,19 +201,32 @@ static int build_templates(struct pipeline *p, struct diagnostics *diagnostics) 
         return 0;
 }
 
+static struct named_parser *parser_free(struct named_parser *n) {
+        if (n->instance && n->module->parser->close)
+                n->module->parser->close(n->instance);
+        settings_free(&n->module->settings, n->defaults);
+        free(n);
+        return NULL;
+}
+OWNED_POINTER(struct named_parser, parser_free);
+
+/* `settings` NULL: the defaults. */
 static int add_parser(struct pipeline *p, const char *name, const struct module *module, const void *settings) {
-        struct named_parser *n = calloc(1, sizeof *n);
+        _owned_(parser_free) struct named_parser *n = calloc(1, sizeof *n);
         if (!n)
                 return fail(-ENOMEM);
-        int r = module->parser->open(&n->instance, &p->log.log, &p->facts.host, settings);
-        if (r) {
-                free(n);
-                return pass(r);
-        }
         n->name = name;
         n->module = module;
+        if (!settings && module->settings.size) {
+                settings = n->defaults = settings_new(&module->settings);
+                if (!settings)
+                        return fail(-ENOMEM);
+        }
+        int r = module->parser->open(&n->instance, &p->log.log, &p->facts.host, settings);
+        if (r)
+                return pass(r);
         n->next = p->parsers;
-        p->parsers = n;
+        p->parsers = TAKE(n);
         return 0;
 }
 
@@ -510,9 +525,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
         while (p->parsers) {
                 struct named_parser *n = p->parsers;
                 p->parsers = n->next;
-                if (n->module->parser->close)
-                        n->module->parser->close(n->instance);
-                free(n);
+                parser_free(n);
         }
         while (p->templates) {
                 struct named_template *t = p->templates;

@@ -136,6 +136,12 @@ static struct text or_dash(struct text t) {
         return t.size ? t : TEXT("-");
 }
 
+/* A field of an RFC 5424 header: an empty one is empty, one that was never read is "-". */
+static struct text header_field(const struct batch *b, const struct record *r, struct span s) {
+        struct text t = batch_text(b, s);
+        return r->flags & RECORD_HAS_HEADER ? t : or_dash(t);
+}
+
 /* ---- What is derived ----------------------------------------------------- */
 
 static bool ends_program(char c, bool permits_slash) {
@@ -144,7 +150,7 @@ static bool ends_program(char c, bool permits_slash) {
 
 /* RFC 5424 knows no tag: it is made of app-name and procid, so the program lies in the app-name. */
 static bool lacks_tag(const struct record *r) {
-        return r->tag.size == 0 && r->protocol == 1;
+        return r->tag.size == 0 && ((r->flags & RECORD_HAS_HEADER) || (r->protocol == 1 && r->app.size));
 }
 
 struct text record_program(struct batch *b, struct record *r, bool permits_slash) {
@@ -160,8 +166,10 @@ struct text record_program(struct batch *b, struct record *r, bool permits_slash
 }
 
 static struct text app_name(struct property_context *context, struct batch *b, struct record *r) {
-        if (r->app.size || r->protocol == 1 || (r->flags & RECORD_HAS_APP))
+        if (r->app.size || (r->flags & RECORD_HAS_APP))
                 return or_dash(batch_text(b, r->app));
+        if (r->protocol == 1)
+                return TEXT("");
         return or_dash(record_program(b, r, context->permits_slash));
 }
 
@@ -194,13 +202,19 @@ static struct text syslogtag(struct property_context *context, struct batch *b, 
 }
 
 static struct text hostname(const struct batch *b, const struct record *r) {
-        if (LIKELY(r->host.size))
+        if (LIKELY(r->host.size || (r->flags & RECORD_HAS_HEADER)))
                 return batch_text(b, r->host);
         return r->source ? text_of(source_host(r->source)) : TEXT("");
 }
 
 static struct text raw_after_pri(const struct batch *b, const struct record *r) {
-        return text_slice(batch_text(b, r->raw), r->pri_size, r->raw.size);
+        /* "<" and ">" with one to three bytes between are left out, whatever they are. */
+        struct text raw = batch_text(b, r->raw);
+        if (raw.size && raw.data[0] == '<')
+                for (size_t i = 2; i < 5 && i < raw.size; i++)
+                        if (raw.data[i] == '>')
+                                return text_slice(raw, i + 1, raw.size);
+        return raw;
 }
 
 static uint64_t random64(void) {
@@ -490,13 +504,13 @@ struct text property_get(struct property_context *context, struct batch *b, stru
         case PROPERTY_PROTOCOL_VERSION:
                 return r->protocol ? TEXT("1") : TEXT("0");
         case PROPERTY_STRUCTURED_DATA:
-                return or_dash(batch_text(b, r->structured));
+                return header_field(b, r, r->structured);
         case PROPERTY_APP_NAME:
                 return app_name(context, b, r);
         case PROPERTY_PROCID:
                 return procid(b, r);
         case PROPERTY_MSGID:
-                return or_dash(batch_text(b, r->msgid));
+                return header_field(b, r, r->msgid);
         case PROPERTY_UUID:
                 return uuid(b, r);
         case PROPERTY_JSONMESG:

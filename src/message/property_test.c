@@ -72,6 +72,8 @@ static void a_modern_message_has_a_tag_made_of_its_fields(void) {
         fixture_raw(&f, TEXT("<34>1 2003-10-11T22:14:15.003Z h a/b 8710 ID47 [ex@1 a=\"b\"] hi"));
         struct record *r = f.record;
         r->protocol = 1;
+        r->flags = RECORD_HAS_HEADER | RECORD_HAS_APP | RECORD_HAS_PROCID;
+        r->host = fixture_span(&f, "h");
         r->app = fixture_span(&f, "a/b");
         r->procid = fixture_span(&f, "8710");
         r->msgid = fixture_span(&f, "ID47");
@@ -79,11 +81,14 @@ static void a_modern_message_has_a_tag_made_of_its_fields(void) {
         static const char *const wanted[][2] = {{"syslogtag", "a/b[8710]"}, {"programname", "a"},
                                                 {"app-name", "a/b"},        {"procid", "8710"},
                                                 {"msgid", "ID47"},          {"structured-data", "[ex@1 a=\"b\"]"},
-                                                {"protocol-version", "1"},  {"hostname", "localhost"}};
+                                                {"protocol-version", "1"},  {"hostname", "h"}};
         check(&f, wanted, ARRAY_SIZE(wanted));
 
         fixture_raw(&f, TEXT("<34>1 - - - - - - hi"));
-        f.record->protocol = 1;
+        r = f.record;
+        r->protocol = 1;
+        r->flags = RECORD_HAS_HEADER | RECORD_HAS_APP | RECORD_HAS_PROCID;
+        r->host = r->app = r->procid = r->msgid = r->structured = batch_store(f.batch, TEXT("-"));
         static const char *const empty[][2] = {{"syslogtag", "-"},
                                                {"programname", "-"},
                                                {"app-name", "-"},
@@ -94,6 +99,15 @@ static void a_modern_message_has_a_tag_made_of_its_fields(void) {
         check(&f, empty, ARRAY_SIZE(empty));
         f.record->procid = batch_store(f.batch, TEXT("5"));
         CHECK_TEXT(fixture_get(&f, "syslogtag"), "-[5]");
+
+        /* A header that ended early: what is missing is empty, not absent. */
+        fixture_raw(&f, TEXT("<34>1 - h"));
+        r = f.record;
+        r->protocol = 1;
+        r->flags = RECORD_HAS_HEADER | RECORD_HAS_APP | RECORD_HAS_PROCID;
+        static const char *const cut[][2] = {{"syslogtag", "-[]"}, {"app-name", "-"}, {"procid", ""},
+                                             {"msgid", ""},        {"hostname", ""},  {"structured-data", ""}};
+        check(&f, cut, ARRAY_SIZE(cut));
 }
 
 static void program_and_process_are_cut_out_of_the_tag(void) {

@@ -306,6 +306,7 @@ struct host_facts {
         unsigned char control_prefix; /* parser.controlCharacterEscapePrefix, '#' */
         bool drops_trailing_lf;
         bool drops_trailing_cr;
+        bool expands_compressed; /* parser.supportCompressionExtension */
         bool escapes_control;
         bool spaces_lf;
         bool escapes_8bit;

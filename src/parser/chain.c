@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/fail.h"
+#include "io/compress.h"
 #include "module/facts.h"
 
 enum {
@@ -11,7 +12,8 @@ enum {
 };
 
 void parser_chain_init(struct parser_chain *chain, const struct host_facts *facts, struct module_log *log) {
-        *chain = (struct parser_chain){.rules = facts_sanitize_rules(facts), .log = log};
+        *chain = (struct parser_chain){
+                .rules = facts_sanitize_rules(facts), .expands_compressed = facts->expands_compressed, .log = log};
 }
 
 int parser_chain_add(struct parser_chain *chain, const struct module *module, void *instance) {
@@ -22,7 +24,26 @@ int parser_chain_add(struct parser_chain *chain, const struct module *module, vo
         return 0;
 }
 
+/* RFC 1950: method 8, and a header that 31 divides. */
+static bool is_compressed(struct text raw) {
+        if (LIKELY(raw.size < 3 || raw.data[0] != 'z'))
+                return false;
+        unsigned method = (unsigned char)raw.data[1], flags = (unsigned char)raw.data[2];
+        return (method & 15) == 8 && (method << 8 | flags) % 31 == 0;
+}
+
+static void expand(struct batch *b, struct record *r, size_t bytes_max) {
+        struct text raw = batch_text(b, r->raw);
+        struct span span;
+        size_t size;
+        char *room = batch_room(b, bytes_max, &span);
+        if (room && decompress_message(text_slice(raw, 1, raw.size), room, bytes_max, &size) == 0)
+                r->raw = (struct span){span.at, (uint32_t)size};
+}
+
 static bool parse(const struct parser_chain *chain, struct batch *b, struct record *r) {
+        if (UNLIKELY(chain->expands_compressed && is_compressed(batch_text(b, r->raw))))
+                expand(b, r, (size_t)chain->rules.bytes_max);
         sanitize(b, r, &chain->rules);
         parse_pri(b, r);
         for (unsigned i = 0; i < chain->count; i++) {

@@ -1,11 +1,14 @@
 /*
  * A parser chain: what turns the raw text of a batch into fields.
  *
- *   record -> sanitize() -> parse_pri() -> first parser -> ... -> last parser
+ *   record -> expand -> sanitize() -> parse_pri() -> first parser -> ... -> last parser
  *
  * The first parser that takes a message ends its way. One that no parser takes is
  * reported and discarded, as is one that a parser drops. Records that their input
  * has parsed (RECORD_IS_PARSED) pass untouched.
+ *
+ * A message that is "z" and a zlib stream, as forwarding with ziplevel makes it, is
+ * expanded first; what only begins with a "z" is a message like any other.
  *
  * A chain is built once and then only read: any number of workers may use it at
  * the same time, each with a batch of its own. It does not own the parsers.
@@ -27,6 +30,7 @@ struct parser_chain {
         struct chain_link links[CHAIN_PARSERS_MAX];
         unsigned count;
         struct sanitize_rules rules;
+        bool expands_compressed;
         struct module_log *log;
         struct counter discarded; /* messages that were dropped, or that no parser took */
 };

@@ -1,3 +1,4 @@
+#include "io/compress.h"
 #include "parser/parse_one.h"
 
 static void the_first_parser_that_takes_a_message_has_it(void) {
@@ -58,6 +59,24 @@ static void what_the_input_parsed_stays_as_it_is(void) {
         bench_close(&b);
 }
 
+static void a_compressed_message_is_expanded(void) {
+        struct bench b;
+        bench_open(&b, false, true, "");
+        _owned_(compressor_free) struct compressor *compressor = NULL;
+        _owned_(buffer_fini) struct buffer packed = {0};
+        CHECK(compressor_new(&compressor, COMPRESSION_ZLIB, 9, 0) == 0);
+        CHECK(compress_message(compressor, TEXT("<13>h t: hello hello hello hello hello hello\n"), &packed) == 0);
+        b.chain.expands_compressed = true;
+        CHECK(bench_parse_text(&b, buffer_as_text(&packed)));
+        CHECK_TEXT(FIELD(&b, raw), "<13>h t: hello hello hello hello hello hello");
+        CHECK_TEXT(FIELD(&b, tag), "t:");
+        CHECK(bench_parse(&b, "zebra: x"));
+        CHECK_TEXT(FIELD(&b, tag), "zebra:");
+        CHECK(bench_parse(&b, "zx\234broken"));
+        CHECK_TEXT(FIELD(&b, raw), "zx\234broken");
+        bench_close(&b);
+}
+
 static void a_chain_is_bounded(void) {
         struct bench b;
         bench_open(&b, true, false, "");
@@ -70,4 +89,4 @@ static void a_chain_is_bounded(void) {
 TEST_MAIN(TEST(the_first_parser_that_takes_a_message_has_it),
           TEST(a_message_that_no_parser_takes_is_reported_and_discarded),
           TEST(raw_messages_are_made_safe_before_they_are_parsed), TEST(the_living_are_told_from_the_dropped),
-          TEST(what_the_input_parsed_stays_as_it_is), TEST(a_chain_is_bounded))
+          TEST(what_the_input_parsed_stays_as_it_is), TEST(a_compressed_message_is_expanded), TEST(a_chain_is_bounded))

@@ -89,15 +89,19 @@ static _unused_ void bench_close(struct bench *b) {
 }
 
 /* True when the message lives; it is bench->record then. */
-static _unused_ bool bench_parse(struct bench *b, const char *raw) {
+static _unused_ bool bench_parse_text(struct bench *b, struct text raw) {
         batch_unref(b->batch);
         b->batch = batch_new(b->pool, BATCH_BYTES);
         CHECK(b->batch);
         b->record = batch_append(b->batch, NULL);
-        b->record->raw = batch_store(b->batch, text_of(raw));
+        b->record->raw = batch_store(b->batch, raw);
         b->record->received_us = received_us;
         b->record->flags = b->flags;
         return chain_parse(&b->chain, b->batch, b->selection) == 1;
+}
+
+static _unused_ bool bench_parse(struct bench *b, const char *raw) {
+        return bench_parse_text(b, text_of(raw));
 }
 
 #define FIELD(bench, field) batch_text((bench)->batch, (bench)->record->field)
