@@ -141,9 +141,7 @@ static struct assignment *read_assignment(struct loader *l) {
         a->name_place = loader_place(l, l->at);
         if (name.size == 0 || name.size > NAME_BYTES_MAX) {
                 int c = lex_peek(l, 0);
-                const char *hint = c == ',' ? "parameters are separated by blanks only" : NULL;
-                if (l->long_string_source == l->source && l->at > l->long_string_at)
-                        hint = "the string before it spans several lines: a closing quote may be missing";
+                const char *hint = c == ',' ? "parameters are separated by blanks only" : suspect_string(l);
                 complain(l, a->name_place, 1, CODE_SYNTAX, hint,
                          "invalid character '%c' in object definition - is there an invalid escape sequence somewhere?",
                          c >= 32 && c < 127 ? c : '?');
@@ -154,8 +152,10 @@ static struct assignment *read_assignment(struct loader *l) {
         l->at += name.size;
         lex_blank(l);
         if (!lex_take(l, '=')) {
-                complain(l, a->name_place, name.size, CODE_SYNTAX, "a parameter is written name=\"value\"",
-                         "syntax error on token '%.*s'", TEXT_ARGS(text_slice(name, 0, 100)));
+                const char *suspect = suspect_string(l);
+                complain(l, a->name_place, name.size, CODE_SYNTAX,
+                         suspect ? suspect : "a parameter is written name=\"value\"", "syntax error on token '%.*s'",
+                         TEXT_ARGS(text_slice(name, 0, 100)));
                 return NULL;
         }
         lex_blank(l);
@@ -166,6 +166,7 @@ bool parse_assignments(struct loader *l, const char *object, struct place opened
         struct assignment **tail = ret;
         *ret = NULL;
         bool is_right = true;
+        l->long_string_source = NULL;
         for (unsigned count = 0;;) {
                 lex_blank(l);
                 if (lex_take(l, ')'))
@@ -234,13 +235,17 @@ bool is_enabled(struct loader *l, struct assignment *list) {
 
 /* ---- Filling ------------------------------------------------------------------------------ */
 
-static uint32_t shown_width(const struct assignment *a) {
-        return a->count == 1 && !a->is_array ? (uint32_t)MIN(a->items[0].size + 2, (size_t)200) : 1;
+size_t shown_width(const struct assignment *a) {
+        if (a->count != 1 || a->is_array)
+                return 1;
+        /* In a line of the old form there are no quotes, and name and value share a place. */
+        bool is_quoted = a->name_place.column != a->value_place.column || a->name_place.line != a->value_place.line;
+        return MIN(a->items[0].size + (is_quoted ? 2 : 0), (size_t)200);
 }
 
 /* rsyslog's words for the kinds of wrong values. */
 static void complain_value(struct loader *l, const struct assignment *a, const struct param *p, const char *hint) {
-        uint32_t width = shown_width(a);
+        size_t width = shown_width(a);
         if (a->count != 1 && p->type != PARAM_TYPE_STRINGS)
                 complain(l, a->value_place, width, CODE_SYNTAX, hint, "parameter '%s' takes one value, not an array",
                          p->name);

@@ -44,7 +44,7 @@ static bool check_templates(struct loader *l, const void *settings, const struct
                 if (!name || !*name || is_template(l, text_of(name)))
                         continue;
                 const struct assignment *a = assignment_find(list, p->name);
-                complain(l, a ? a->value_place : place, a ? strlen(name) : 0, CODE_TEMPLATE_UNKNOWN,
+                complain(l, a ? a->value_place : place, a ? shown_width(a) : 0, CODE_TEMPLATE_UNKNOWN,
                          closest_template(l, text_of(name)), " Could not find template %u '%s' - %s", this_one, name,
                          consequence);
                 is_right = false;
@@ -80,7 +80,7 @@ static void check_input(struct loader *l, struct object *o) {
         if (!o->ruleset || is_ruleset(l, text_of(o->ruleset)))
                 return;
         const struct assignment *a = assignment_find(o->assignments, "ruleset");
-        complain(l, a ? a->value_place : o->place, strlen(o->ruleset), 0, closest_ruleset(l, text_of(o->ruleset)),
+        complain(l, a ? a->value_place : o->place, a ? shown_width(a) : 0, 0, closest_ruleset(l, text_of(o->ruleset)),
                  "%s: ruleset '%s' not found - using default ruleset instead", o->module->name, o->ruleset);
         o->ruleset = NULL;
 }
@@ -98,6 +98,9 @@ static void check_statements(struct loader *l, struct statement **link) {
                         is_kept = check_call(l, s);
                 check_statements(l, &s->body);
                 check_statements(l, &s->otherwise);
+                /* A filter whose action was left out does nothing; an expression may have effects of its own. */
+                if ((s->kind == STATEMENT_SELECTOR || s->kind == STATEMENT_PROPERTY) && !s->body && !s->otherwise)
+                        is_kept = false;
                 if (is_kept)
                         link = &s->next;
                 else {

@@ -223,6 +223,20 @@ static void drop_repeated(struct loader *l, struct assignment **list) {
         }
 }
 
+static void check_prefix(struct loader *l, struct assignment *list) {
+        const struct assignment *a = assignment_find(list, "parser.controlcharacterescapeprefix");
+        char *prefix = l->config->global->control_prefix;
+        if (!a || !prefix || strlen(prefix) == 1)
+                return;
+        complain(
+                l, a->value_place, shown_width(a), CODE_SYNTAX, NULL,
+                "parameter 'parser.controlcharacterescapeprefix' must contain exactly one character but contains %zu - "
+                "cannot be processed",
+                strlen(prefix));
+        if (*prefix)
+                prefix[1] = '\0';
+}
+
 static void add_global(struct loader *l, struct assignment *list, struct place place) {
         drop_repeated(l, &list);
         if (l->skipping)
@@ -232,6 +246,7 @@ static void add_global(struct loader *l, struct assignment *list, struct place p
                                 .is_set = l->global_is_set,
                                 .is_lenient = true};
         fill(l, list, &target, 1, NULL, place);
+        check_prefix(l, list);
         if (assignment_find(list, "processinternalmessages"))
                 l->config->global->internal_is_set = true;
         l->default_queue = NULL;

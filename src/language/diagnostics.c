@@ -155,9 +155,15 @@ static void print_one(struct buffer *out, const struct diagnostic *one, bool is_
                         buffer_format(out, "%u:", one->place.column);
                 buffer_byte(out, ' ');
         }
+        /* Some of rsyslog's wordings bring the word with them. */
+        struct text message = text_trim(text_of(one->message));
+        if (text_starts_nocase(message, TEXT("error: ")))
+                message = text_slice(message, 7, message.size);
+        else if (text_starts_nocase(message, TEXT("warning: ")))
+                message = text_slice(message, 9, message.size);
         const char *colour = one->severity <= SEVERITY_ERR ? "\033[1;31m" : "\033[1;33m";
-        buffer_format(out, "%s%s:%s %s\n", is_coloured ? colour : "", severity_word(one->severity),
-                      is_coloured ? "\033[0m" : "", one->message);
+        buffer_format(out, "%s%s:%s %.*s\n", is_coloured ? colour : "", severity_word(one->severity),
+                      is_coloured ? "\033[0m" : "", TEXT_ARGS(message));
         if (one->line)
                 print_source_line(out, one, is_coloured);
         if (one->hint)

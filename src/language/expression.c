@@ -38,6 +38,12 @@ static struct expr *expr_new(struct loader *l, enum expr_kind kind, struct place
 }
 
 static struct expr *expr_binary(struct loader *l, enum operator op, struct expr *left, struct expr *right) {
+        if (++l->operators > OPERATORS_MAX) {
+                if (l->operators == OPERATORS_MAX + 1)
+                        complain(l, left->place, 1, CODE_SYNTAX, NULL, "an expression has at most %d operators",
+                                 OPERATORS_MAX);
+                return NULL;
+        }
         struct expr *e = expr_new(l, EXPR_BINARY, left->place);
         struct expr **args = loader_alloc(l, 2 * sizeof *args);
         if (!e || !args)
@@ -456,7 +462,13 @@ static struct expr *parse_or(struct loader *l) {
 }
 
 struct expr *parse_expression(struct loader *l) {
-        return parse_or(l);
+        /* An argument of a function counts for the whole expression. */
+        bool is_whole = l->expressions++ == 0;
+        if (is_whole)
+                l->operators = 0;
+        struct expr *e = parse_or(l);
+        l->expressions--;
+        return e;
 }
 
 /* ---- The functions there are ------------------------------------------------------ */

@@ -258,6 +258,17 @@ static bool back_tick(struct loader *l, struct text *ret) {
         return false;
 }
 
+const char *suspect_string(struct loader *l) {
+        if (l->long_string_source != l->source || l->at <= l->long_string_at)
+                return NULL;
+        l->long_string_source = NULL;
+        _owned_(buffer_fini) struct buffer hint = {0};
+        buffer_format(&hint,
+                      "the string that begins in line %u spans several lines: a closing quote may be missing there",
+                      loader_place(l, l->long_string_at).line);
+        return loader_string(l, buffer_as_text(&hint));
+}
+
 /* ---- Finding the way back ---------------------------------------------------- */
 
 bool looks_like_statement(struct text line) {

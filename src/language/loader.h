@@ -28,6 +28,7 @@ enum {
         SOURCES_MAX = 20000,       /* texts read by one load */
         PARAMETERS_MAX = 1000,     /* of one object */
         ARRAY_ITEMS_MAX = 65536,   /* of one array */
+        OPERATORS_MAX = 5000,      /* of one expression */
         ARGUMENTS_MAX = 64,        /* of one function */
         STATEMENTS_MAX = 10000000, /* of one configuration */
         NAME_BYTES_MAX = 1024,     /* of anything that has a name */
@@ -110,6 +111,8 @@ struct loader {
         size_t at;
         struct buffer flat;
         unsigned nesting;
+        unsigned expressions; /* that are being read, one inside the other */
+        unsigned operators;   /* of the outermost; trees grow to the left, so that they bound the depth */
         unsigned sources_read;
         unsigned statement_count;
         unsigned skipping;     /* > 0: inside an object that config.enabled turned off */
@@ -201,6 +204,8 @@ enum string_place { STRING_IN_OBJECT, STRING_IN_EXPRESSION };
 bool lex_string(struct loader *l, enum string_place where, struct text *ret);
 /* RainerScript's escapes; *bad is where a wrong one begins, or -1. Resolves in place. */
 size_t unescape(char *bytes, size_t size, ptrdiff_t *bad);
+/* Behind a mistake: a hint at a string over several lines before it, once; NULL: there was none. */
+const char *suspect_string(struct loader *l);
 /* Goes on at the next line that looks like the beginning of a statement. */
 void lex_resync(struct loader *l);
 /* Whether a statement could begin at this text. */
@@ -250,6 +255,8 @@ struct assignment *assignment_add(struct loader *l, struct assignment **list, co
                                   struct place place);
 /* The single value, TEXT_NONE where there is none. */
 struct text assignment_text(struct assignment *list, const char *name);
+/* How many bytes of the line the value takes, for the caret. */
+size_t shown_width(const struct assignment *a);
 /* What config.enabled says; takes it for known. */
 bool is_enabled(struct loader *l, struct assignment *list);
 

@@ -66,7 +66,9 @@ static void print_binary(struct buffer *out, const struct expr *e, int level) {
         int own = operators[e->op].level;
         if (own < level)
                 buffer_byte(out, '(');
-        print_at(out, e->args[0], own);
+        /* "and" and "or" bind alike here, which few expect, so that a mixture is always shown. */
+        bool is_mixed = own == 1 && e->args[0]->kind == EXPR_BINARY && e->args[0]->op != e->op;
+        print_at(out, e->args[0], own + is_mixed);
         buffer_format(out, " %s ", operators[e->op].word);
         /* To the left alone operators group by themselves. */
         print_at(out, e->args[1], own + 1);
@@ -164,53 +166,58 @@ static void print_block(struct buffer *out, const struct statement *body, unsign
         buffer_byte(out, '}');
 }
 
-/* Facilities with the same bits share a part: "auth,authpriv.=err". */
-static void print_facility_bits(struct buffer *out, const struct statement *s, unsigned facility) {
-        uint8_t bits = s->priorities[facility];
-        const char *name = facility < FACILITIES ? facility_name(facility) : "mark";
+/* ".info", ".*", ".none", or ".=err" and its like for each severity, all behind the same facilities. */
+static void print_part(struct buffer *out, struct text facilities, uint8_t bits) {
         unsigned highest = bits ? 31u - (unsigned)__builtin_clz(bits) : 0;
-        bool is_run = bits == (uint8_t)((2u << highest) - 1);
-        if (bits == PRIORITIES_ALL)
-                buffer_format(out, "%s.*", name);
-        else if (is_run)
-                buffer_format(out, "%s.%s", name, severity_name(highest));
+        if (bits == 0)
+                buffer_format(out, ";%.*s.none", TEXT_ARGS(facilities));
+        else if (bits == PRIORITIES_ALL)
+                buffer_format(out, ";%.*s.*", TEXT_ARGS(facilities));
+        else if (bits == (uint8_t)((2u << highest) - 1))
+                buffer_format(out, ";%.*s.%s", TEXT_ARGS(facilities), severity_name(highest));
         else
-                for (unsigned i = 0, count = 0; i < 8; i++)
+                for (unsigned i = 0; i < 8; i++)
                         if (bits & (1u << i))
-                                buffer_format(out, "%s%s.=%s", count++ ? ";" : "", name, severity_name(i));
+                                buffer_format(out, ";%.*s.=%s", TEXT_ARGS(facilities), severity_name(i));
 }
 
+static unsigned count_bits(const struct statement *s, uint8_t bits) {
+        unsigned count = 0;
+        for (unsigned f = 0; f <= FACILITIES; f++)
+                count += s->priorities[f] == bits;
+        return count;
+}
+
+/* "*.info;mail,cron.none": what most facilities have, then the others in groups of the same. */
 static void print_priorities(struct buffer *out, const struct statement *s) {
-        uint8_t first = s->priorities[0];
-        bool is_same = true;
-        for (unsigned f = 1; f <= FACILITIES; f++)
-                is_same &= s->priorities[f] == first;
-        if (is_same && first) {
-                struct buffer one = {0};
-                print_facility_bits(&one, s, 0);
-                /* "kern.info" for all is "*.info". */
-                for (size_t i = 0; i < one.size; i++) {
-                        bool is_name = i == 0 || one.data[i - 1] == ';';
-                        if (is_name) {
-                                buffer_byte(out, '*');
-                                i += 4;
-                        }
-                        buffer_byte(out, one.data[i]);
-                }
-                buffer_fini(&one);
-                return;
-        }
-        bool is_first = true;
+        uint8_t most = 0;
+        for (unsigned f = 0; f <= FACILITIES; f++)
+                if (count_bits(s, s->priorities[f]) > count_bits(s, most))
+                        most = s->priorities[f];
+        struct buffer parts = {0}, names = {0};
+        if (most)
+                print_part(&parts, TEXT("*"), most);
+        bool is_done[FACILITIES + 1] = {0};
         for (unsigned f = 0; f <= FACILITIES; f++) {
-                if (!s->priorities[f])
+                uint8_t bits = s->priorities[f];
+                if (is_done[f] || bits == most)
                         continue;
-                if (!is_first)
-                        buffer_byte(out, ';');
-                is_first = false;
-                print_facility_bits(out, s, f);
+                buffer_clear(&names);
+                for (unsigned g = f; g <= FACILITIES; g++) {
+                        if (s->priorities[g] != bits)
+                                continue;
+                        is_done[g] = true;
+                        buffer_format(&names, "%s%s", names.size ? "," : "",
+                                      g < FACILITIES ? facility_name(g) : "mark");
+                }
+                /* A part adds bits, so that what "*" gave must go first. */
+                if (most && bits)
+                        print_part(&parts, buffer_as_text(&names), 0);
+                print_part(&parts, buffer_as_text(&names), bits);
         }
-        if (is_first)
-                buffer_text(out, TEXT("*.none"));
+        buffer_text(out, parts.size ? text_slice(buffer_as_text(&parts), 1, parts.size) : TEXT("*.none"));
+        buffer_fini(&parts);
+        buffer_fini(&names);
 }
 
 static void print_property_filter(struct buffer *out, const struct statement *s) {

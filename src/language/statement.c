@@ -7,6 +7,8 @@
  */
 #include "language/loader.h"
 
+#include <string.h>
+
 static void parse_chain(struct loader *l, struct statement **ret, bool is_action_place);
 
 struct statement *statement_new(struct loader *l, enum statement_kind kind, struct place place) {
@@ -74,8 +76,16 @@ static void parse_body(struct loader *l, struct statement **ret) {
         l->nesting--;
 }
 
+/* Expressions look ahead for operators; what is missing is missed behind their last byte. */
+static size_t behind_last(const struct loader *l) {
+        size_t at = l->at;
+        while (at > 0 && strchr(" \t\r\n", l->source->text.data[at - 1]))
+                at--;
+        return at;
+}
+
 static void require_semicolon(struct loader *l, const char *statement) {
-        size_t end = l->at;
+        size_t end = behind_last(l);
         lex_blank(l);
         if (lex_take(l, ';'))
                 return;
@@ -85,7 +95,7 @@ static void require_semicolon(struct loader *l, const char *statement) {
 /* ---- if and foreach --------------------------------------------------------------------- */
 
 static bool take_then(struct loader *l) {
-        size_t end = l->at;
+        size_t end = behind_last(l);
         lex_blank(l);
         if (lex_take_word(l, "then"))
                 return true;
@@ -431,11 +441,15 @@ static void complain_word(struct loader *l, struct text word) {
         const char *hint = did_you_mean(l, closest);
         if (text_equal_nocase(word, TEXT("else")))
                 hint = "there is no `if` that this could belong to";
-        if (l->long_string_source == l->source && l->at > l->long_string_at && l->at - l->long_string_at < 4096)
-                hint = "the string before it spans several lines: a closing quote may be missing";
-        complain(l, loader_place(l, l->at), MAX(word.size, (size_t)1), CODE_SYNTAX, hint,
+        const char *suspect = suspect_string(l);
+        struct text rest = text_slice(lex_rest(l), word.size, lex_line(l).size);
+        bool is_object = text_starts(text_trim(rest), TEXT("("));
+        complain(l, loader_place(l, l->at), MAX(word.size, (size_t)1), CODE_SYNTAX, suspect ? suspect : hint,
                  "syntax error on token '%.*s'", TEXT_ARGS(text_slice(word, 0, 100)));
-        lex_resync(l);
+        if (is_object || suspect)
+                lex_resync(l);
+        else
+                lex_skip_line(l);
 }
 
 /* "root,alice" alone as an action: old, and still in use behind selectors. */
