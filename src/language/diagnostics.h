@@ -24,18 +24,38 @@ struct diagnostic {
         struct diagnostic *next;
 };
 
+/* A text that places refer to, so that its lines can be shown. */
+struct diagnosed_source {
+        const char *file;
+        struct text text;
+        uint32_t line; /* found last, and where it begins */
+        size_t at;
+        struct diagnosed_source *next;
+};
+
+enum { DIAGNOSTICS_MAX = 1000 }; /* kept; those beyond are counted */
+
 struct diagnostics {
         struct arena arena;
         struct diagnostic *first, *last;
         unsigned errors, warnings;
+        unsigned count;
+        struct diagnosed_source *sources;
 };
 
 void diagnostics_fini(struct diagnostics *d);
 OWNED_VALUE(struct diagnostics, diagnostics_fini);
 
-/* Adds one; strings are copied. `line_text` is the source line the place lies in. NULL d is silent. */
+/* Makes the lines of a file known; both strings are copied. */
+void diagnostics_add_source(struct diagnostics *d, const char *file, struct text text);
+
+/* Adds one; strings are copied, the source line is found by the place. NULL d is silent. */
 void diagnose(struct diagnostics *d, enum severity severity, int code, struct place place, uint32_t width,
               const char *hint, const char *format, ...) _printf_(7, 8);
+
+/* The same with the arguments as a list, and the hint already formatted. */
+void diagnose_va(struct diagnostics *d, enum severity severity, int code, struct place place, uint32_t width,
+                 const char *hint, const char *format, va_list args) _printf_(7, 0);
 
 /* The whole, as shown above; is_coloured for terminals. */
 void diagnostics_print(const struct diagnostics *d, struct buffer *out, bool is_coloured);

@@ -91,9 +91,10 @@ struct object {
         const char *ruleset; /* of an input; NULL: default */
         /* of an action: */
         struct action_settings *action;
-        struct queue_settings *queue;
-        bool has_queue;  /* any queue.* was given */
-        uint32_t number; /* actions count from 1 in order of the file */
+        struct queue_settings *queue; /* read only: actions without queue.* share one */
+        bool has_queue;               /* any queue.* was given */
+        bool is_left_out;             /* it was wrong; nothing refers to it */
+        uint32_t number;              /* actions count from 1 in order of the file */
 };
 
 struct loaded_module {
@@ -204,6 +205,23 @@ struct outchannel_def {
         struct outchannel_def *next;
 };
 
+/* lookup_table(), dyn_stats(), percentile_stats(), ratelimit(), timezone(): objects without a module. */
+struct definition {
+        struct place place;
+        const char *kind; /* "lookup_table" ... */
+        const char *name; /* its name or id */
+        struct assignment *assignments;
+        struct definition *next;
+};
+
+/* $AllowedSender UDP, 127.0.0.1, [::1]/128, *.example.net */
+struct allowed_senders {
+        struct place place;
+        const char *protocol; /* "UDP", "TCP", "GSS" */
+        struct strings senders;
+        struct allowed_senders *next;
+};
+
 struct config {
         struct arena arena;
         struct global_settings *global;
@@ -219,6 +237,13 @@ struct config {
         uint32_t action_count;
         struct strings default_parsers; /* $RulesetParser in the default ruleset, via its def */
         const char *default_ruleset;    /* $DefaultRuleset */
+        struct definition *definitions;
+        struct allowed_senders *allowed_senders;
+        bool reduces_repeated;        /* $RepeatedMsgReduction */
+        bool logs_status;             /* $LogRSyslogStatusMessages; on unless said otherwise */
+        bool is_aborted;              /* include(mode="abort-if-missing") found nothing: do not start */
+        struct text flat;             /* what config_print_flat() prints */
+        struct owned_settings *owned; /* all settings that pointers above lead to */
 };
 
 /* ---- Loading ------------------------------------------------------------ */
@@ -226,17 +251,51 @@ struct config {
 struct diagnostics; /* language/diagnostics.h */
 
 /*
+ * What the loader must know of the layers above. Any field may be NULL or 0:
+ * then that check is left out.
+ */
+struct config_options {
+        const char *const *template_names; /* built in, NULL-ended: template_builtin_names() */
+        /* Whether a property of that name exists; *closest is a name to suggest, or NULL. */
+        bool (*property_is_known)(struct text name, const char **closest);
+        bool is_sealed; /* no file and no environment is read: include() and back-ticks are mistakes */
+};
+
+/*
  * Reads a configuration with all that it includes. What is wrong is added to the
  * diagnostics, all of it in one run; *ret holds what is valid (and is NULL only
  * when nothing could be read). 0, or a negative errno for the master file itself.
+ * The registry must outlive the configuration. `options` NULL: all fields 0.
  */
-int config_load(struct config **ret, struct registry *registry, const char *path, struct diagnostics *diagnostics);
+int config_load(struct config **ret, struct registry *registry, const char *path, const struct config_options *options,
+                struct diagnostics *diagnostics);
 struct config *config_free(struct config *config);
 OWNED_POINTER(struct config, config_free);
 
 /* The same from memory, for tests, fuzzing and generated text; `name` stands for the file. */
 int config_load_text(struct config **ret, struct registry *registry, const char *name, struct text text,
-                     struct diagnostics *diagnostics);
+                     const struct config_options *options, struct diagnostics *diagnostics);
 
-/* Writes the configuration flattened, as rsyslogd -o does: includes in place, marked BEGIN CONFIG / END CONFIG. */
+/*
+ * Writes the configuration flattened, as rsyslogd -o does: includes in place,
+ * marked BEGIN CONFIG / END CONFIG. The first line of such a file, with version
+ * and time, is the caller's.
+ */
 void config_print_flat(struct buffer *out, const struct config *config);
+
+/* ---- Printing ----------------------------------------------------------- */
+
+/* An expression as it could be written, with the parentheses that its meaning needs. */
+void expr_print(struct buffer *out, const struct expr *expr);
+/* A list of statements as RainerScript, indented by `depth` steps of four blanks. */
+void statements_print(struct buffer *out, const struct statement *statements, unsigned depth);
+/* One object: action(type="omfile" file="..."), secrets masked. */
+void object_print(struct buffer *out, const char *kind, const struct object *object);
+
+/* The signature of a function of the language, or NULL. */
+struct function_signature {
+        const char *name; /* lower case */
+        uint8_t arguments_min, arguments_max;
+        const char *module; /* whose module(load=...) it needs; NULL: none */
+};
+const struct function_signature *function_signature_find(struct text name);

@@ -130,9 +130,10 @@ void param_describe(struct buffer *out, const struct param *p) {
                         buffer_format(out, " (%s)", p->unit);
                 break;
         case PARAM_TYPE_SIZE:
-                describe_range(out, p,
-                               "a number of bytes with or without one of the suffixes k m g t (1024) or K M G T "
-                               "(1000)");
+                buffer_format(out,
+                              "a number of %s, with or without one of the suffixes k m g t (1024) or K M G T (1000)",
+                              p->unit ? p->unit : "bytes");
+                describe_range(out, p, "");
                 break;
         case PARAM_TYPE_STRING:
                 buffer_text(out, TEXT("a string"));

@@ -1,0 +1,182 @@
+/*
+ * What can be known only when everything has been read: whether the templates,
+ * rulesets and parsers that something names are there. As rsyslogd does, an action
+ * without its template and a call of nothing are left out, and an input without
+ * its ruleset feeds the default one.
+ */
+#include "language/loader.h"
+
+#include "module/settings.h"
+
+/* ---- Templates -------------------------------------------------------------------------- */
+
+static bool is_template(const struct loader *l, struct text name) {
+        if (!l->options->template_names || names_get(&l->templates, name))
+                return true;
+        for (const char *const *n = l->options->template_names; *n; n++)
+                if (text_equal(name, text_of(*n)))
+                        return true;
+        return false;
+}
+
+static const char *closest_template(struct loader *l, struct text name) {
+        struct text own = names_closest(&l->templates, name);
+        size_t count = 0;
+        while (l->options->template_names[count])
+                count++;
+        const char *builtin = text_closest(name, l->options->template_names, count);
+        bool is_own_closer =
+                own.data && (!builtin || text_distance(name, own) <= text_distance(name, text_of(builtin)));
+        return did_you_mean(l, is_own_closer ? loader_string(l, own) : builtin);
+}
+
+/* Whether all templates that settings name exist; those that do not are reported where they are written. */
+static bool check_templates(struct loader *l, const void *settings, const struct param *params, struct assignment *list,
+                            struct place place, const char *consequence) {
+        bool is_right = true;
+        unsigned number = 0;
+        for (const struct param *p = params; p && p->name; p++) {
+                if (p->type != PARAM_TYPE_TEMPLATE)
+                        continue;
+                const char *name;
+                memcpy(&name, (const char *)settings + p->offset, sizeof name);
+                unsigned this_one = number++;
+                if (!name || !*name || is_template(l, text_of(name)))
+                        continue;
+                const struct assignment *a = assignment_find(list, p->name);
+                complain(l, a ? a->value_place : place, a ? shown_width(a) : 0, CODE_TEMPLATE_UNKNOWN,
+                         closest_template(l, text_of(name)), " Could not find template %u '%s' - %s", this_one, name,
+                         consequence);
+                is_right = false;
+        }
+        return is_right;
+}
+
+static bool check_action(struct loader *l, const struct object *o) {
+        return check_templates(l, o->settings, o->module->settings.params, o->assignments, o->place, "action disabled");
+}
+
+/* ---- Rulesets --------------------------------------------------------------------------------- */
+
+static bool is_ruleset(struct loader *l, struct text name) {
+        return names_get(&l->rulesets, name) != NULL;
+}
+
+static const char *closest_ruleset(struct loader *l, struct text name) {
+        struct text closest = names_closest(&l->rulesets, name);
+        return closest.data ? did_you_mean(l, loader_string(l, closest)) : NULL;
+}
+
+static bool check_call(struct loader *l, const struct statement *s) {
+        if (is_ruleset(l, s->name))
+                return true;
+        complain(l, s->place, 4, CODE_SYNTAX, closest_ruleset(l, s->name), "ruleset '%.*s' cannot be found",
+                 TEXT_ARGS(text_slice(s->name, 0, 200)));
+        return false;
+}
+
+static void check_input(struct loader *l, struct object *o) {
+        check_templates(l, o->settings, o->module->settings.params, o->assignments, o->place, "it renders nothing");
+        if (!o->ruleset || is_ruleset(l, text_of(o->ruleset)))
+                return;
+        const struct assignment *a = assignment_find(o->assignments, "ruleset");
+        complain(l, a ? a->value_place : o->place, a ? shown_width(a) : 0, 0, closest_ruleset(l, text_of(o->ruleset)),
+                 "%s: ruleset '%s' not found - using default ruleset instead", o->module->name, o->ruleset);
+        o->ruleset = NULL;
+}
+
+/* ---- Statements ----------------------------------------------------------------------------------- */
+
+/* Leaves out what refers to nothing. */
+static void check_statements(struct loader *l, struct statement **link) {
+        while (*link) {
+                struct statement *s = *link;
+                bool is_kept = true;
+                if (s->kind == STATEMENT_ACTION)
+                        is_kept = check_action(l, s->action);
+                else if (s->kind == STATEMENT_CALL)
+                        is_kept = check_call(l, s);
+                check_statements(l, &s->body);
+                check_statements(l, &s->otherwise);
+                /* A filter whose action was left out does nothing; an expression may have effects of its own. */
+                if ((s->kind == STATEMENT_SELECTOR || s->kind == STATEMENT_PROPERTY) && !s->body && !s->otherwise)
+                        is_kept = false;
+                if (is_kept)
+                        link = &s->next;
+                else {
+                        if (s->action)
+                                s->action->is_left_out = true;
+                        *link = s->next;
+                }
+        }
+}
+
+static void drop_actions(struct loader *l) {
+        struct object **link = &l->config->actions_first;
+        while (*link) {
+                if ((*link)->is_left_out)
+                        *link = (*link)->next;
+                else
+                        link = &(*link)->next;
+        }
+}
+
+/* ---- Parsers ----------------------------------------------------------------------------------------- */
+
+/* "rsyslog.rfc3164" is what module pmrfc3164 offers without a parser() object. */
+static bool is_parser(struct loader *l, struct text name) {
+        if (names_get(&l->parsers, name))
+                return true;
+        if (!text_starts_nocase(name, TEXT("rsyslog.")) || name.size > NAME_BYTES_MAX)
+                return false;
+        _owned_(buffer_fini) struct buffer module = {0};
+        buffer_text(&module, TEXT("pm"));
+        buffer_text(&module, text_slice(name, 8, name.size));
+        const struct module_state *found = find_module(l, buffer_as_text(&module));
+        return found && found->loaded->module->kind == MODULE_PARSER;
+}
+
+static void check_parsers(struct loader *l, struct ruleset_def *def) {
+        size_t kept = 0;
+        for (size_t i = 0; i < def->parsers.count; i++) {
+                char *name = def->parsers.items[i];
+                if (is_parser(l, text_of(name))) {
+                        def->parsers.items[kept++] = name;
+                        continue;
+                }
+                struct text closest = names_closest(&l->parsers, text_of(name));
+                complain(l, def->place, 0, CODE_PARSER_UNKNOWN,
+                         closest.data ? did_you_mean(l, loader_string(l, closest)) : NULL,
+                         "error: parser '%s' unknown at this time (maybe defined too late in rsyslog.conf?)", name);
+        }
+        def->parsers.count = kept;
+}
+
+/* ---- The whole -------------------------------------------------------------------------------------------- */
+
+void check_references(struct loader *l) {
+        struct config *c = l->config;
+        for (struct ruleset_def *r = c->rulesets; r; r = r->next) {
+                check_statements(l, &r->statements);
+                check_parsers(l, r);
+        }
+        drop_actions(l);
+        for (struct object *o = c->inputs; o; o = o->next)
+                check_input(l, o);
+        for (struct loaded_module *m = c->modules; m; m = m->next) {
+                check_templates(l, m->settings, m->module->module_settings.params, m->assignments, m->place,
+                                "the default is used");
+                if (m->assignments && !m->module->settings.params)
+                        check_object(l, m->module, NULL, m->settings, m->assignments, m->place);
+        }
+        for (const struct reference *r = l->template_references; r; r = r->next)
+                if (!is_template(l, r->name))
+                        complain(l, r->place, r->name.size + 2, CODE_TEMPLATE_UNKNOWN, closest_template(l, r->name),
+                                 "could not find template '%.*s' of exec_template()",
+                                 TEXT_ARGS(text_slice(r->name, 0, 200)));
+        if (c->default_ruleset && !is_ruleset(l, text_of(c->default_ruleset))) {
+                complain(l, (struct place){0}, 0, CODE_SYNTAX, closest_ruleset(l, text_of(c->default_ruleset)),
+                         "$DefaultRuleset: ruleset '%s' cannot be found", c->default_ruleset);
+                c->default_ruleset = NULL;
+        }
+}
