@@ -283,6 +283,14 @@ int config_load_text(struct config **ret, struct registry *registry, const char 
  */
 void config_print_flat(struct buffer *out, const struct config *config);
 
+/* What module(load=...) gave a module; NULL when it was not loaded by one. */
+static inline const void *config_module_settings(const struct config *config, const struct module *module) {
+        for (const struct loaded_module *m = config->modules; m; m = m->next)
+                if (m->module == module)
+                        return m->settings;
+        return NULL;
+}
+
 /* ---- Printing ----------------------------------------------------------- */
 
 /* An expression as it could be written, with the parentheses that its meaning needs. */
