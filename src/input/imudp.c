@@ -29,6 +29,7 @@ enum {
         RECEIVE_BUFFER_MAX = 1 << 30,
         DATAGRAM_BYTES_MAX = 65536, /* larger ones do not exist */
         SOCKETS_OF_INPUT_MAX = 4096,
+        DROPS_ASKED_FROM = 8, /* datagrams at once, from which on the kernel is asked what it dropped */
 };
 
 enum counter_index {
@@ -152,7 +153,6 @@ struct udp_reader {
         struct iovec *slots;
         struct sockaddr_storage *peers;
         char *bytes;
-        char overflow[CMSG_SPACE(sizeof(uint32_t))]; /* of the first message: what the kernel dropped */
 };
 
 struct udp_socket {
@@ -186,26 +186,18 @@ static void count(struct udp_input *input, enum counter_index which, uint64_t n)
 
 /* ---- Receiving ---- */
 
-/* Only the first message has room for the kernel's word on what it dropped: once a call is enough. */
 static void offer_slots(struct udp_reader *reader, unsigned number) {
-        for (unsigned i = 0; i < number; i++) {
-                struct msghdr *header = &reader->messages[i].msg_hdr;
-                header->msg_namelen = sizeof reader->peers[i];
-                header->msg_controllen = i == 0 ? sizeof reader->overflow : 0;
-        }
+        for (unsigned i = 0; i < number; i++)
+                reader->messages[i].msg_hdr.msg_namelen = sizeof reader->peers[i];
 }
 
+/* What the kernel had to drop for want of room in its buffer, since the last time. */
 static void note_dropped(struct udp_socket *socket) {
-        struct udp_reader *reader = socket->reader;
-        struct msghdr *header = &reader->messages[0].msg_hdr;
-        for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL)
-                        continue;
-                uint32_t dropped;
-                memcpy(&dropped, CMSG_DATA(c), sizeof dropped);
-                count(reader->input, COUNT_DROPPED, dropped - socket->dropped_seen);
-                socket->dropped_seen = dropped;
-        }
+        uint32_t dropped;
+        if (socket_dropped(socket->watch.fd, &dropped))
+                return;
+        count(socket->reader->input, COUNT_DROPPED, dropped - socket->dropped_seen);
+        socket->dropped_seen = dropped;
 }
 
 static struct sender *meet(struct udp_socket *socket, const struct sockaddr_storage *peer, socklen_t size) {
@@ -271,6 +263,7 @@ static void on_datagrams(struct watch *watch, uint32_t events _unused_) {
         struct udp_reader *reader = socket->reader;
         struct udp_input *input = reader->input;
         int64_t now_us = 0;
+        unsigned taken = 0;
         for (int64_t call = 0; call < CALLS_A_ROUND_MAX; call++) {
                 offer_slots(reader, reader->batch_size);
                 int got = socket_receive_many(watch->fd, reader->messages, reader->batch_size);
@@ -279,16 +272,19 @@ static void on_datagrams(struct watch *watch, uint32_t events _unused_) {
                         if (got != -EAGAIN && got != -EINTR)
                                 module_report(input->log, SEVERITY_ERR, 0, "imudp: error receiving on socket: %s",
                                               fail_text(got));
-                        return;
+                        break;
                 }
                 if (call == 0 || input->time_requery <= 1 || call % input->time_requery == 0)
                         now_us = clock_wall_us();
-                note_dropped(socket);
                 take_datagrams(socket, (unsigned)got, now_us);
+                taken += (unsigned)got;
                 /* Fewer than asked for: it is empty, and the loop tells when it is not. */
                 if ((unsigned)got < reader->batch_size)
-                        return;
+                        break;
         }
+        /* A buffer that overflowed was full, so there was much to take. */
+        if (taken >= DROPS_ASKED_FROM)
+                note_dropped(socket);
 }
 
 /* ---- Opening ---- */
@@ -313,7 +309,6 @@ static int reader_init(struct udp_reader *reader, struct udp_input *input, const
                         .msg_name = &reader->peers[i],
                         .msg_iov = &reader->slots[i],
                         .msg_iovlen = 1,
-                        .msg_control = i == 0 ? reader->overflow : NULL,
                 };
         }
         return 0;
@@ -391,7 +386,6 @@ static int open_places(struct udp_input *input, const struct input_host *host, c
                                 .free_bind = (enum free_bind)settings->free_bind,
                                 .shares_port = input->reader_count > 1,
                                 .receive_bytes = settings->receive_bytes,
-                                .counts_lost = true,
                         };
                         unsigned bound = 0;
                         int r = open_place(input, settings, place, &bound);
@@ -545,6 +539,7 @@ static void stop_reader(void *argument) {
                 if (socket->reader != reader || !socket->watch.is_added)
                         continue;
                 on_datagrams(&socket->watch, EPOLLIN);
+                note_dropped(socket);
                 loop_unwatch(reader->loop, &socket->watch);
                 socket->watch.fd = socket_close(socket->watch.fd);
         }
