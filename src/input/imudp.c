@@ -76,32 +76,32 @@ struct imudp_settings {
 
 static const struct param imudp_module_params[] = {
         PARAM_STRING(struct imudp_module_settings, policy, .name = "schedulingpolicy",
-                     .legacy = "imudpschedulingpolicy",
+                     .legacy = "IMUDPSchedulingPolicy",
                      .help = "How the kernel schedules the receiving threads: fifo, rr or other."),
         PARAM_INT(struct imudp_module_settings, priority, .name = "schedulingpriority",
-                  .legacy = "imudpschedulingpriority", .dflt = "-1", .min = -1, .max = 99,
+                  .legacy = "IMUDPSchedulingPriority", .dflt = "-1", .min = -1, .max = 99,
                   .help = "The priority that goes with schedulingPolicy; -1: none."),
         PARAM_INT(struct imudp_module_settings, batch_size, .name = "batchsize", .dflt = "32", .min = 1,
                   .max = BATCH_SIZE_MAX, .unit = "datagrams", .help = "Datagrams that one system call may receive."),
         PARAM_INT(struct imudp_module_settings, threads, .name = "threads", .dflt = "1", .min = 1, .max = THREADS_MAX,
                   .unit = "threads", .help = "Threads that receive, each on sockets of its own for every port."),
-        PARAM_INT(struct imudp_module_settings, time_requery, .name = "timerequery", .legacy = "udpservertimerequery",
+        PARAM_INT(struct imudp_module_settings, time_requery, .name = "timerequery", .legacy = "UDPServerTimeRequery",
                   .dflt = "2", .min = 0, .max = INT32_MAX, .unit = "calls",
                   .help = "While datagrams keep coming, the clock is read for every so many system calls."),
         PARAM_BOOL(struct imudp_module_settings, preserves_case, .name = "preservecase", .dflt = "off",
                    .help = "The property fromhost shows the host name as the resolver spells it, else in lower case."),
         PARAM_STRINGS(
-                struct imudp_module_settings, senders, .name = "allowedsender", .legacy = "allowedsender",
+                struct imudp_module_settings, senders, .name = "allowedsender",
                 .help = "Addresses and networks that may send, as 192.0.2.0/24 or 2001:db8::/32; unset: everybody."),
         {},
 };
 
 static const struct param imudp_params[] = {
         PARAM_STRINGS(
-                struct imudp_settings, ports, .name = "port", .legacy = "udpserverrun",
+                struct imudp_settings, ports, .name = "port", .legacy = "UDPServerRun",
                 .flags = PARAM_IS_REQUIRED | PARAM_LEGACY_CREATES,
                 .help = "The port to receive on, by number or service name, or an array of them. 0: any free one."),
-        PARAM_STRINGS(struct imudp_settings, addresses, .name = "address", .legacy = "udpserveraddress",
+        PARAM_STRINGS(struct imudp_settings, addresses, .name = "address", .legacy = "UDPServerAddress",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The local address to receive on, or an array of them; unset or *: all."),
         PARAM_STRING(struct imudp_settings, port_file, .name = "listenportfilename",
@@ -114,7 +114,7 @@ static const struct param imudp_params[] = {
                    .dflt = "off", .help = "Append the number of the port to the name."),
         PARAM_STRING(struct imudp_settings, device, .name = "device",
                      .help = "The network device (or VRF) to receive from."),
-        PARAM_RULESET(struct imudp_settings, ruleset, .name = "ruleset", .legacy = "inputudpserverbindruleset",
+        PARAM_RULESET(struct imudp_settings, ruleset, .name = "ruleset", .legacy = "InputUDPServerBindRuleset",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The ruleset that gets the messages; unset: the default one."),
         PARAM_STRING(
@@ -496,7 +496,7 @@ static int imudp_open(void **ret, const struct input_host *host, const void *own
         for (unsigned i = 0; i < input->reader_count && r == 0; i++)
                 r = reader_init(&input->readers[i], input, host, i, (unsigned)module->batch_size);
         if (r == 0)
-                r = listening_parse_senders(&input->senders, &settings->senders, "UDP", host->log);
+                r = listening_allow(&input->senders, &settings->senders, host->facts->allowed_udp, "UDP", host->log);
         if (r == 0)
                 r = name_limit(input, settings);
         if (r == 0)
