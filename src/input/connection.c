@@ -20,7 +20,7 @@
 
 enum {
         READ_BYTES_MIN = 16 << 10,    /* room for a read; less begins a new batch */
-        PART_IN_BATCH_MAX = 64 << 10, /* larger parts are not copied for every read */
+        PART_IN_BATCH_MAX = 16 << 10, /* larger parts are not copied for every read */
         SCRATCH_BYTES = 64 << 10,
         SPLIT_SHOWN_MAX = 32, /* bytes of the rest that a report shows */
         BEGIN_SHOWN_MAX = 80, /* bytes of a message that a report shows */
