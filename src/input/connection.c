@@ -20,9 +20,10 @@
 
 enum {
         READ_BYTES_MIN = 16 << 10,    /* room for a read; less begins a new batch */
-        PART_IN_BATCH_MAX = 64 << 10, /* larger parts are not copied for every read */
+        PART_IN_BATCH_MAX = 16 << 10, /* larger parts are not copied for every read */
         SCRATCH_BYTES = 64 << 10,
         SPLIT_SHOWN_MAX = 32, /* bytes of the rest that a report shows */
+        BEGIN_SHOWN_MAX = 80, /* bytes of a message that a report shows */
 };
 
 enum reading {
@@ -148,6 +149,12 @@ static void tell_split(const struct connection *c, const char *rest, size_t size
                               rest);
 }
 
+static void tell_too_long(const struct connection *c, const char *data, size_t size, uint32_t longest) {
+        module_report(c->worker->server->log, SEVERITY_WARNING, CODE_TOO_LONG,
+                      "message too long (%zu) with configured size %u, begin of message is: %.*s", size, longest,
+                      (int)MIN(size, (size_t)BEGIN_SHOWN_MAX), data);
+}
+
 /* ---- Messages ---- */
 
 static void take_message(struct connection *c, struct stretch *s, const char *data, size_t size) {
@@ -155,6 +162,12 @@ static void take_message(struct connection *c, struct stretch *s, const char *da
         if (!listening_pass(&worker->server->limit, c->source, s->now_us)) {
                 s->limited++;
                 return;
+        }
+        /* Only framing by a pattern lets them grow so long. */
+        uint32_t longest = worker->server->options.rules.message_bytes_max;
+        if (UNLIKELY(size > longest)) {
+                tell_too_long(c, data, size, longest);
+                size = longest;
         }
         struct record *record = s->is_in_batch
                                         ? intake_add(worker->intake, c->source, data, size, s->now_us)

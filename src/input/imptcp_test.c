@@ -83,6 +83,25 @@ static void a_pattern_can_begin_messages(void) {
         stage_end(&stage);
 }
 
+static void a_message_that_a_pattern_let_grow_is_cut_and_told(void) {
+        BEGIN("framing.delimiter.regex", "^<[0-9]{1,3}>Jan");
+        stage.facts.message_bytes_max = 20;
+        begin_with_port_file();
+        int fd = stage_connect(&stage, SOCK_STREAM);
+        STAGE_SEND(fd, "<1>Jan abcdefghijklmnop\n<2>Jan\n");
+        stage_await_text(&stage, "[<1>Jan abcdefghijklm]");
+        CHECK(strstr(stage.reports,
+                     "4|2445||message too long (23) with configured size 20, begin of message is: <1>Jan "
+                     "abcdefghijklmnop\n"));
+        STAGE_SEND(fd, "0123456789012345678901234567890123456789");
+        stage_await_report(&stage,
+                           "3|2445||imptcp: more then double max message size (41) received without finding frame "
+                           "terminator via regex - assuming end of frame now.\n");
+        close(fd);
+        stage_stop(&stage);
+        stage_end(&stage);
+}
+
 static int connect_unix(const char *path) {
         struct sockaddr_un to = {.sun_family = AF_UNIX};
         snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
@@ -137,5 +156,6 @@ static void cisco_blanks_and_other_delimiters_work(void) {
 
 TEST_MAIN(TEST(what_is_too_long_is_split_and_told), TEST(the_rest_can_be_discarded),
           TEST(a_tail_without_delimiter_is_told_as_lost), TEST(messages_can_have_several_lines),
-          TEST(a_pattern_can_begin_messages), TEST(a_unix_socket_is_listened_on_and_removed),
-          TEST(either_port_or_path_is_needed), TEST(cisco_blanks_and_other_delimiters_work))
+          TEST(a_pattern_can_begin_messages), TEST(a_message_that_a_pattern_let_grow_is_cut_and_told),
+          TEST(a_unix_socket_is_listened_on_and_removed), TEST(either_port_or_path_is_needed),
+          TEST(cisco_blanks_and_other_delimiters_work))

@@ -45,11 +45,11 @@ struct imtcp_settings {
 /* What can be said of the module and of an input. Legacy directives set it for the module. */
 #define SHARED_PARAMS(extra, legacy_name)                                                                              \
         PARAM_BOOL(struct imtcp_settings, takes_flow_control, .name = "flowcontrol",                                   \
-                   .legacy = legacy_name("inputtcpflowcontrol"), .dflt = "on", .flags = (extra),                       \
+                   .legacy = legacy_name("InputTCPFlowControl"), .dflt = "on", .flags = (extra),                       \
                    .help = "Stop reading while the queue is nearly full, so that senders wait instead of messages "    \
                            "being lost."),                                                                             \
                 PARAM_BOOL(struct imtcp_settings, disables_lf, .name = "disablelfdelimiter",                           \
-                           .legacy = legacy_name("inputtcpserverdisablelfdelimiter"), .dflt = "off", .flags = (extra), \
+                           .legacy = legacy_name("InputTCPServerDisableLFDelimiter"), .dflt = "off", .flags = (extra), \
                            .help = "A line feed is an ordinary byte; only addtlFrameDelimiter ends a message."),       \
                 PARAM_BOOL(struct imtcp_settings, discards_truncated, .name = "discardtruncatedmsg", .dflt = "off",    \
                            .flags = (extra),                                                                           \
@@ -57,12 +57,12 @@ struct imtcp_settings {
                                    "next "                                                                             \
                                    "message."),                                                                        \
                 PARAM_BOOL(struct imtcp_settings, tells_close, .name = "notifyonconnectionclose",                      \
-                           .legacy = legacy_name("inputtcpservernotifyonconnectionclose"), .dflt = "off",              \
+                           .legacy = legacy_name("InputTCPServerNotifyOnConnectionClose"), .dflt = "off",              \
                            .flags = (extra), .help = "Log a message whenever a connection ends."),                     \
                 PARAM_BOOL(struct imtcp_settings, tells_open, .name = "notifyonconnectionopen", .dflt = "off",         \
                            .flags = (extra), .help = "Log a message whenever a connection begins."),                   \
                 PARAM_INT(struct imtcp_settings, delimiter, .name = "addtlframedelimiter",                             \
-                          .legacy = legacy_name("inputtcpserveraddtlframedelimiter"), .dflt = "-1", .min = -1,         \
+                          .legacy = legacy_name("InputTCPServerAddtlFrameDelimiter"), .dflt = "-1", .min = -1,         \
                           .max = 255, .flags = (extra),                                                                \
                           .help = "The number of another byte that ends a message; -1: none."),                        \
                 PARAM_INT(struct imtcp_settings, frame_bytes_max, .name = "maxframesize", .dflt = "200000", .min = 0,  \
@@ -70,12 +70,12 @@ struct imtcp_settings {
                           .help = "The largest octet count that is believed; a larger one is taken as text."),         \
                 PARAM_INT(                                                                                             \
                         struct imtcp_settings, sessions_max, .name = "maxsessions",                                    \
-                        .legacy = legacy_name("inputtcpmaxsessions"), .dflt = "0", .min = 0, .max = INT32_MAX,         \
+                        .legacy = legacy_name("InputTCPMaxSessions"), .dflt = "0", .min = 0, .max = INT32_MAX,         \
                         .unit = "connections", .flags = (extra),                                                       \
                         .help = "How many connections an input holds at once; more are closed at once. 0: as many as " \
                                 "the open files limit allows."),                                                       \
                 PARAM_INT(struct imtcp_settings, listeners_max, .name = "maxlisteners", .alias = "maxlistners",        \
-                          .legacy = legacy_name("inputtcpmaxlisteners"), .dflt = "20", .min = 1, .max = INT32_MAX,     \
+                          .legacy = legacy_name("InputTCPMaxListeners"), .dflt = "20", .min = 1, .max = INT32_MAX,     \
                           .flags = (extra) | PARAM_IS_IGNORED,                                                         \
                           .help = "Without effect: inputs need no table of listeners."),                               \
                 PARAM_INT(struct imtcp_settings, reads_max, .name = "starvationprotection.maxreads", .dflt = "500",    \
@@ -84,36 +84,35 @@ struct imtcp_settings {
                                   "their "                                                                             \
                                   "turn; 0: any number."),                                                             \
                 PARAM_BOOL(struct imtcp_settings, preserves_case, .name = "preservecase",                              \
-                           .legacy = legacy_name("inputtcpserverpreservecase"), .dflt = "on", .flags = (extra),        \
+                           .legacy = legacy_name("InputTCPServerPreserveCase"), .dflt = "on", .flags = (extra),        \
                            .help = "The property fromhost shows the host name as the resolver spells it, else in "     \
                                    "lower case."),                                                                     \
                 PARAM_BOOL(struct imtcp_settings, keeps_alive, .name = "keepalive",                                    \
-                           .legacy = legacy_name("inputtcpserverkeepalive"), .dflt = "off", .flags = (extra),          \
+                           .legacy = legacy_name("InputTCPServerKeepAlive"), .dflt = "off", .flags = (extra),          \
                            .help = "Let the kernel probe silent connections, so that dead ones are noticed."),         \
                 PARAM_INT(struct imtcp_settings, keepalive_probes, .name = "keepalive.probes",                         \
-                          .legacy = legacy_name("inputtcpserverkeepalive_probes"), .dflt = "0", .min = 0, .max = 127,  \
+                          .legacy = legacy_name("InputTCPServerKeepAlive_probes"), .dflt = "0", .min = 0, .max = 127,  \
                           .unit = "probes", .flags = (extra),                                                          \
                           .help = "Unanswered probes after which a connection is dead; 0: the system's default."),     \
                 PARAM_INT(struct imtcp_settings, keepalive_time_s, .name = "keepalive.time",                           \
-                          .legacy = legacy_name("inputtcpserverkeepalive_time"), .dflt = "0", .min = 0, .max = 32767,  \
+                          .legacy = legacy_name("InputTCPServerKeepAlive_time"), .dflt = "0", .min = 0, .max = 32767,  \
                           .unit = "seconds", .flags = (extra),                                                         \
                           .help = "Silence before the first probe; 0: the system's default."),                         \
                 PARAM_INT(struct imtcp_settings, keepalive_interval_s, .name = "keepalive.interval",                   \
-                          .legacy = legacy_name("inputtcpserverkeepalive_intvl"), .dflt = "0", .min = 0, .max = 32767, \
+                          .legacy = legacy_name("InputTCPServerKeepAlive_intvl"), .dflt = "0", .min = 0, .max = 32767, \
                           .unit = "seconds", .flags = (extra),                                                         \
                           .help = "Time between probes; 0: the system's default."),                                    \
                 PARAM_STRINGS(                                                                                         \
-                        struct imtcp_settings, senders, .name = "allowedsender",                                       \
-                        .legacy = legacy_name("allowedsender"), .flags = (extra),                                      \
+                        struct imtcp_settings, senders, .name = "allowedsender", .flags = (extra),                     \
                         .help = "Addresses and networks that may connect, as 192.0.2.0/24 or 2001:db8::/32; unset: "   \
                                 "everybody."),                                                                         \
                 PARAM_CHOICE(struct imtcp_settings, compression_mode, .name = "compression.mode",                      \
-                             .legacy = legacy_name("inputtcpservercompressionmode"), .dflt = "none",                   \
+                             .legacy = legacy_name("InputTCPServerCompressionMode"), .dflt = "none",                   \
                              .choices = compression_modes, .flags = (extra),                                           \
                              .help = "stream:always: senders compress the whole connection, as omfwd's mode of that "  \
                                      "name."),                                                                         \
                 PARAM_CHOICE(struct imtcp_settings, compression_driver, .name = "compression.driver",                  \
-                             .legacy = legacy_name("inputtcpservercompressiondriver"), .dflt = "zlib",                 \
+                             .legacy = legacy_name("InputTCPServerCompressionDriver"), .dflt = "zlib",                 \
                              .choices = compression_drivers, .flags = (extra),                                         \
                              .help = "How connections are compressed. Only zlib is supported."),                       \
                 PARAM_INT(struct imtcp_settings, expansion_ratio_max, .name = "compression.maxexpansionratio",         \
@@ -132,11 +131,11 @@ struct imtcp_settings {
                 PARAM_STRING(struct imtcp_settings, network_namespace, .name = "networknamespace", .flags = (extra),   \
                              .help = "The network namespace (as ip-netns(8) names it) to listen in; unset: our own."), \
                 PARAM_INT(struct imtcp_settings, tls_mode, .name = "streamdriver.mode",                                \
-                          .legacy = legacy_name("inputtcpserverstreamdrivermode"), .dflt = "0", .min = 0,              \
+                          .legacy = legacy_name("InputTCPServerStreamDriverMode"), .dflt = "0", .min = 0,              \
                           .max = INT32_MAX, .flags = (extra),                                                          \
                           .help = "0: plain TCP. Anything else asks for TLS and is refused." TLS_LATER),               \
                 PARAM_STRING(struct imtcp_settings, tls_auth_mode, .name = "streamdriver.authmode",                    \
-                             .legacy = legacy_name("inputtcpserverstreamdriverauthmode"),                              \
+                             .legacy = legacy_name("InputTCPServerStreamDriverAuthMode"),                              \
                              .flags = (extra) | PARAM_IS_IGNORED,                                                      \
                              .help = "How a sender's certificate is checked." TLS_LATER),                              \
                 PARAM_STRING(struct imtcp_settings, tls_expired_certs, .name = "streamdriver.permitexpiredcerts",      \
@@ -168,7 +167,7 @@ struct imtcp_settings {
                 PARAM_STRING(struct imtcp_settings, tls_cert_file, .name = "streamdriver.certfile",                    \
                              .flags = (extra) | PARAM_IS_IGNORED, .help = "Our certificate." TLS_LATER),               \
                 PARAM_STRINGS(struct imtcp_settings, tls_peers, .name = "permittedpeer",                               \
-                              .legacy = legacy_name("inputtcpserverstreamdriverpermittedpeer"),                        \
+                              .legacy = legacy_name("InputTCPServerStreamDriverPermittedPeer"),                        \
                               .flags = (extra) | PARAM_IS_IGNORED,                                                     \
                               .help = "Certificate names that may connect." TLS_LATER),                                \
                 PARAM_STRING(struct imtcp_settings, tls_priority, .name = "gnutlsprioritystring",                      \
@@ -184,24 +183,24 @@ static const struct param imtcp_module_params[] = {
 };
 
 static const struct param imtcp_params[] = {
-        PARAM_STRING(struct imtcp_settings, port, .name = "port", .legacy = "inputtcpserverrun",
+        PARAM_STRING(struct imtcp_settings, port, .name = "port", .legacy = "InputTCPServerRun",
                      .flags = PARAM_IS_REQUIRED | PARAM_LEGACY_CREATES,
                      .help = "The port to listen on, by number or service name. 0, with listenPortFileName: any free "
                              "one."),
         PARAM_STRING(struct imtcp_settings, port_file, .name = "listenportfilename",
-                     .legacy = "inputtcpserverlistenportfile",
+                     .legacy = "InputTCPServerListenPortFile",
                      .help = "A file that the number of the port is written to."),
         PARAM_STRING(struct imtcp_settings, address, .name = "address",
                      .help = "The local address to listen on; unset or *: all."),
-        PARAM_STRING(struct imtcp_settings, name, .name = "name", .legacy = "inputtcpserverinputname", .dflt = "imtcp",
+        PARAM_STRING(struct imtcp_settings, name, .name = "name", .legacy = "InputTCPServerInputName", .dflt = "imtcp",
                      .flags = PARAM_LEGACY_STAYS, .help = "What the property inputname shows."),
         PARAM_STRING(struct imtcp_settings, default_zone, .name = "defaulttz",
                      .help = "The offset, as +01:00, of times that name none."),
-        PARAM_RULESET(struct imtcp_settings, ruleset, .name = "ruleset", .legacy = "inputtcpserverbindruleset",
+        PARAM_RULESET(struct imtcp_settings, ruleset, .name = "ruleset", .legacy = "InputTCPServerBindRuleset",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The ruleset that gets the messages; unset: the default one."),
         PARAM_BOOL(struct imtcp_settings, counts_octets, .name = "supportoctetcountedframing",
-                   .legacy = "inputtcpserversupportoctetcountedframing", .dflt = "on", .flags = PARAM_LEGACY_STAYS,
+                   .legacy = "InputTCPServerSupportOctetCountedFraming", .dflt = "on", .flags = PARAM_LEGACY_STAYS,
                    .help = "A frame that begins with a digit begins with its length (RFC 6587). Off: only delimiters "
                            "end messages."),
         PARAM_INT(struct imtcp_settings, rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,

@@ -179,6 +179,19 @@ static void senders_that_are_not_allowed_are_refused(void) {
         stage_end(&stage);
 }
 
+static void senders_allowed_for_the_whole_daemon_count_too(void) {
+        static char *items[] = {"10.0.0.0/8"};
+        static const struct strings allowed = {.items = items, .count = 1};
+        BEGIN("name", "imtcp");
+        stage.facts.allowed_tcp = &allowed;
+        begin_with_port_file();
+        int fd = stage_connect(&stage, SOCK_STREAM);
+        stage_await_report(&stage, "3|2063||connection request from disallowed sender 127.0.0.1 discarded\n");
+        close(fd);
+        stage_stop(&stage);
+        stage_end(&stage);
+}
+
 static void a_rate_limit_discards_and_tells(void) {
         BEGIN("ratelimit.interval", "3600", "ratelimit.burst", "2");
         begin_with_port_file();
@@ -284,7 +297,7 @@ TEST_MAIN(TEST(messages_of_both_framings_arrive), TEST(the_end_of_a_connection_e
           TEST(what_a_connection_held_at_stop_is_kept), TEST(broken_framing_is_reported_in_the_usual_words),
           TEST(a_message_larger_than_a_batch_arrives_whole), TEST(many_small_messages_fill_many_batches),
           TEST(too_many_connections_are_refused_in_the_usual_words), TEST(connections_are_announced_if_asked),
-          TEST(senders_that_are_not_allowed_are_refused), TEST(a_rate_limit_discards_and_tells),
-          TEST(a_compressed_connection_is_read), TEST(hundreds_of_connections_share_the_loops),
-          TEST(tls_is_refused_rather_than_left_out), TEST(mistakes_are_found_before_the_start),
-          TEST(a_port_in_use_is_reported))
+          TEST(senders_that_are_not_allowed_are_refused), TEST(senders_allowed_for_the_whole_daemon_count_too),
+          TEST(a_rate_limit_discards_and_tells), TEST(a_compressed_connection_is_read),
+          TEST(hundreds_of_connections_share_the_loops), TEST(tls_is_refused_rather_than_left_out),
+          TEST(mistakes_are_found_before_the_start), TEST(a_port_in_use_is_reported))

@@ -29,6 +29,7 @@ enum {
         RECEIVE_BUFFER_MAX = 1 << 30,
         DATAGRAM_BYTES_MAX = 65536, /* larger ones do not exist */
         SOCKETS_OF_INPUT_MAX = 4096,
+        DROPS_ASKED_FROM = 8, /* datagrams at once, from which on the kernel is asked what it dropped */
 };
 
 enum counter_index {
@@ -75,32 +76,32 @@ struct imudp_settings {
 
 static const struct param imudp_module_params[] = {
         PARAM_STRING(struct imudp_module_settings, policy, .name = "schedulingpolicy",
-                     .legacy = "imudpschedulingpolicy",
+                     .legacy = "IMUDPSchedulingPolicy",
                      .help = "How the kernel schedules the receiving threads: fifo, rr or other."),
         PARAM_INT(struct imudp_module_settings, priority, .name = "schedulingpriority",
-                  .legacy = "imudpschedulingpriority", .dflt = "-1", .min = -1, .max = 99,
+                  .legacy = "IMUDPSchedulingPriority", .dflt = "-1", .min = -1, .max = 99,
                   .help = "The priority that goes with schedulingPolicy; -1: none."),
         PARAM_INT(struct imudp_module_settings, batch_size, .name = "batchsize", .dflt = "32", .min = 1,
                   .max = BATCH_SIZE_MAX, .unit = "datagrams", .help = "Datagrams that one system call may receive."),
         PARAM_INT(struct imudp_module_settings, threads, .name = "threads", .dflt = "1", .min = 1, .max = THREADS_MAX,
                   .unit = "threads", .help = "Threads that receive, each on sockets of its own for every port."),
-        PARAM_INT(struct imudp_module_settings, time_requery, .name = "timerequery", .legacy = "udpservertimerequery",
+        PARAM_INT(struct imudp_module_settings, time_requery, .name = "timerequery", .legacy = "UDPServerTimeRequery",
                   .dflt = "2", .min = 0, .max = INT32_MAX, .unit = "calls",
                   .help = "While datagrams keep coming, the clock is read for every so many system calls."),
         PARAM_BOOL(struct imudp_module_settings, preserves_case, .name = "preservecase", .dflt = "off",
                    .help = "The property fromhost shows the host name as the resolver spells it, else in lower case."),
         PARAM_STRINGS(
-                struct imudp_module_settings, senders, .name = "allowedsender", .legacy = "allowedsender",
+                struct imudp_module_settings, senders, .name = "allowedsender",
                 .help = "Addresses and networks that may send, as 192.0.2.0/24 or 2001:db8::/32; unset: everybody."),
         {},
 };
 
 static const struct param imudp_params[] = {
         PARAM_STRINGS(
-                struct imudp_settings, ports, .name = "port", .legacy = "udpserverrun",
+                struct imudp_settings, ports, .name = "port", .legacy = "UDPServerRun",
                 .flags = PARAM_IS_REQUIRED | PARAM_LEGACY_CREATES,
                 .help = "The port to receive on, by number or service name, or an array of them. 0: any free one."),
-        PARAM_STRINGS(struct imudp_settings, addresses, .name = "address", .legacy = "udpserveraddress",
+        PARAM_STRINGS(struct imudp_settings, addresses, .name = "address", .legacy = "UDPServerAddress",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The local address to receive on, or an array of them; unset or *: all."),
         PARAM_STRING(struct imudp_settings, port_file, .name = "listenportfilename",
@@ -113,7 +114,7 @@ static const struct param imudp_params[] = {
                    .dflt = "off", .help = "Append the number of the port to the name."),
         PARAM_STRING(struct imudp_settings, device, .name = "device",
                      .help = "The network device (or VRF) to receive from."),
-        PARAM_RULESET(struct imudp_settings, ruleset, .name = "ruleset", .legacy = "inputudpserverbindruleset",
+        PARAM_RULESET(struct imudp_settings, ruleset, .name = "ruleset", .legacy = "InputUDPServerBindRuleset",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The ruleset that gets the messages; unset: the default one."),
         PARAM_STRING(
@@ -152,7 +153,6 @@ struct udp_reader {
         struct iovec *slots;
         struct sockaddr_storage *peers;
         char *bytes;
-        char overflow[CMSG_SPACE(sizeof(uint32_t))]; /* of the first message: what the kernel dropped */
 };
 
 struct udp_socket {
@@ -186,26 +186,18 @@ static void count(struct udp_input *input, enum counter_index which, uint64_t n)
 
 /* ---- Receiving ---- */
 
-/* Only the first message has room for the kernel's word on what it dropped: once a call is enough. */
 static void offer_slots(struct udp_reader *reader, unsigned number) {
-        for (unsigned i = 0; i < number; i++) {
-                struct msghdr *header = &reader->messages[i].msg_hdr;
-                header->msg_namelen = sizeof reader->peers[i];
-                header->msg_controllen = i == 0 ? sizeof reader->overflow : 0;
-        }
+        for (unsigned i = 0; i < number; i++)
+                reader->messages[i].msg_hdr.msg_namelen = sizeof reader->peers[i];
 }
 
+/* What the kernel had to drop for want of room in its buffer, since the last time. */
 static void note_dropped(struct udp_socket *socket) {
-        struct udp_reader *reader = socket->reader;
-        struct msghdr *header = &reader->messages[0].msg_hdr;
-        for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL)
-                        continue;
-                uint32_t dropped;
-                memcpy(&dropped, CMSG_DATA(c), sizeof dropped);
-                count(reader->input, COUNT_DROPPED, dropped - socket->dropped_seen);
-                socket->dropped_seen = dropped;
-        }
+        uint32_t dropped;
+        if (socket_dropped(socket->watch.fd, &dropped))
+                return;
+        count(socket->reader->input, COUNT_DROPPED, dropped - socket->dropped_seen);
+        socket->dropped_seen = dropped;
 }
 
 static struct sender *meet(struct udp_socket *socket, const struct sockaddr_storage *peer, socklen_t size) {
@@ -271,6 +263,7 @@ static void on_datagrams(struct watch *watch, uint32_t events _unused_) {
         struct udp_reader *reader = socket->reader;
         struct udp_input *input = reader->input;
         int64_t now_us = 0;
+        unsigned taken = 0;
         for (int64_t call = 0; call < CALLS_A_ROUND_MAX; call++) {
                 offer_slots(reader, reader->batch_size);
                 int got = socket_receive_many(watch->fd, reader->messages, reader->batch_size);
@@ -279,16 +272,19 @@ static void on_datagrams(struct watch *watch, uint32_t events _unused_) {
                         if (got != -EAGAIN && got != -EINTR)
                                 module_report(input->log, SEVERITY_ERR, 0, "imudp: error receiving on socket: %s",
                                               fail_text(got));
-                        return;
+                        break;
                 }
                 if (call == 0 || input->time_requery <= 1 || call % input->time_requery == 0)
                         now_us = clock_wall_us();
-                note_dropped(socket);
                 take_datagrams(socket, (unsigned)got, now_us);
+                taken += (unsigned)got;
                 /* Fewer than asked for: it is empty, and the loop tells when it is not. */
                 if ((unsigned)got < reader->batch_size)
-                        return;
+                        break;
         }
+        /* A buffer that overflowed was full, so there was much to take. */
+        if (taken >= DROPS_ASKED_FROM)
+                note_dropped(socket);
 }
 
 /* ---- Opening ---- */
@@ -313,7 +309,6 @@ static int reader_init(struct udp_reader *reader, struct udp_input *input, const
                         .msg_name = &reader->peers[i],
                         .msg_iov = &reader->slots[i],
                         .msg_iovlen = 1,
-                        .msg_control = i == 0 ? reader->overflow : NULL,
                 };
         }
         return 0;
@@ -391,7 +386,6 @@ static int open_places(struct udp_input *input, const struct input_host *host, c
                                 .free_bind = (enum free_bind)settings->free_bind,
                                 .shares_port = input->reader_count > 1,
                                 .receive_bytes = settings->receive_bytes,
-                                .counts_lost = true,
                         };
                         unsigned bound = 0;
                         int r = open_place(input, settings, place, &bound);
@@ -502,7 +496,7 @@ static int imudp_open(void **ret, const struct input_host *host, const void *own
         for (unsigned i = 0; i < input->reader_count && r == 0; i++)
                 r = reader_init(&input->readers[i], input, host, i, (unsigned)module->batch_size);
         if (r == 0)
-                r = listening_parse_senders(&input->senders, &settings->senders, "UDP", host->log);
+                r = listening_allow(&input->senders, &settings->senders, host->facts->allowed_udp, "UDP", host->log);
         if (r == 0)
                 r = name_limit(input, settings);
         if (r == 0)
@@ -545,6 +539,7 @@ static void stop_reader(void *argument) {
                 if (socket->reader != reader || !socket->watch.is_added)
                         continue;
                 on_datagrams(&socket->watch, EPOLLIN);
+                note_dropped(socket);
                 loop_unwatch(reader->loop, &socket->watch);
                 socket->watch.fd = socket_close(socket->watch.fd);
         }

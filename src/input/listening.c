@@ -70,6 +70,12 @@ int listening_parse_senders(struct network_list *ret, const struct strings *send
         return result;
 }
 
+int listening_allow(struct network_list *ret, const struct strings *own, const struct strings *global,
+                    const char *protocol, struct module_log *log) {
+        const struct strings *senders = own && own->count ? own : global;
+        return senders ? listening_parse_senders(ret, senders, protocol, log) : 0;
+}
+
 int listening_check_port(const char *port, const char *protocol, struct module_log *log) {
         int64_t number;
         int r = text_to_int(text_of(port), &number);

@@ -29,6 +29,10 @@ enum {
 int listening_parse_senders(struct network_list *ret, const struct strings *senders, const char *protocol,
                             struct module_log *log);
 
+/* The senders that an input names, or where it names none those of $AllowedSender. Either may be NULL. */
+int listening_allow(struct network_list *ret, const struct strings *own, const struct strings *global,
+                    const char *protocol, struct module_log *log);
+
 /* Reports a number that is no port; names of services are left to the system. -EINVAL. */
 int listening_check_port(const char *port, const char *protocol, struct module_log *log);
 

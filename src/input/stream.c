@@ -111,11 +111,9 @@ int stream_new(struct stream_server **ret, const struct input_host *host, const 
                 server->has_pattern = true;
                 rules->pattern = &server->pattern;
         }
-        if (options->senders) {
-                r = listening_parse_senders(&server->senders, options->senders, "TCP", host->log);
-                if (r)
-                        return pass(r);
-        }
+        r = listening_allow(&server->senders, options->senders, host->facts->allowed_tcp, "TCP", host->log);
+        if (r)
+                return pass(r);
         r = make_workers(server, host);
         if (r)
                 return pass(r);

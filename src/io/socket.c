@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -90,8 +91,6 @@ static int set_options(int fd, const struct addrinfo *at, const struct socket_pl
                 r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         if (r == 0 && place->shares_port)
                 r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-        if (r == 0 && place->counts_lost)
-                r = set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
         if (r == 0)
                 r = set_receive_buffer(fd, place->receive_bytes);
         if (r == 0 && place->device && *place->device &&
@@ -282,6 +281,15 @@ ssize_t socket_receive(int fd, void *to, size_t size) {
 int socket_receive_many(int fd, struct mmsghdr *messages, unsigned count) {
         int got = recvmmsg(fd, messages, count, MSG_DONTWAIT, NULL);
         return got < 0 ? -errno : got;
+}
+
+int socket_dropped(int fd, uint32_t *ret) {
+        uint32_t facts[SK_MEMINFO_VARS] = {0};
+        socklen_t size = sizeof facts;
+        if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, facts, &size) < 0)
+                return fail(-errno);
+        *ret = facts[SK_MEMINFO_DROPS];
+        return 0;
 }
 
 /* ---- The port file ---- */

@@ -31,7 +31,6 @@ struct socket_place {
         bool shares_port;      /* SO_REUSEPORT: several threads, one socket each */
         int backlog;           /* TCP */
         int64_t receive_bytes; /* size of the kernel's buffer; 0: as it is */
-        bool counts_lost;      /* SO_RXQ_OVFL: the kernel tells what it had to drop */
 };
 
 struct socket_set {
@@ -75,6 +74,8 @@ int socket_keepalive(int fd, const struct keepalive *keepalive);
 ssize_t socket_receive(int fd, void *to, size_t size);
 /* As recvmmsg(): how many datagrams, -EAGAIN, or the failure. */
 int socket_receive_many(int fd, struct mmsghdr *messages, unsigned count);
+/* How many datagrams the kernel had to drop on a socket since it was opened, a number that wraps. */
+int socket_dropped(int fd, uint32_t *ret);
 /* Closes; always -1, to be assigned. */
 int socket_close(int fd);
 

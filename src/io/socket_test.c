@@ -102,7 +102,6 @@ static void datagrams_arrive_in_one_call(void) {
         _owned_(socket_set_fini) struct socket_set set = {0};
         struct socket_place place = loopback;
         place.receive_bytes = 65536;
-        place.counts_lost = true;
         CHECK_INT(socket_bind_udp(&set, &place), 0);
         struct sockaddr_in to;
         socklen_t size = sizeof to;
@@ -120,6 +119,23 @@ static void datagrams_arrive_in_one_call(void) {
         CHECK_INT(socket_receive_many(set.fd[0], messages, 4), 3);
         CHECK_INT(messages[2].msg_len, 3);
         CHECK_INT(socket_receive_many(set.fd[0], messages, 4), -EAGAIN);
+}
+
+static void what_the_kernel_drops_is_counted(void) {
+        _owned_(socket_set_fini) struct socket_set set = {0};
+        struct socket_place place = loopback;
+        place.receive_bytes = 4096;
+        CHECK_INT(socket_bind_udp(&set, &place), 0);
+        struct sockaddr_in to;
+        socklen_t size = sizeof to;
+        CHECK_INT(getsockname(set.fd[0], (struct sockaddr *)&to, &size), 0);
+        uint32_t dropped;
+        CHECK_INT(socket_dropped(set.fd[0], &dropped), 0);
+        CHECK_INT(dropped, 0);
+        for (int i = 0; i < 200; i++)
+                CHECK_INT(sendto(set.fd[0], "abc", 3, 0, (struct sockaddr *)&to, size), 3);
+        CHECK_INT(socket_dropped(set.fd[0], &dropped), 0);
+        CHECK(dropped > 0 && dropped < 200);
 }
 
 static void a_unix_socket_has_the_mode_it_was_given(void) {
@@ -177,5 +193,5 @@ static void the_port_file_holds_digits_alone(void) {
 TEST_MAIN(TEST(port_0_becomes_a_real_port_that_accepts), TEST(all_addresses_share_the_chosen_port),
           TEST(a_port_can_be_shared_by_threads), TEST(a_port_in_use_and_an_unknown_name_are_failures),
           TEST(an_address_of_another_machine_can_be_bound_if_asked), TEST(datagrams_arrive_in_one_call),
-          TEST(a_unix_socket_has_the_mode_it_was_given), TEST(keepalive_options_reach_the_kernel),
-          TEST(the_port_file_holds_digits_alone))
+          TEST(what_the_kernel_drops_is_counted), TEST(a_unix_socket_has_the_mode_it_was_given),
+          TEST(keepalive_options_reach_the_kernel), TEST(the_port_file_holds_digits_alone))

@@ -316,6 +316,8 @@ struct host_facts {
         bool permits_slash_in_program;
         bool preserves_fqdn;
         int ip_family; /* AF_UNSPEC, AF_INET, AF_INET6 */
+        /* $AllowedSender, for inputs that say nothing themselves; NULL: everybody. */
+        const struct strings *allowed_udp, *allowed_tcp;
 };
 
 struct module {
