@@ -535,8 +535,8 @@ def write_report(path, state):
     lines = [
         "# Benchmark results",
         "",
-        "Written by `bench/run.py`; see `bench/README.md`. Medians; with few runs, or on a busy machine, take them with",
-        "care. Ratios are of the first column: below 1.00 is less.",
+        "Written by `bench/run.py`; see `bench/README.md`. Medians; with few runs, or on a busy machine, take them",
+        "with care. Ratios are of the first column: below 1.00 is less.",
         "",
         f"Machine: {state['machine']}.",
         "Versions: " + "; ".join(f"{name} {version}" for name, version in state["versions"].items()) + ".",
