@@ -440,9 +440,10 @@ class Bench:
 
 
 def cost(result):
-    """What makes one variant better than another: losing nothing first, then CPU."""
+    """What makes one variant better than another: losing and tearing nothing first, then CPU."""
     figure = result.get("cpu_per_million") or result.get("start_seconds") or result.get("rss_kib") or float("inf")
-    return result.get("loss", 0) > 0.001 * result.get("messages", 0), figure
+    is_faulty = result.get("malformed", 0) > 0 or result.get("loss", 0) > 0.001 * result.get("messages", 0)
+    return is_faulty, figure
 
 
 def brief(r):
@@ -534,7 +535,8 @@ def write_report(path, state):
     lines = [
         "# Benchmark results",
         "",
-        "Written by `bench/run.py`; see `bench/README.md`. Medians. Ratios are of the first column: below 1.00 is less.",
+        "Written by `bench/run.py`; see `bench/README.md`. Medians; with few runs, or on a busy machine, take them",
+        "with care. Ratios are of the first column: below 1.00 is less.",
         "",
         f"Machine: {state['machine']}.",
         "Versions: " + "; ".join(f"{name} {version}" for name, version in state["versions"].items()) + ".",
