@@ -24,6 +24,8 @@ struct named_template {
 struct act {
         const struct object *object;
         struct delivery *delivery;
+        bool is_shared; /* the delivery is an earlier action's */
+        char *summary;  /* of its settings; NULL where it cannot share */
         void *modifier;
         struct act *next;
 };
@@ -340,6 +342,28 @@ static int open_modifier(struct pipeline *p, struct act *a) {
         return a->object->module->modifier->open(&a->modifier, &host, a->object->settings);
 }
 
+/*
+ * Actions that say the same (thirty filters, six files) share one delivery: one descriptor, one write a batch,
+ * and messages in their order. One with a queue, a name or limits of its own stays by itself.
+ */
+static struct delivery *find_same(const struct pipeline *p, const struct act *wanted) {
+        for (const struct act *a = p->acts; a; a = a->next)
+                if (a->delivery && !a->is_shared && a->object->module == wanted->object->module && a->summary &&
+                    wanted->summary && strcmp(a->summary, wanted->summary) == 0)
+                        return a->delivery;
+        return NULL;
+}
+
+static char *summary_of(const struct object *o) {
+        _owned_(buffer_fini) struct buffer all = {0};
+        bool is_plain = o->module->kind == MODULE_OUTPUT && o->queue->type == QUEUE_DIRECT &&
+                        o->action->exec_every_nth <= 1 && o->action->exec_once_every_s <= 0;
+        if (!is_plain || !settings_summary(&all, &o->module->settings, o->settings) ||
+            !settings_summary(&all, &action_settings_type, o->action))
+                return NULL;
+        return text_copy(buffer_as_text(&all));
+}
+
 /* An action that cannot open is left out: rsyslog's behaviour. */
 static int open_acts(struct pipeline *p) {
         for (const struct object *o = p->config->actions_first; o; o = o->next) {
@@ -347,8 +371,13 @@ static int open_acts(struct pipeline *p) {
                 if (!a)
                         return fail(-ENOMEM);
                 a->object = o;
+                a->summary = summary_of(o);
+                a->delivery = find_same(p, a);
+                a->is_shared = a->delivery != NULL;
                 a->next = p->acts;
                 p->acts = a;
+                if (a->is_shared)
+                        continue;
                 int r = o->module->kind == MODULE_MODIFIER ? open_modifier(p, a) : open_output(p, a);
                 if (r)
                         report(own_log_reporter(p->host.log), SEVERITY_ERR, 2175,
@@ -432,7 +461,7 @@ int pipeline_start(struct pipeline *p) {
                 if (s->queue)
                         r = queue_start(s->queue);
         for (struct act *a = p->acts; a && r == 0; a = a->next)
-                if (a->delivery)
+                if (a->delivery && !a->is_shared)
                         r = delivery_start(a->delivery);
         if (r == 0)
                 r = inputs_start(p->inputs);
@@ -449,7 +478,7 @@ uint64_t pipeline_drain(struct pipeline *p) {
                 if (s->queue)
                         left += queue_stop(s->queue);
         for (struct act *a = p->acts; a; a = a->next)
-                if (a->delivery)
+                if (a->delivery && !a->is_shared)
                         left += delivery_stop(a->delivery);
         return left;
 }
@@ -457,7 +486,7 @@ uint64_t pipeline_drain(struct pipeline *p) {
 void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
         for (struct act *a = p->acts; a; a = a->next)
-                if (a->delivery)
+                if (a->delivery && !a->is_shared)
                         delivery_reopen(a->delivery);
 }
 
@@ -467,7 +496,7 @@ uint64_t pipeline_unfinished(struct pipeline *p) {
                 if (s->queue)
                         n += queue_unfinished(s->queue);
         for (struct act *a = p->acts; a; a = a->next)
-                if (a->delivery)
+                if (a->delivery && !a->is_shared)
                         n += delivery_unfinished(a->delivery);
         return n;
 }
@@ -500,7 +529,9 @@ static void station_free(struct station *s) {
 }
 
 static void act_free(struct act *a) {
-        delivery_free(a->delivery);
+        if (!a->is_shared)
+                delivery_free(a->delivery);
+        free(a->summary);
         if (a->modifier)
                 a->object->module->modifier->close(a->modifier);
         free(a);

@@ -642,3 +642,13 @@ void settings_print(struct buffer *out, const void *settings, const struct param
         }
         buffer_byte(out, '"');
 }
+
+bool settings_summary(struct buffer *out, const struct settings_type *type, const void *settings) {
+        for (const struct param *p = type->params; p && p->type; p++) {
+                if (p->flags & PARAM_IS_SECRET)
+                        return false;
+                settings_print(out, settings, p);
+                buffer_byte(out, '\n');
+        }
+        return buffer_failed(out) == 0;
+}

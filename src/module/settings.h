@@ -37,6 +37,12 @@ int settings_inherit(void *settings, const struct param *params, const bool *is_
 /* The value in configuration syntax (secrets masked as "*****"), appended to out. */
 void settings_print(struct buffer *out, const void *settings, const struct param *param);
 
+/*
+ * All parameters in one text: settings of one type that say the same have the same
+ * text. False where they hold a secret, which is not shown and so not comparable.
+ */
+bool settings_summary(struct buffer *out, const struct settings_type *type, const void *settings);
+
 /* "0 or more", "1 to 65535", "one of a, b, c": what a parameter takes, in words. */
 void param_describe(struct buffer *out, const struct param *param);
 

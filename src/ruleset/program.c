@@ -15,6 +15,7 @@ struct step {
         struct filter *filter;
         struct step *body, *otherwise;
         struct delivery *delivery;
+        uint32_t group; /* of the steps that share the delivery, from 1; 0: it is this step's own */
         const struct action_settings *action;
         const struct modifier_ops *modifier;
         void *instance;
@@ -25,6 +26,8 @@ struct step {
 struct program {
         struct step *steps;
         bool is_one_by_one;
+        bool changes_records; /* a statement after an action could change what that action was given */
+        uint32_t groups;      /* of steps that share a delivery */
 };
 
 /* ---- Running -------------------------------------------------------------- */
@@ -85,6 +88,54 @@ static void execute_action(const struct step *s, struct run *run, struct batch *
         selections_give(lists, missed);
 }
 
+/* ---- Shared deliveries ------------------------------------------------------- */
+
+/* Merges ascending `more` into the list; equal numbers stay side by side. False without memory. */
+static bool collect(struct collected *c, const uint16_t *more, size_t count) {
+        if (c->capacity - c->count < count) {
+                size_t capacity = MAX(c->capacity * 2, c->count + count + BATCH_RECORDS_MAX);
+                uint16_t *grown = realloc(c->records, capacity * sizeof *grown);
+                if (!grown)
+                        return false;
+                c->records = grown;
+                c->capacity = capacity;
+        }
+        /* From the end, so that nothing is overwritten before it has moved. */
+        size_t old = c->count, at = c->count + count;
+        c->count = at;
+        while (count)
+                c->records[--at] = old && c->records[old - 1] > more[count - 1] ? c->records[--old] : more[--count];
+        return true;
+}
+
+static void deliver_collected(struct run *run, struct batch *b) {
+        for (size_t i = 0; i < run->collected_count; i++) {
+                struct collected *c = &run->collected[i];
+                for (size_t at = 0; at < c->count; at += BATCH_RECORDS_MAX)
+                        delivery_submit(c->delivery, b, c->records + at, MIN(c->count - at, (size_t)BATCH_RECORDS_MAX),
+                                        NULL);
+                c->count = 0;
+        }
+}
+
+static void execute_shared_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                                  size_t count) {
+        if (run->collected_count < s->group) {
+                struct collected *grown = realloc(run->collected, s->group * sizeof *grown);
+                if (!grown) {
+                        delivery_submit(s->delivery, b, selection, count, NULL);
+                        return;
+                }
+                memset(grown + run->collected_count, 0, (s->group - run->collected_count) * sizeof *grown);
+                run->collected = grown;
+                run->collected_count = s->group;
+        }
+        struct collected *c = &run->collected[s->group - 1];
+        c->delivery = s->delivery;
+        if (!collect(c, selection, count))
+                delivery_submit(s->delivery, b, selection, count, NULL);
+}
+
 static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b, const uint16_t *selection,
                              size_t count) {
         s->modifier->modify(s->instance, b, selection, count);
@@ -105,8 +156,8 @@ static void execute_set(const struct step *s, struct run *run, struct batch *b, 
                         size_t count) {
         const struct expr *variable = s->statement->variable;
         bool resets = s->statement->kind == STATEMENT_RESET;
-        unsigned how = (resets ? VARIABLE_RESETS : 0u) |
-                       (run->context.is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u);
+        unsigned how =
+                (resets ? VARIABLE_RESETS : 0u) | (run->context.is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u);
         struct evaluation *ev = &run->evaluation;
         ev->batch = b;
         for (size_t i = 0; i < count; i++) {
@@ -222,6 +273,7 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
                 run->has_stopped = run->has_missed = false;
                 run->evaluation.previous = NULL;
                 run_steps(p->steps, run, b, selection + at, step);
+                deliver_collected(run, b);
         }
 }
 
@@ -238,6 +290,9 @@ int run_init(struct run *run, const struct program_linker *linker, const struct 
 }
 
 void run_fini(struct run *run) {
+        for (size_t i = 0; i < run->collected_count; i++)
+                free(run->collected[i].records);
+        free(run->collected);
         arena_fini(&run->evaluation.arena);
         selections_fini(&run->evaluation.selections);
         buffer_fini(&run->context.scratch);
@@ -249,8 +304,6 @@ struct program_compiler {
         struct program *program;
         const struct program_linker *linker;
         struct diagnostics *diagnostics;
-        const struct object *actions[1024]; /* seen so far, to find two on one target */
-        size_t action_count;
 };
 
 static struct step *steps_free(struct step *s) {
@@ -285,54 +338,106 @@ static const char *target_of(const struct object *action) {
         return NULL;
 }
 
-static void note_target(struct program_compiler *c, const struct object *action) {
-        const char *target = target_of(action);
-        if (!target)
-                return;
-        for (size_t i = 0; i < c->action_count; i++) {
-                const char *other = target_of(c->actions[i]);
-                if (c->actions[i]->module == action->module && other && strcmp(other, target) == 0)
-                        c->program->is_one_by_one = true;
-        }
-        /* So many actions that they cannot all be compared: one by one is always right. */
-        if (c->action_count == ARRAY_SIZE(c->actions))
-                c->program->is_one_by_one = true;
-        else
-                c->actions[c->action_count++] = action;
-}
-
 static int compile_action(struct step *s, const struct statement *st, struct program_compiler *c) {
         const struct object *action = st->action;
         s->action = action->action;
         s->execute = execute_nothing; /* until program_link() */
-        if (action->module->kind != MODULE_MODIFIER)
-                note_target(c, action);
+        if (action->module->kind == MODULE_MODIFIER || action->action->exec_only_when_previous_is_suspended)
+                c->program->changes_records = true;
         return 0;
 }
 
-static void link_action(struct step *s, const struct program_linker *linker) {
+/* What linking knows of the program so far: the deliveries of its steps, and which are shared. */
+struct linking {
+        const struct program_linker *linker;
+        struct program *program;
+        struct step **actions;
+        size_t count, capacity;
+};
+
+static void link_action(struct step *s, struct linking *l) {
         const struct object *action = s->statement->action;
         if (action->module->kind == MODULE_MODIFIER) {
                 s->modifier = action->module->modifier;
-                s->instance = linker->find_modifier(linker->owner, action);
+                s->instance = l->linker->find_modifier(l->linker->owner, action);
                 s->execute = s->instance ? execute_modifier : execute_nothing;
-        } else {
-                s->delivery = linker->find_delivery(linker->owner, action);
-                s->execute = s->delivery ? execute_action : execute_nothing;
+                return;
+        }
+        s->delivery = l->linker->find_delivery(l->linker->owner, action);
+        s->execute = s->delivery ? execute_action : execute_nothing;
+        if (!s->delivery)
+                return;
+        if (l->count == l->capacity) {
+                size_t capacity = MAX(l->capacity * 2, (size_t)64);
+                struct step **grown = realloc(l->actions, capacity * sizeof(*grown));
+                if (!grown) {
+                        l->program->is_one_by_one = true; /* always right */
+                        return;
+                }
+                l->actions = grown;
+                l->capacity = capacity;
+        }
+        l->actions[l->count++] = s;
+}
+
+static void link_steps(struct step *s, struct linking *l) {
+        for (; s; s = s->next) {
+                if (s->statement->kind == STATEMENT_ACTION)
+                        link_action(s, l);
+                link_steps(s->body, l);
+                link_steps(s->otherwise, l);
         }
 }
 
-static void link_steps(struct step *s, const struct program_linker *linker) {
-        for (; s; s = s->next) {
-                if (s->statement->kind == STATEMENT_ACTION)
-                        link_action(s, linker);
-                link_steps(s->body, linker);
-                link_steps(s->otherwise, linker);
+static int by_delivery(const void *a, const void *b) {
+        const struct step *x = *(struct step *const *)a, *y = *(struct step *const *)b;
+        return (x->delivery > y->delivery) - (x->delivery < y->delivery);
+}
+
+static int by_target(const void *a, const void *b) {
+        const struct object *x = (*(struct step *const *)a)->statement->action;
+        const struct object *y = (*(struct step *const *)b)->statement->action;
+        if (x->module != y->module)
+                return (x->module > y->module) - (x->module < y->module);
+        const char *one = target_of(x), *other = target_of(y);
+        return strcmp(one ? one : "", other ? other : "");
+}
+
+/* Two different deliveries to one target would show that records pass statements together. */
+static bool has_rivals(struct linking *l) {
+        qsort(l->actions, l->count, sizeof(*l->actions), by_target);
+        for (size_t i = 1; i < l->count; i++)
+                if (target_of(l->actions[i]->statement->action) && by_target(&l->actions[i - 1], &l->actions[i]) == 0 &&
+                    l->actions[i - 1]->delivery != l->actions[i]->delivery)
+                        return true;
+        return false;
+}
+
+static void share(struct linking *l) {
+        qsort(l->actions, l->count, sizeof(*l->actions), by_delivery);
+        for (size_t i = 1; i < l->count; i++) {
+                struct step *before = l->actions[i - 1], *s = l->actions[i];
+                if (before->delivery != s->delivery)
+                        continue;
+                if (l->program->changes_records)
+                        l->program->is_one_by_one = true;
+                if (!before->group)
+                        before->group = ++l->program->groups;
+                s->group = before->group;
         }
+        for (size_t i = 0; i < l->count && !l->program->is_one_by_one; i++)
+                if (l->actions[i]->group)
+                        l->actions[i]->execute = execute_shared_action;
 }
 
 void program_link(struct program *p, const struct program_linker *linker) {
-        link_steps(p->steps, linker);
+        struct linking l = {.linker = linker, .program = p};
+        link_steps(p->steps, &l);
+        if (l.count && has_rivals(&l))
+                p->is_one_by_one = true;
+        if (l.count)
+                share(&l);
+        free(l.actions);
 }
 
 static int compile_condition(struct step *s, const struct statement *st, struct program_compiler *c) {
@@ -364,12 +469,14 @@ static int compile_call(struct step *s, const struct statement *st, struct progr
                 return fail(-EINVAL);
         }
         s->execute = execute_call;
+        c->program->changes_records |= !queue; /* it may */
         s->may_stop = !queue;
         return 0;
 }
 
 static int compile_assignment(struct step *s, const struct statement *st, struct program_compiler *c) {
         s->execute = st->kind == STATEMENT_UNSET ? execute_unset : execute_set;
+        c->program->changes_records = true;
         if (st->variable->scope == '/')
                 c->program->is_one_by_one = true;
         return st->kind == STATEMENT_UNSET ? 0
@@ -392,12 +499,14 @@ static int compile_step(struct step *s, const struct statement *st, struct progr
                 return compile_call(s, st, c);
         case STATEMENT_CALL_INDIRECT:
                 s->execute = execute_call_indirect;
+                c->program->changes_records = true;
                 s->may_stop = true;
                 return expression_new(&s->value, st->condition, &c->linker->names, c->diagnostics);
         case STATEMENT_FOREACH: {
                 int r = expression_new(&s->value, st->condition, &c->linker->names, c->diagnostics);
                 int body = compile_block(&s->body, st->body, c);
                 s->execute = execute_foreach;
+                c->program->changes_records = true;
                 s->may_stop = any_may_stop(s->body);
                 return r ? r : body;
         }
@@ -437,12 +546,8 @@ int program_new(struct program **ret, const struct ruleset_def *def, const struc
         _owned_(program_free) struct program *p = calloc(1, sizeof *p);
         if (!p)
                 return fail(-ENOMEM);
-        struct program_compiler *c = calloc(1, sizeof *c);
-        if (!c)
-                return fail(-ENOMEM);
-        *c = (struct program_compiler){.program = p, .linker = linker, .diagnostics = diagnostics};
-        int r = compile_block(&p->steps, def->statements, c);
-        free(c);
+        struct program_compiler c = {.program = p, .linker = linker, .diagnostics = diagnostics};
+        int r = compile_block(&p->steps, def->statements, &c);
         if (r)
                 return pass(r);
         *ret = TAKE(p);

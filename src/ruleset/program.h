@@ -3,9 +3,11 @@
  * records. Statement by statement the selection narrows; `stop` takes records out
  * of everything that follows.
  *
- * A program that could notice that records pass a statement together (it writes
- * $/ variables, or two of its actions write to one target) runs the same steps
- * with one record at a time.
+ * Several steps that share one delivery (thirty filters, six files) collect what
+ * they select, and at the end of the batch it is delivered in the order of the
+ * records. A program that could notice that records pass a statement together (it
+ * writes $/ variables, changes records between actions that share, or two
+ * different actions write to one target) runs one record at a time.
  */
 #pragma once
 
@@ -28,6 +30,14 @@ struct program_linker {
         void *owner;
 };
 
+/* Records that wait for one shared delivery until the batch is through. */
+struct collected {
+        struct delivery *delivery;
+        uint16_t *records; /* ascending; one that several steps selected stands there several times */
+        size_t count;
+        size_t capacity;
+};
+
 /* One worker's state; belongs to one thread. */
 struct run {
         struct evaluation evaluation;
@@ -37,7 +47,9 @@ struct run {
         uint8_t is_missed[BATCH_RECORDS_MAX];  /* by the action before, because it is suspended */
         bool has_stopped;
         bool has_missed;
-        unsigned depth; /* of calls */
+        unsigned depth;              /* of calls */
+        struct collected *collected; /* by step->group */
+        size_t collected_count;
 };
 
 /* -ENOMEM. */
