@@ -136,7 +136,7 @@ static int tree_set(struct arena *a, struct json **tree, struct text path, struc
         if (path.size == 0)
                 return value->type == JSON_OBJECT ? merge(a, *tree, value) : -EINVAL;
 
-        struct json *parent;
+        struct json *parent = NULL;
         int r = make_parent(a, *tree, &path, how & VARIABLE_IS_CASE_SENSITIVE, &parent);
         if (r)
                 return r;

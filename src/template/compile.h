@@ -39,6 +39,7 @@ struct step {
         struct text value;         /* of a constant with a name in JSON: its value there */
         struct text out_name;      /* empty: no member in JSON */
         struct replacer *replacer; /* NULL for constants */
+        uint32_t bytes_max;        /* of a plain value: %syslogtag:1:32% is cut there */
         bool keeps_slash;          /* in paths: the value is the configuration's own, not the sender's */
 };
 
@@ -56,6 +57,8 @@ struct template {
         bool is_jsonftree;
         bool is_case_sensitive;
         bool is_plain;    /* steps need nothing around them */
+        bool is_direct;   /* and are all of the kinds up to STEP_PRI */
+        size_t repeats;   /* how often the same value may occur in a record of a direct template */
         bool tells_clock; /* some step shows $now or its kin */
 };
 

@@ -17,10 +17,6 @@ void replacer_fini(struct replacer *r) {
         *r = (struct replacer){0};
 }
 
-struct text replacer_default_out_name(struct text name) {
-        return text_starts(name, TEXT("$!")) ? text_slice(name, 2, name.size) : name;
-}
-
 static void to_lower(char *s) {
         for (; *s; s++)
                 if (*s >= 'A' && *s <= 'Z')

@@ -117,38 +117,56 @@ static bool keeps_slash(const struct replacer *r) {
         return r->property.id == PROPERTY_TREE;
 }
 
-static enum step_kind kind_of(const struct replacer *r) {
-        if (replacer_is_plain(r)) {
-                switch (r->property.id) {
-                case PROPERTY_HOSTNAME:
-                        return STEP_HOSTNAME;
-                case PROPERTY_SYSLOGTAG:
-                        return STEP_TAG;
-                case PROPERTY_MSG:
-                        return STEP_MSG;
-                case PROPERTY_TIMEREPORTED:
-                        return STEP_RFC3164;
-                case PROPERTY_PRI:
-                        return STEP_PRI;
-                default:
-                        return STEP_PROPERTY;
-                }
+static enum step_kind plain_kind(const struct replacer *r) {
+        switch (r->property.id) {
+        case PROPERTY_HOSTNAME:
+                return STEP_HOSTNAME;
+        case PROPERTY_SYSLOGTAG:
+                return STEP_TAG;
+        case PROPERTY_MSG:
+                return STEP_MSG;
+        case PROPERTY_TIMEREPORTED:
+                return STEP_RFC3164;
+        case PROPERTY_PRI:
+                return STEP_PRI;
+        default:
+                return STEP_PROPERTY;
         }
+}
+
+/* Plain but for one option that has a step of its own. */
+static enum step_kind kind_of(const struct replacer *r, uint32_t *bytes_max) {
+        *bytes_max = UINT32_MAX;
+        if (replacer_is_plain(r))
+                return plain_kind(r);
         struct replacer but = *r;
+        enum step_kind kind = STEP_REPLACED;
         if (r->property.id == PROPERTY_TIMEREPORTED && r->date == DATE_RFC3339) {
                 but.date = DATE_RFC3164;
-                return replacer_is_plain(&but) ? STEP_RFC3339 : STEP_REPLACED;
+                kind = STEP_RFC3339;
+        } else if (r->property.id == PROPERTY_MSG && r->gives_space_only) {
+                but.gives_space_only = false;
+                kind = STEP_MSG_SPACE;
+        } else if (r->property.id == PROPERTY_MSG && r->drops_last_lf) {
+                but.drops_last_lf = false;
+                kind = STEP_MSG_LESS_LF;
+        } else if (r->extraction == EXTRACT_POSITION && r->from <= 1 && r->to > 0 && r->to < UINT32_MAX &&
+                   !r->counts_from_end && !r->is_fixed_width) {
+                but.extraction = EXTRACT_WHOLE;
+                kind = plain_kind(r);
         }
-        if (r->property.id != PROPERTY_MSG || r->gives_space_only == r->drops_last_lf)
+        bool is_cut = but.extraction != r->extraction;
+        if (!replacer_is_plain(&but) || (is_cut && kind != STEP_HOSTNAME && kind != STEP_TAG && kind != STEP_MSG))
                 return STEP_REPLACED;
-        but.gives_space_only = but.drops_last_lf = false;
-        if (!replacer_is_plain(&but))
-                return STEP_REPLACED;
-        return r->gives_space_only ? STEP_MSG_SPACE : STEP_MSG_LESS_LF;
+        if (is_cut)
+                *bytes_max = (uint32_t)r->to;
+        return kind;
 }
 
 int template_add_replacer(struct compiler *c, struct replacer *r) {
-        struct step *step = has_room(c, 0) ? add_step(c, kind_of(r)) : NULL;
+        uint32_t bytes_max;
+        enum step_kind kind = kind_of(r, &bytes_max);
+        struct step *step = has_room(c, 0) ? add_step(c, kind) : NULL;
         struct replacer *copy = step ? malloc(sizeof *copy) : NULL;
         if (!copy) {
                 replacer_fini(r);
@@ -157,6 +175,7 @@ int template_add_replacer(struct compiler *c, struct replacer *r) {
         *copy = *r;
         *r = (struct replacer){0};
         step->replacer = copy;
+        step->bytes_max = bytes_max;
         step->out_name = text_of(copy->out_name);
         step->keeps_slash = keeps_slash(copy);
         c->template->tells_clock |= is_clock(copy);
@@ -339,10 +358,18 @@ static void set_options(struct template *t, const struct template_def *def) {
 }
 
 static void measure(struct template *t) {
+        size_t uses[STEP_CLOSE + 1] = {0};
+        bool is_direct = true;
         t->fixed_bytes = 0;
-        for (size_t i = 0; i < t->count; i++)
-                t->fixed_bytes += t->steps[i].kind == STEP_CONSTANT ? t->steps[i].text.size : STAMP_TEXT_MAX;
+        for (size_t i = 0; i < t->count; i++) {
+                const struct step *step = &t->steps[i];
+                t->fixed_bytes += step->kind == STEP_CONSTANT ? step->text.size : STAMP_TEXT_MAX;
+                is_direct = is_direct && step->kind <= STEP_PRI;
+                uses[step->kind]++;
+        }
+        t->repeats = MAX(MAX(uses[STEP_HOSTNAME], uses[STEP_TAG]), uses[STEP_MSG] + uses[STEP_MSG_LESS_LF]);
         t->is_plain = t->escape == ESCAPE_NONE && !t->is_jsonf && !t->tells_clock;
+        t->is_direct = t->is_plain && is_direct;
 }
 
 int template_new(struct template **ret, const struct template_def *def, struct diagnostics *diagnostics) {
@@ -415,8 +442,18 @@ static inline void put_text(struct buffer *out, struct text t) {
         out->size = (size_t)(put(out->data + out->size, t.data, t.size) - out->data);
 }
 
+static inline struct text cut_text(const struct batch *b, struct span s, const struct step *step) {
+        return (struct text){batch_at(b, s), MIN(s.size, step->bytes_max)};
+}
+
 static inline bool needs_space(const struct batch *b, const struct record *r) {
         return r->msg.size && *batch_at(b, r->msg) != ' ';
+}
+
+static inline struct text msg_less_lf(const struct batch *b, const struct record *r) {
+        struct text msg = batch_text(b, r->msg);
+        msg.size -= msg.size && msg.data[msg.size - 1] == '\n';
+        return msg;
 }
 
 static void put_stamp(struct buffer *out, const struct record *r, bool is_rfc3339) {
@@ -432,16 +469,24 @@ static void put_stamp(struct buffer *out, const struct record *r, bool is_rfc333
         out->size = (size_t)((is_rfc3339 ? stamp_rfc3339(to, s) : stamp_rfc3164(to, s, ' ')) - out->data);
 }
 
+/* At most five bytes. */
+static char *pri_text(char *to, const struct record *r) {
+        if (UNLIKELY(r->facility >= 24))
+                return mempcpy(to, "invld", 5);
+        unsigned pri = r->facility * 8u + (r->severity & 7u);
+        return stamp_digits(to, pri, pri < 10 ? 1 : pri < 100 ? 2 : 3);
+}
+
 static void put_pri(struct buffer *out, const struct record *r) {
-        if (r->facility >= 24)
-                buffer_text(out, TEXT("invld"));
-        else
-                buffer_int(out, r->facility * 8 + (r->severity & 7));
+        char text[8];
+        buffer_append(out, text, (size_t)(pri_text(text, r) - text));
 }
 
 static inline void put_property(struct buffer *out, const struct step *step, struct property_context *context,
                                 struct batch *b, struct record *r) {
-        put_text(out, property_get(context, b, r, &step->replacer->property));
+        struct text t = property_get(context, b, r, &step->replacer->property);
+        t.size = MIN(t.size, (size_t)step->bytes_max);
+        put_text(out, t);
 }
 
 static inline void render_step(const struct step *step, struct property_context *context, struct batch *b,
@@ -451,30 +496,18 @@ static inline void render_step(const struct step *step, struct property_context 
                 put_text(out, step->text);
                 break;
         case STEP_HOSTNAME:
-                if (LIKELY(r->host.size))
-                        put_text(out, batch_text(b, r->host));
-                else
-                        put_property(out, step, context, b, r);
-                break;
         case STEP_TAG:
-                if (LIKELY(r->tag.size))
-                        put_text(out, batch_text(b, r->tag));
-                else
-                        put_property(out, step, context, b, r);
-                break;
         case STEP_MSG:
-                put_text(out, batch_text(b, r->msg));
+        case STEP_PROPERTY:
+                put_property(out, step, context, b, r);
                 break;
         case STEP_MSG_SPACE:
                 if (needs_space(b, r))
                         buffer_byte(out, ' ');
                 break;
-        case STEP_MSG_LESS_LF: {
-                struct text msg = batch_text(b, r->msg);
-                msg.size -= msg.size && msg.data[msg.size - 1] == '\n';
-                put_text(out, msg);
+        case STEP_MSG_LESS_LF:
+                put_text(out, msg_less_lf(b, r));
                 break;
-        }
         case STEP_RFC3164:
                 put_stamp(out, r, false);
                 break;
@@ -483,9 +516,6 @@ static inline void render_step(const struct step *step, struct property_context 
                 break;
         case STEP_PRI:
                 put_pri(out, r);
-                break;
-        case STEP_PROPERTY:
-                put_property(out, step, context, b, r);
                 break;
         case STEP_REPLACED:
                 replacer_render(step->replacer, context, b, r, out);
@@ -501,6 +531,50 @@ static void render_plain(const struct template *t, struct property_context *cont
         buffer_reserve(out, t->fixed_bytes + r->raw.size);
         for (const struct step *step = t->steps, *end = step + t->count; step < end; step++)
                 render_step(step, context, b, r, out);
+}
+
+/* Of a record whose every value is a span: room for the whole is made once, and the end of the text stays in a
+ * register. */
+_hot_ static void render_direct(const struct template *t, const struct batch *b, const struct record *r,
+                                struct buffer *out) {
+        size_t spans = (size_t)r->host.size + r->tag.size + r->msg.size;
+        if (UNLIKELY(!buffer_reserve(out, t->fixed_bytes + t->repeats * spans)))
+                return;
+        char *to = out->data + out->size;
+        for (const struct step *step = t->steps, *end = step + t->count; step < end; step++) {
+                struct text piece = step->text;
+                switch (step->kind) {
+                case STEP_HOSTNAME:
+                        piece = cut_text(b, r->host, step);
+                        break;
+                case STEP_TAG:
+                        piece = cut_text(b, r->tag, step);
+                        break;
+                case STEP_MSG:
+                        piece = cut_text(b, r->msg, step);
+                        break;
+                case STEP_MSG_LESS_LF:
+                        piece = msg_less_lf(b, r);
+                        break;
+                case STEP_MSG_SPACE:
+                        *to = ' ';
+                        to += needs_space(b, r);
+                        continue;
+                case STEP_RFC3164:
+                        to = stamp_rfc3164(to, &r->reported, ' ');
+                        continue;
+                case STEP_RFC3339:
+                        to = stamp_rfc3339(to, &r->reported);
+                        continue;
+                case STEP_PRI:
+                        to = pri_text(to, r);
+                        continue;
+                default:
+                        break;
+                }
+                to = put(to, piece.data, piece.size);
+        }
+        out->size = (size_t)(to - out->data);
 }
 
 static void render_escaped(const struct template *t, const struct step *step, struct property_context *context,
@@ -602,7 +676,10 @@ static void render_path(const struct template *t, struct property_context *conte
 void template_render(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
                      bool escapes_path, struct buffer *out) {
         if (LIKELY(t->is_plain && !escapes_path)) {
-                render_plain(t, context, b, r, out);
+                if (LIKELY(t->is_direct && r->host.size && r->tag.size && r->reported.is_set))
+                        render_direct(t, b, r, out);
+                else
+                        render_plain(t, context, b, r, out);
                 return;
         }
         /* $now and $minute of one rendering belong to one moment. */
