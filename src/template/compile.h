@@ -56,10 +56,10 @@ struct template {
         bool is_jsonf;
         bool is_jsonftree;
         bool is_case_sensitive;
-        bool is_plain;    /* steps need nothing around them */
-        bool is_direct;   /* and are all of the kinds up to STEP_PRI */
-        size_t repeats;   /* how often the same value may occur in a record of a direct template */
-        bool tells_clock; /* some step shows $now or its kin */
+        bool is_plain;                        /* steps need nothing around them */
+        bool is_direct;                       /* and are all of the kinds up to STEP_PRI */
+        size_t host_uses, tag_uses, msg_uses; /* plain ones; how much room a record needs */
+        bool tells_clock;                     /* some step shows $now or its kin */
 };
 
 struct compiler {

@@ -367,7 +367,9 @@ static void measure(struct template *t) {
                 is_direct = is_direct && step->kind <= STEP_PRI;
                 uses[step->kind]++;
         }
-        t->repeats = MAX(MAX(uses[STEP_HOSTNAME], uses[STEP_TAG]), uses[STEP_MSG] + uses[STEP_MSG_LESS_LF]);
+        t->host_uses = uses[STEP_HOSTNAME];
+        t->tag_uses = uses[STEP_TAG];
+        t->msg_uses = uses[STEP_MSG] + uses[STEP_MSG_LESS_LF];
         t->is_plain = t->escape == ESCAPE_NONE && !t->is_jsonf && !t->tells_clock;
         t->is_direct = t->is_plain && is_direct;
 }
@@ -528,20 +530,16 @@ static inline void render_step(const struct step *step, struct property_context 
 
 static void render_plain(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
                          struct buffer *out) {
-        buffer_reserve(out, t->fixed_bytes + r->raw.size);
-        for (const struct step *step = t->steps, *end = step + t->count; step < end; step++)
-                render_step(step, context, b, r, out);
+        for (size_t i = 0; i < t->count; i++)
+                render_step(&t->steps[i], context, b, r, out);
 }
 
-/* Of a record whose every value is a span: room for the whole is made once, and the end of the text stays in a
- * register. */
+/* Of a record whose every value is a span: there is room for the whole, and the end of the text stays in a register. */
 _hot_ static void render_direct(const struct template *t, const struct batch *b, const struct record *r,
                                 struct buffer *out) {
-        size_t spans = (size_t)r->host.size + r->tag.size + r->msg.size;
-        if (UNLIKELY(!buffer_reserve(out, t->fixed_bytes + t->repeats * spans)))
-                return;
         char *to = out->data + out->size;
-        for (const struct step *step = t->steps, *end = step + t->count; step < end; step++) {
+        for (size_t i = 0; i < t->count; i++) {
+                const struct step *step = &t->steps[i];
                 struct text piece = step->text;
                 switch (step->kind) {
                 case STEP_HOSTNAME:
@@ -596,7 +594,8 @@ static void render_members(const struct template *t, struct property_context *co
                 bool has_member;
         } levels[TREE_DEPTH_MAX + 2] = {0}, *level = levels;
         buffer_byte(out, '{');
-        for (const struct step *step = t->steps, *end = step + t->count; step < end; step++) {
+        for (size_t i = 0; i < t->count; i++) {
+                const struct step *step = &t->steps[i];
                 if (step->kind == STEP_CLOSE) {
                         /* An object that got no member goes again. */
                         bool is_kept = level->has_member;
@@ -660,7 +659,8 @@ static void secure_value(struct buffer *out, size_t from, bool keeps_slash) {
 static void render_path(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
                         struct buffer *out) {
         struct path path = {.component = out->size};
-        for (const struct step *step = t->steps, *end = step + t->count; step < end; step++) {
+        for (size_t i = 0; i < t->count; i++) {
+                const struct step *step = &t->steps[i];
                 size_t from = out->size;
                 bool is_value = step->kind != STEP_CONSTANT;
                 render_escaped(t, step, context, b, r, out);
@@ -675,6 +675,9 @@ static void render_path(const struct template *t, struct property_context *conte
 
 void template_render(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
                      bool escapes_path, struct buffer *out) {
+        size_t spans = t->host_uses * r->host.size + t->tag_uses * r->tag.size + t->msg_uses * r->msg.size;
+        if (UNLIKELY(!buffer_reserve(out, t->fixed_bytes + spans + 1)))
+                return;
         if (LIKELY(t->is_plain && !escapes_path)) {
                 if (LIKELY(t->is_direct && r->host.size && r->tag.size && r->reported.is_set))
                         render_direct(t, b, r, out);

@@ -354,8 +354,8 @@ static void every_date_format_shows_what_rsyslog_shows(void) {
 }
 
 static void list_templates_know_the_same_by_other_names(void) {
-        static const char *const messages[] = {" aB\t \x01"
-                                               "c\n",
+        static const char *const messages[] = {(" aB\t \x01"
+                                                "c\n"),
                                                "", "12", "x/y  z"};
         static const struct list_row rows[] = {
                 {"value=a\\nb\\\\n\\x41\\t\\q\\7",
@@ -898,6 +898,18 @@ static void templates_end_at_their_limits(void) {
         CHECK_INT(template_new(&too_many, &def, &d), -EINVAL);
 }
 
+static void an_empty_template_renders_nothing(void) {
+        _owned_(fixture_fini) struct fixture f = {0};
+        fixture_message(&f, " m");
+        struct template_def def = fixture_string("");
+        CHECK_RENDERS(&f, &def, "");
+        def.is_jsonf = true;
+        CHECK_RENDERS(&f, &def, "{}\n");
+        _owned_(buffer_fini) struct buffer out = {0};
+        fixture_render(&f, &def, true, &out);
+        CHECK_TEXT(buffer_as_text(&out), "");
+}
+
 static void numbers_beyond_any_text_are_harmless(void) {
         _owned_(fixture_fini) struct fixture f = {0};
         fixture_message(&f, " m");
@@ -946,4 +958,5 @@ TEST_MAIN(TEST(positions_and_fields_are_cut_as_in_rsyslog), TEST(regular_express
           TEST(mistakes_in_strings_are_told_with_their_place), TEST(mistakes_in_lists_are_told_too),
           TEST(every_mistake_of_a_template_is_told_in_one_run),
           TEST(what_is_wrong_in_a_list_shows_in_the_text_as_in_rsyslog), TEST(templates_end_at_their_limits),
-          TEST(numbers_beyond_any_text_are_harmless), TEST(bytes_of_any_value_pass))
+          TEST(an_empty_template_renders_nothing), TEST(numbers_beyond_any_text_are_harmless),
+          TEST(bytes_of_any_value_pass))
