@@ -110,7 +110,20 @@ static void positions_and_fields_are_cut_as_in_rsyslog(void) {
                 {"%msg:F,44,2:2,$%", {"tw", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
                 {"%msg:F,44,:2,%", {"two", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
                 {"%hostname:F:%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+                {"%msg:F,9:2:lowercase,jsonf%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
                 {"%hostname:F,44:x%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        };
+        check_strings(rows, ARRAY_SIZE(rows), messages, ARRAY_SIZE(messages));
+}
+
+/* As rsyslog documents it; rsyslogd 8.2302 itself refuses the plus. */
+static void several_delimiters_in_a_row_count_as_one_with_a_plus(void) {
+        static const char *const messages[] = {"1 test      23", " lead", ""};
+        static const struct row rows[] = {
+                {"%msg:F,32:3%", {"", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+                {"%msg:F,32+:3%", {"23", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+                {"%msg:F,32+:2%", {"test", "lead", "**FIELD NOT FOUND**"}},
+                {"%msg:F,32+,2:2,3%", {"es", "ea", "**FIELD NOT FOUND**"}},
         };
         check_strings(rows, ARRAY_SIZE(rows), messages, ARRAY_SIZE(messages));
 }
@@ -944,10 +957,11 @@ static void bytes_of_any_value_pass(void) {
         CHECK_RENDERS(&f, &def, "\xc3(");
 }
 
-TEST_MAIN(TEST(positions_and_fields_are_cut_as_in_rsyslog), TEST(regular_expressions_match_as_in_rsyslog),
-          TEST(options_change_values_in_rsyslogs_order), TEST(raw_json_keeps_the_escapes_that_are_there),
-          TEST(every_date_format_shows_what_rsyslog_shows), TEST(list_templates_know_the_same_by_other_names),
-          TEST(members_of_json_have_types_and_may_be_left_out), TEST(built_in_templates_render_what_rsyslog_renders),
+TEST_MAIN(TEST(positions_and_fields_are_cut_as_in_rsyslog), TEST(several_delimiters_in_a_row_count_as_one_with_a_plus),
+          TEST(regular_expressions_match_as_in_rsyslog), TEST(options_change_values_in_rsyslogs_order),
+          TEST(raw_json_keeps_the_escapes_that_are_there), TEST(every_date_format_shows_what_rsyslog_shows),
+          TEST(list_templates_know_the_same_by_other_names), TEST(members_of_json_have_types_and_may_be_left_out),
+          TEST(built_in_templates_render_what_rsyslog_renders),
           TEST(the_forward_formats_cut_the_tag_and_space_the_message),
           TEST(database_options_escape_values_and_nothing_else), TEST(escapes_count_in_legacy_templates_only),
           TEST(a_subtree_renders_as_json), TEST(string_generators_are_known_by_their_names),
