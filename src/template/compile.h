@@ -13,6 +13,7 @@
 enum {
         TEMPLATE_STEPS_MAX = 4096,
         TEMPLATE_BYTES_MAX = 1 << 20, /* of constant text */
+        TREE_DEPTH_MAX = 16,          /* of nested objects; further dots stay in the name */
 };
 
 enum step_kind {
@@ -73,6 +74,8 @@ struct compiler {
 void compiler_mistake(struct compiler *c, enum severity severity, struct place place, size_t width, const char *hint,
                       const char *format, ...) _printf_(6, 7);
 
+/* NULL without memory. */
+struct step *template_add_step(struct compiler *c, enum step_kind kind);
 /* -ENOMEM, or -EINVAL over a limit (reported). Text is copied. */
 int template_add_constant(struct compiler *c, struct text text);
 int template_add_named_constant(struct compiler *c, struct text value, struct text out_name, bool is_json);
@@ -84,3 +87,4 @@ void compiler_unknown_property(struct compiler *c, struct place place, struct te
 
 int specification_compile(struct compiler *c);
 int list_compile(struct compiler *c);
+int template_nest_members(struct compiler *c);

@@ -52,68 +52,69 @@ static void check_lists(const struct list_row *rows, size_t row_count, const cha
         }
 }
 
+static const struct row position_rows[] = {
+        {"%msg%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%msg:1:5%", {" one,", " a", ""}},
+        {"%msg:3:$%", {"ne,two,,four  five/s;x=12 y=345 Z", "", ""}},
+        {"%msg:2:100%", {"one,two,,four  five/s;x=12 y=345 Z", "a", ""}},
+        {"%msg:50:60%", {"", "", ""}},
+        {"%msg:5:2%", {"one,", "a", ""}},
+        {"%msg:0:3%", {" on", " a", ""}},
+        {"%msg:$:$%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%msg:5:$:lowercase%", {",two,,four  five/s;x=12 y=345 z", "", ""}},
+        {"%msg:2:-2%", {" o", " a", ""}},
+        {"%msg:-3:-1%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%msg:::pos-end-relative%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%msg:3:1:pos-end-relative%", {"5 Z", " a", ""}},
+        {"%msg:1:3:pos-end-relative%", {"5 Z", " a", ""}},
+        {"%msg:5:2:pos-end-relative%", {"345 ", " ", ""}},
+        {"%msg:100:2:pos-end-relative%", {" one,two,,four  five/s;x=12 y=345 ", " ", ""}},
+        {"%msg:5:$:pos-end-relative%", {" one,two,,four  five/s;x=12 y=3", " ", ""}},
+        {"%msg:1:10:fixed-width%|", {" one,two,,|", " a        |", "|"}},
+        {"%msg:3:8:fixed-width%|", {"ne,two|", "|", "|"}},
+        {"%msg:1:60:fixed-width%|",
+         {" one,two,,four  five/s;x=12 y=345 Z                         |",
+          " a                                                          |", "|"}},
+        {"%msg:1:20:fixed-width,compressspace%|", {" one,two,,four five|", " a |", "|"}},
+        {"%hostname:3:10:fixed-width%|", {"st1     |", "st1     |", "st1     |"}},
+        {"%hostname:2%", {"ho", "ho", "ho"}},
+        {"%hostname::3%", {"hos", "hos", "hos"}},
+        {"%msg::%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%msg:%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%msg:::%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%hostname:x:y%", {"host1", "host1", "host1"}},
+        {"%hostname:1:0%", {"h", "h", "h"}},
+        {"%hostname:f,44:1%", {"h", "h", "h"}},
+        {"a%hostname", {"ahost1", "ahost1", "ahost1"}},
+        {"%hostname:::uppercase:x%y", {"HOST1y", "HOST1y", "HOST1y"}},
+        {"%TIMESTAMP:8:15%", {"01:02:03", "01:02:03", "01:02:03"}},
+        {"%syslogtag:1:4%", {"prog", "prog", "prog"}},
+        {"%msg:F,44:1%", {" one", " a", ""}},
+        {"%msg:F,44:2%", {"two", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44:3%", {"", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44:4%", {"four  five/s;x=12 y=345 Z", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44:5%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44:0%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F:1%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
+        {"%msg:F:2%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,32:2%", {"one,two,,four", "a", "**FIELD NOT FOUND**"}},
+        {"%msg:F,32:3%", {"", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44,2:2,3%", {"wo", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44,1:4,2%", {"fo", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44,2:2%", {"tw", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44:2,2%", {"tw", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44,9:2,9%", {"", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44:2:uppercase%", {"TWO", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44,2:2,$%", {"tw", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,44,:2,%", {"two", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%hostname:F:%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%msg:F,9:2:lowercase,jsonf%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"%hostname:F,44:x%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+};
+
 static void positions_and_fields_are_cut_as_in_rsyslog(void) {
         static const char *const messages[] = {" one,two,,four  five/s;x=12 y=345 Z", " a", ""};
-        static const struct row rows[] = {
-                {"%msg%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%msg:1:5%", {" one,", " a", ""}},
-                {"%msg:3:$%", {"ne,two,,four  five/s;x=12 y=345 Z", "", ""}},
-                {"%msg:2:100%", {"one,two,,four  five/s;x=12 y=345 Z", "a", ""}},
-                {"%msg:50:60%", {"", "", ""}},
-                {"%msg:5:2%", {"one,", "a", ""}},
-                {"%msg:0:3%", {" on", " a", ""}},
-                {"%msg:$:$%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%msg:5:$:lowercase%", {",two,,four  five/s;x=12 y=345 z", "", ""}},
-                {"%msg:2:-2%", {" o", " a", ""}},
-                {"%msg:-3:-1%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%msg:::pos-end-relative%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%msg:3:1:pos-end-relative%", {"5 Z", " a", ""}},
-                {"%msg:1:3:pos-end-relative%", {"5 Z", " a", ""}},
-                {"%msg:5:2:pos-end-relative%", {"345 ", " ", ""}},
-                {"%msg:100:2:pos-end-relative%", {" one,two,,four  five/s;x=12 y=345 ", " ", ""}},
-                {"%msg:5:$:pos-end-relative%", {" one,two,,four  five/s;x=12 y=3", " ", ""}},
-                {"%msg:1:10:fixed-width%|", {" one,two,,|", " a        |", "|"}},
-                {"%msg:3:8:fixed-width%|", {"ne,two|", "|", "|"}},
-                {"%msg:1:60:fixed-width%|",
-                 {" one,two,,four  five/s;x=12 y=345 Z                         |",
-                  " a                                                          |", "|"}},
-                {"%msg:1:20:fixed-width,compressspace%|", {" one,two,,four five|", " a |", "|"}},
-                {"%hostname:3:10:fixed-width%|", {"st1     |", "st1     |", "st1     |"}},
-                {"%hostname:2%", {"ho", "ho", "ho"}},
-                {"%hostname::3%", {"hos", "hos", "hos"}},
-                {"%msg::%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%msg:%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%msg:::%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%hostname:x:y%", {"host1", "host1", "host1"}},
-                {"%hostname:1:0%", {"h", "h", "h"}},
-                {"%hostname:f,44:1%", {"h", "h", "h"}},
-                {"a%hostname", {"ahost1", "ahost1", "ahost1"}},
-                {"%hostname:::uppercase:x%y", {"HOST1y", "HOST1y", "HOST1y"}},
-                {"%TIMESTAMP:8:15%", {"01:02:03", "01:02:03", "01:02:03"}},
-                {"%syslogtag:1:4%", {"prog", "prog", "prog"}},
-                {"%msg:F,44:1%", {" one", " a", ""}},
-                {"%msg:F,44:2%", {"two", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44:3%", {"", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44:4%", {"four  five/s;x=12 y=345 Z", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44:5%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44:0%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F:1%", {" one,two,,four  five/s;x=12 y=345 Z", " a", ""}},
-                {"%msg:F:2%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,32:2%", {"one,two,,four", "a", "**FIELD NOT FOUND**"}},
-                {"%msg:F,32:3%", {"", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44,2:2,3%", {"wo", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44,1:4,2%", {"fo", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44,2:2%", {"tw", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44:2,2%", {"tw", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44,9:2,9%", {"", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44:2:uppercase%", {"TWO", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44,2:2,$%", {"tw", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,44,:2,%", {"two", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%hostname:F:%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%msg:F,9:2:lowercase,jsonf%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"%hostname:F,44:x%", {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-        };
-        check_strings(rows, ARRAY_SIZE(rows), messages, ARRAY_SIZE(messages));
+        check_strings(position_rows, ARRAY_SIZE(position_rows), messages, ARRAY_SIZE(messages));
 }
 
 /* As rsyslog documents it; rsyslogd 8.2302 itself refuses the plus. */
@@ -161,145 +162,146 @@ static void regular_expressions_match_as_in_rsyslog(void) {
         check_strings(rows, ARRAY_SIZE(rows), messages, ARRAY_SIZE(messages));
 }
 
+static const struct row option_rows[] = {
+        {"%msg:::escape-cc%", {" a#009b#001c#127d\xe9\"e\"'f\\g/h#010", "", " ../x", "   b  c"}},
+        {"%msg:::space-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", "   b  c"}},
+        {"%msg:::drop-cc%", {" abcd\xe9\"e\"'f\\g/h", "", " ../x", "   b  c"}},
+        {"%msg:::escape-cc,space-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", "   b  c"}},
+        {"%msg:::space-cc,escape-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", "   b  c"}},
+        {"%msg:::drop-cc,escape-cc%", {" abcd\xe9\"e\"'f\\g/h", "", " ../x", "   b  c"}},
+        {"%msg:::drop-last-lf%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g/h",
+          "", " ../x", "   b  c"}},
+        {"%msg:::escape-cc,drop-last-lf%", {" a#009b#001c#127d\xe9\"e\"'f\\g/h#010", "", " ../x", "   b  c"}},
+        {"%msg:::uppercase%",
+         {" A\tB\x01"
+          "C\x7f"
+          "D\xe9\"E\"'F\\G/H\n",
+          "", " ../X", "   B  C"}},
+        {"%msg:::LowerCase%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g/h\n",
+          "", " ../x", "   b  c"}},
+        {"%msg:::uppercase,lowercase%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g/h\n",
+          "", " ../x", "   b  c"}},
+        {"%msg:::lowercase,uppercase%",
+         {" A\tB\x01"
+          "C\x7f"
+          "D\xe9\"E\"'F\\G/H\n",
+          "", " ../X", "   B  C"}},
+        {"%msg:::csv%",
+         {"\" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"\"e\"\"'f\\g/h\n\"",
+          "\"\"", "\" ../x\"", "\"   b  c\""}},
+        {"%msg:::csv,drop-last-lf%",
+         {"\" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"\"e\"\"'f\\g/h\"",
+          "\"\"", "\" ../x\"", "\"   b  c\""}},
+        {"%msg:::csv,sp-if-no-1st-sp%", {"\"\"", "\"\"", "\"\"", "\"\""}},
+        {"%msg:::escape-cc,csv%",
+         {"\" a#009b#001c#127d\xe9\"\"e\"\"'f\\g/h#010\"", "\"\"", "\" ../x\"", "\"   b  c\""}},
+        {"%msg:::json%",
+         {" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g\\/h\\n",
+          "", " ..\\/x", "   b  c"}},
+        {"%msg:::jsonf%",
+         {"\"msg\":\" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
+          "\"msg\":\"\"", "\"msg\":\" ..\\/x\"", "\"msg\":\"   b  c\""}},
+        {"%msg:::jsonf:out%",
+         {"\"out\":\" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
+          "\"out\":\"\"", "\"out\":\" ..\\/x\"", "\"out\":\"   b  c\""}},
+        {"%msg:::jsonf:x,uppercase%",
+         {"\"x,uppercase\":\" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
+          "\"x,uppercase\":\"\"", "\"x,uppercase\":\" ..\\/x\"", "\"x,uppercase\":\"   b  c\""}},
+        {"%msg:::uppercase,jsonf:x%",
+         {"\"x\":\" A\\tB\\u0001C\x7f"
+          "D\xe9\\\"E\\\"'F\\\\G\\/H\\n\"",
+          "\"x\":\"\"", "\"x\":\" ..\\/X\"", "\"x\":\"   B  C\""}},
+        {"%MSG:::jsonf%",
+         {"\"MSG\":\" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
+          "\"MSG\":\"\"", "\"MSG\":\" ..\\/x\"", "\"MSG\":\"   b  c\""}},
+        {"%msg:::jsonr%",
+         {" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g\\/h\\n",
+          "", " ..\\/x", "   b  c"}},
+        {"%msg:::jsonfr%",
+         {"\"msg\":\" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
+          "\"msg\":\"\"", "\"msg\":\" ..\\/x\"", "\"msg\":\"   b  c\""}},
+        {"%msg:::json,secpath-replace%",
+         {" a\\tb\\u0001c\x7f"
+          "d\xe9\\\"e\\\"'f\\\\g_h\\n",
+          "_", " .._x", "   b  c"}},
+        {"%msg:::escape-cc,json%", {" a#009b#001c#127d\xe9\\\"e\\\"'f\\\\g\\/h#010", "", " ..\\/x", "   b  c"}},
+        {"%msg:::secpath-drop%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\gh\n",
+          "_", " ..x", "   b  c"}},
+        {"%msg:::secpath-replace%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g_h\n",
+          "_", " .._x", "   b  c"}},
+        {"%msg:2:$:secpath-replace%",
+         {"a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g_h\n",
+          "_", ".._x", "  b  c"}},
+        {"%msg:2:3:secpath-drop%", {"a\t", "_", "_.", "  "}},
+        {"%msg:2:2:secpath-drop%", {"a", "_", "_", " "}},
+        {"%msg:2:3:secpath-replace%", {"a\t", "_", "_.", "  "}},
+        {"%msg:::compressspace%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g/h\n",
+          "", " ../x", " b c"}},
+        {"%msg:::space-cc,compressspace%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", " b c"}},
+        {"%msg:::compressspace,drop-last-lf,space-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", " b c"}},
+        {"%msg:::csv,compressspace%",
+         {"\" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"\"e\"\"'f\\g/h\n\"",
+          "\"\"", "\" ../x\"", "\" b c\""}},
+        {"%msg:::sp-if-no-1st-sp%|", {"|", "|", "|", "|"}},
+        {"%hostname:::sp-if-no-1st-sp%|", {" |", " |", " |", " |"}},
+        {"%hostname:::sp-if-no-1st-sp,csv%", {"\" \"", "\" \"", "\" \"", "\" \""}},
+        {"%msg:2:3:sp-if-no-1st-sp%|", {" |", "|", " |", "|"}},
+        {"%msg:1:5:escape-cc,fixed-width%|", {" a#009b#001|", "|", " ../x|", "   b |"}},
+        {"%msg:::mandatory-field%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g/h\n",
+          "", " ../x", "   b  c"}},
+        {"%msg:::date-rfc3339%",
+         {" a\tb\x01"
+          "c\x7f"
+          "d\xe9\"e\"'f\\g/h\n",
+          "", " ../x", "   b  c"}},
+        {"%hostname:::date-year%", {"host1", "host1", "host1", "host1"}},
+        {"%$!nope:::csv%", {"\"\"", "\"\"", "\"\"", "\"\""}},
+        {"%$!nope:::jsonf%", {"\"nope\":\"\"", "\"nope\":\"\"", "\"nope\":\"\"", "\"nope\":\"\""}},
+        {"%$.x:::jsonf%", {"\"x\":\"\"", "\"x\":\"\"", "\"x\":\"\"", "\"x\":\"\""}},
+};
+
 static void options_change_values_in_rsyslogs_order(void) {
         static const char *const messages[] = {" a\tb\x01"
                                                "c\x7f"
                                                "d\xe9\"e\"'f\\g/h\n",
                                                "", " ../x", "   b  c"};
-        static const struct row rows[] = {
-                {"%msg:::escape-cc%", {" a#009b#001c#127d\xe9\"e\"'f\\g/h#010", "", " ../x", "   b  c"}},
-                {"%msg:::space-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", "   b  c"}},
-                {"%msg:::drop-cc%", {" abcd\xe9\"e\"'f\\g/h", "", " ../x", "   b  c"}},
-                {"%msg:::escape-cc,space-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", "   b  c"}},
-                {"%msg:::space-cc,escape-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", "   b  c"}},
-                {"%msg:::drop-cc,escape-cc%", {" abcd\xe9\"e\"'f\\g/h", "", " ../x", "   b  c"}},
-                {"%msg:::drop-last-lf%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g/h",
-                  "", " ../x", "   b  c"}},
-                {"%msg:::escape-cc,drop-last-lf%", {" a#009b#001c#127d\xe9\"e\"'f\\g/h#010", "", " ../x", "   b  c"}},
-                {"%msg:::uppercase%",
-                 {" A\tB\x01"
-                  "C\x7f"
-                  "D\xe9\"E\"'F\\G/H\n",
-                  "", " ../X", "   B  C"}},
-                {"%msg:::LowerCase%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g/h\n",
-                  "", " ../x", "   b  c"}},
-                {"%msg:::uppercase,lowercase%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g/h\n",
-                  "", " ../x", "   b  c"}},
-                {"%msg:::lowercase,uppercase%",
-                 {" A\tB\x01"
-                  "C\x7f"
-                  "D\xe9\"E\"'F\\G/H\n",
-                  "", " ../X", "   B  C"}},
-                {"%msg:::csv%",
-                 {"\" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"\"e\"\"'f\\g/h\n\"",
-                  "\"\"", "\" ../x\"", "\"   b  c\""}},
-                {"%msg:::csv,drop-last-lf%",
-                 {"\" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"\"e\"\"'f\\g/h\"",
-                  "\"\"", "\" ../x\"", "\"   b  c\""}},
-                {"%msg:::csv,sp-if-no-1st-sp%", {"\"\"", "\"\"", "\"\"", "\"\""}},
-                {"%msg:::escape-cc,csv%",
-                 {"\" a#009b#001c#127d\xe9\"\"e\"\"'f\\g/h#010\"", "\"\"", "\" ../x\"", "\"   b  c\""}},
-                {"%msg:::json%",
-                 {" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g\\/h\\n",
-                  "", " ..\\/x", "   b  c"}},
-                {"%msg:::jsonf%",
-                 {"\"msg\":\" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
-                  "\"msg\":\"\"", "\"msg\":\" ..\\/x\"", "\"msg\":\"   b  c\""}},
-                {"%msg:::jsonf:out%",
-                 {"\"out\":\" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
-                  "\"out\":\"\"", "\"out\":\" ..\\/x\"", "\"out\":\"   b  c\""}},
-                {"%msg:::jsonf:x,uppercase%",
-                 {"\"x,uppercase\":\" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
-                  "\"x,uppercase\":\"\"", "\"x,uppercase\":\" ..\\/x\"", "\"x,uppercase\":\"   b  c\""}},
-                {"%msg:::uppercase,jsonf:x%",
-                 {"\"x\":\" A\\tB\\u0001C\x7f"
-                  "D\xe9\\\"E\\\"'F\\\\G\\/H\\n\"",
-                  "\"x\":\"\"", "\"x\":\" ..\\/X\"", "\"x\":\"   B  C\""}},
-                {"%MSG:::jsonf%",
-                 {"\"MSG\":\" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
-                  "\"MSG\":\"\"", "\"MSG\":\" ..\\/x\"", "\"MSG\":\"   b  c\""}},
-                {"%msg:::jsonr%",
-                 {" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g\\/h\\n",
-                  "", " ..\\/x", "   b  c"}},
-                {"%msg:::jsonfr%",
-                 {"\"msg\":\" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g\\/h\\n\"",
-                  "\"msg\":\"\"", "\"msg\":\" ..\\/x\"", "\"msg\":\"   b  c\""}},
-                {"%msg:::json,secpath-replace%",
-                 {" a\\tb\\u0001c\x7f"
-                  "d\xe9\\\"e\\\"'f\\\\g_h\\n",
-                  "_", " .._x", "   b  c"}},
-                {"%msg:::escape-cc,json%", {" a#009b#001c#127d\xe9\\\"e\\\"'f\\\\g\\/h#010", "", " ..\\/x", "   b  c"}},
-                {"%msg:::secpath-drop%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\gh\n",
-                  "_", " ..x", "   b  c"}},
-                {"%msg:::secpath-replace%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g_h\n",
-                  "_", " .._x", "   b  c"}},
-                {"%msg:2:$:secpath-replace%",
-                 {"a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g_h\n",
-                  "_", ".._x", "  b  c"}},
-                {"%msg:2:3:secpath-drop%", {"a\t", "_", "_.", "  "}},
-                {"%msg:2:2:secpath-drop%", {"a", "_", "_", " "}},
-                {"%msg:2:3:secpath-replace%", {"a\t", "_", "_.", "  "}},
-                {"%msg:::compressspace%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g/h\n",
-                  "", " ../x", " b c"}},
-                {"%msg:::space-cc,compressspace%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", " b c"}},
-                {"%msg:::compressspace,drop-last-lf,space-cc%", {" a b c d\xe9\"e\"'f\\g/h ", "", " ../x", " b c"}},
-                {"%msg:::csv,compressspace%",
-                 {"\" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"\"e\"\"'f\\g/h\n\"",
-                  "\"\"", "\" ../x\"", "\" b c\""}},
-                {"%msg:::sp-if-no-1st-sp%|", {"|", "|", "|", "|"}},
-                {"%hostname:::sp-if-no-1st-sp%|", {" |", " |", " |", " |"}},
-                {"%hostname:::sp-if-no-1st-sp,csv%", {"\" \"", "\" \"", "\" \"", "\" \""}},
-                {"%msg:2:3:sp-if-no-1st-sp%|", {" |", "|", " |", "|"}},
-                {"%msg:1:5:escape-cc,fixed-width%|", {" a#009b#001|", "|", " ../x|", "   b |"}},
-                {"%msg:::mandatory-field%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g/h\n",
-                  "", " ../x", "   b  c"}},
-                {"%msg:::date-rfc3339%",
-                 {" a\tb\x01"
-                  "c\x7f"
-                  "d\xe9\"e\"'f\\g/h\n",
-                  "", " ../x", "   b  c"}},
-                {"%hostname:::date-year%", {"host1", "host1", "host1", "host1"}},
-                {"%$!nope:::csv%", {"\"\"", "\"\"", "\"\"", "\"\""}},
-                {"%$!nope:::jsonf%", {"\"nope\":\"\"", "\"nope\":\"\"", "\"nope\":\"\"", "\"nope\":\"\""}},
-                {"%$.x:::jsonf%", {"\"x\":\"\"", "\"x\":\"\"", "\"x\":\"\"", "\"x\":\"\""}},
-        };
-        check_strings(rows, ARRAY_SIZE(rows), messages, ARRAY_SIZE(messages));
+        check_strings(option_rows, ARRAY_SIZE(option_rows), messages, ARRAY_SIZE(messages));
 }
 
 static void raw_json_keeps_the_escapes_that_are_there(void) {
@@ -366,122 +368,119 @@ static void every_date_format_shows_what_rsyslog_shows(void) {
         }
 }
 
+static const struct list_row list_rows[] = {
+        {"value=a\\nb\\\\n\\x41\\t\\q\\7",
+         false,
+         {"a\nb\\nA\t\\q\\7", "a\nb\\nA\t\\q\\7", "a\nb\\nA\t\\q\\7", "a\nb\\nA\t\\q\\7"}},
+        {"name=msg;position.from=2",
+         false,
+         {"aB\t \x01"
+          "c\n",
+          "", "2", "/y  z"}},
+        {"name=msg;position.to=2", false, {" a", "", "12", "x/"}},
+        {"name=msg;position.from=2;position.to=-1",
+         false,
+         {"aB\t \x01"
+          "c",
+          "", "", "/y  "}},
+        {"name=hostname;position.from=2;position.to=-2", false, {"os", "os", "os", "os"}},
+        {"name=hostname;position.to=-2", false, {"hos", "hos", "hos", "hos"}},
+        {"name=hostname;position.to=-9", false, {"h", "h", "h", "h"}},
+        {"name=hostname;position.from=3;position.to=-3", false, {"", "", "", ""}},
+        {"name=hostname;position.from=3;position.to=1;position.relativetoend=on", false, {"st1", "st1", "st1", "st1"}},
+        {"name=hostname;position.from=1;position.to=8;fixedwidth=on|value=.",
+         false,
+         {"host1   .", "host1   .", "host1   .", "host1   ."}},
+        {"name=msg;field.number=2;field.delimiter=32",
+         false,
+         {"aB\t", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**", ""}},
+        {"name=msg;field.number=1", false, {" aB", "", "12", "x/y  z"}},
+        {"name=msg;field.number=0;field.delimiter=32",
+         false,
+         {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
+        {"name=msg;field.delimiter=66",
+         false,
+         {" aB\t \x01"
+          "c\n",
+          "", "12", "x/y  z"}},
+        {"name=msg;field.number=2;field.delimiter=32;position.from=1;position.to=1",
+         false,
+         {"a", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**", ""}},
+        {"name=msg;regex.expression=[0-9]+;regex.type=ERE",
+         false,
+         {"**NO MATCH**", "**NO MATCH**", "12", "**NO MATCH**"}},
+        {"name=msg;regex.expression=q;regex.type=BRE;regex.nomatchmode=ZERO", false, {"0", "0", "0", "0"}},
+        {"name=msg;regex.expression=(.)(.);regex.type=ERE;regex.submatch=2;regex.match=1;regex.nomatchmode="
+         "BLANK",
+         false,
+         {"\t", "", "", " "}},
+        {"name=msg;controlcharacters=escape", false, {" aB#009 #001c#010", "", "12", "x/y  z"}},
+        {"name=msg;controlcharacters=space", false, {" aB   c ", "", "12", "x/y  z"}},
+        {"name=msg;controlcharacters=drop", false, {" aB c", "", "12", "x/y  z"}},
+        {"name=msg;caseconversion=upper;droplastlf=on",
+         false,
+         {" AB\t \x01"
+          "C",
+          "", "12", "X/Y  Z"}},
+        {"name=msg;compressspace=on",
+         false,
+         {" aB\t \x01"
+          "c\n",
+          "", "12", "x/y z"}},
+        {"name=msg;spifno1stsp=on|value=.", false, {".", ".", " .", " ."}},
+        {"name=msg;securepath=drop",
+         false,
+         {" aB\t \x01"
+          "c\n",
+          "_", "12", "xy  z"}},
+        {"name=msg;securepath=replace",
+         false,
+         {" aB\t \x01"
+          "c\n",
+          "_", "12", "x_y  z"}},
+        {"name=msg;format=json", false, {" aB\\t \\u0001c\\n", "", "12", "x\\/y  z"}},
+        {"name=msg;format=csv",
+         false,
+         {"\" aB\t \x01"
+          "c\n\"",
+          "\"\"", "\"12\"", "\"x/y  z\""}},
+        {"name=msg;format=jsonr", false, {" aB\\t \\u0001c\\n", "", "12", "x\\/y  z"}},
+        {"name=msg;format=jsonf",
+         false,
+         {"\"msg\":\" aB\\t \\u0001c\\n\"", "\"msg\":\"\"", "\"msg\":\"12\"", "\"msg\":\"x\\/y  z\""}},
+        {"name=MSG;format=jsonf",
+         false,
+         {"\"MSG\":\" aB\\t \\u0001c\\n\"", "\"MSG\":\"\"", "\"MSG\":\"12\"", "\"MSG\":\"x\\/y  z\""}},
+        {"name=$!Usr!a;format=jsonf", false, {"\"usr!a\":\"\"", "\"usr!a\":\"\"", "\"usr!a\":\"\"", "\"usr!a\":\"\""}},
+        {"name=msg;format=jsonfr;outname=x",
+         false,
+         {"\"x\":\" aB\\t \\u0001c\\n\"", "\"x\":\"\"", "\"x\":\"12\"", "\"x\":\"x\\/y  z\""}},
+        {"name=msg;outname=x",
+         false,
+         {" aB\t \x01"
+          "c\n",
+          "", "12", "x/y  z"}},
+        {"name=timereported;dateformat=rfc3339",
+         false,
+         {"2026-03-01T01:02:03+00:00", "2026-03-01T01:02:03+00:00", "2026-03-01T01:02:03+00:00",
+          "2026-03-01T01:02:03+00:00"}},
+        {"name=timereported;dateformat=mysql",
+         false,
+         {"20260301010203", "20260301010203", "20260301010203", "20260301010203"}},
+        {"name=timereported;dateformat=rfc3339;format=jsonf;outname=@timestamp",
+         false,
+         {"\"@timestamp\":\"2026-03-01T01:02:03+00:00\"", "\"@timestamp\":\"2026-03-01T01:02:03+00:00\"",
+          "\"@timestamp\":\"2026-03-01T01:02:03+00:00\"", "\"@timestamp\":\"2026-03-01T01:02:03+00:00\""}},
+        {"name=timereported;dateformat=rfc3164;date.inutc=on",
+         false,
+         {"Mar  1 01:02:03", "Mar  1 01:02:03", "Mar  1 01:02:03", "Mar  1 01:02:03"}},
+};
+
 static void list_templates_know_the_same_by_other_names(void) {
         static const char *const messages[] = {(" aB\t \x01"
                                                 "c\n"),
                                                "", "12", "x/y  z"};
-        static const struct list_row rows[] = {
-                {"value=a\\nb\\\\n\\x41\\t\\q\\7",
-                 false,
-                 {"a\nb\\nA\t\\q\\7", "a\nb\\nA\t\\q\\7", "a\nb\\nA\t\\q\\7", "a\nb\\nA\t\\q\\7"}},
-                {"name=msg;position.from=2",
-                 false,
-                 {"aB\t \x01"
-                  "c\n",
-                  "", "2", "/y  z"}},
-                {"name=msg;position.to=2", false, {" a", "", "12", "x/"}},
-                {"name=msg;position.from=2;position.to=-1",
-                 false,
-                 {"aB\t \x01"
-                  "c",
-                  "", "", "/y  "}},
-                {"name=hostname;position.from=2;position.to=-2", false, {"os", "os", "os", "os"}},
-                {"name=hostname;position.to=-2", false, {"hos", "hos", "hos", "hos"}},
-                {"name=hostname;position.to=-9", false, {"h", "h", "h", "h"}},
-                {"name=hostname;position.from=3;position.to=-3", false, {"", "", "", ""}},
-                {"name=hostname;position.from=3;position.to=1;position.relativetoend=on",
-                 false,
-                 {"st1", "st1", "st1", "st1"}},
-                {"name=hostname;position.from=1;position.to=8;fixedwidth=on|value=.",
-                 false,
-                 {"host1   .", "host1   .", "host1   .", "host1   ."}},
-                {"name=msg;field.number=2;field.delimiter=32",
-                 false,
-                 {"aB\t", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**", ""}},
-                {"name=msg;field.number=1", false, {" aB", "", "12", "x/y  z"}},
-                {"name=msg;field.number=0;field.delimiter=32",
-                 false,
-                 {"**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**"}},
-                {"name=msg;field.delimiter=66",
-                 false,
-                 {" aB\t \x01"
-                  "c\n",
-                  "", "12", "x/y  z"}},
-                {"name=msg;field.number=2;field.delimiter=32;position.from=1;position.to=1",
-                 false,
-                 {"a", "**FIELD NOT FOUND**", "**FIELD NOT FOUND**", ""}},
-                {"name=msg;regex.expression=[0-9]+;regex.type=ERE",
-                 false,
-                 {"**NO MATCH**", "**NO MATCH**", "12", "**NO MATCH**"}},
-                {"name=msg;regex.expression=q;regex.type=BRE;regex.nomatchmode=ZERO", false, {"0", "0", "0", "0"}},
-                {"name=msg;regex.expression=(.)(.);regex.type=ERE;regex.submatch=2;regex.match=1;regex.nomatchmode="
-                 "BLANK",
-                 false,
-                 {"\t", "", "", " "}},
-                {"name=msg;controlcharacters=escape", false, {" aB#009 #001c#010", "", "12", "x/y  z"}},
-                {"name=msg;controlcharacters=space", false, {" aB   c ", "", "12", "x/y  z"}},
-                {"name=msg;controlcharacters=drop", false, {" aB c", "", "12", "x/y  z"}},
-                {"name=msg;caseconversion=upper;droplastlf=on",
-                 false,
-                 {" AB\t \x01"
-                  "C",
-                  "", "12", "X/Y  Z"}},
-                {"name=msg;compressspace=on",
-                 false,
-                 {" aB\t \x01"
-                  "c\n",
-                  "", "12", "x/y z"}},
-                {"name=msg;spifno1stsp=on|value=.", false, {".", ".", " .", " ."}},
-                {"name=msg;securepath=drop",
-                 false,
-                 {" aB\t \x01"
-                  "c\n",
-                  "_", "12", "xy  z"}},
-                {"name=msg;securepath=replace",
-                 false,
-                 {" aB\t \x01"
-                  "c\n",
-                  "_", "12", "x_y  z"}},
-                {"name=msg;format=json", false, {" aB\\t \\u0001c\\n", "", "12", "x\\/y  z"}},
-                {"name=msg;format=csv",
-                 false,
-                 {"\" aB\t \x01"
-                  "c\n\"",
-                  "\"\"", "\"12\"", "\"x/y  z\""}},
-                {"name=msg;format=jsonr", false, {" aB\\t \\u0001c\\n", "", "12", "x\\/y  z"}},
-                {"name=msg;format=jsonf",
-                 false,
-                 {"\"msg\":\" aB\\t \\u0001c\\n\"", "\"msg\":\"\"", "\"msg\":\"12\"", "\"msg\":\"x\\/y  z\""}},
-                {"name=MSG;format=jsonf",
-                 false,
-                 {"\"MSG\":\" aB\\t \\u0001c\\n\"", "\"MSG\":\"\"", "\"MSG\":\"12\"", "\"MSG\":\"x\\/y  z\""}},
-                {"name=$!Usr!a;format=jsonf",
-                 false,
-                 {"\"usr!a\":\"\"", "\"usr!a\":\"\"", "\"usr!a\":\"\"", "\"usr!a\":\"\""}},
-                {"name=msg;format=jsonfr;outname=x",
-                 false,
-                 {"\"x\":\" aB\\t \\u0001c\\n\"", "\"x\":\"\"", "\"x\":\"12\"", "\"x\":\"x\\/y  z\""}},
-                {"name=msg;outname=x",
-                 false,
-                 {" aB\t \x01"
-                  "c\n",
-                  "", "12", "x/y  z"}},
-                {"name=timereported;dateformat=rfc3339",
-                 false,
-                 {"2026-03-01T01:02:03+00:00", "2026-03-01T01:02:03+00:00", "2026-03-01T01:02:03+00:00",
-                  "2026-03-01T01:02:03+00:00"}},
-                {"name=timereported;dateformat=mysql",
-                 false,
-                 {"20260301010203", "20260301010203", "20260301010203", "20260301010203"}},
-                {"name=timereported;dateformat=rfc3339;format=jsonf;outname=@timestamp",
-                 false,
-                 {"\"@timestamp\":\"2026-03-01T01:02:03+00:00\"", "\"@timestamp\":\"2026-03-01T01:02:03+00:00\"",
-                  "\"@timestamp\":\"2026-03-01T01:02:03+00:00\"", "\"@timestamp\":\"2026-03-01T01:02:03+00:00\""}},
-                {"name=timereported;dateformat=rfc3164;date.inutc=on",
-                 false,
-                 {"Mar  1 01:02:03", "Mar  1 01:02:03", "Mar  1 01:02:03", "Mar  1 01:02:03"}},
-        };
-        check_lists(rows, ARRAY_SIZE(rows), messages, ARRAY_SIZE(messages));
+        check_lists(list_rows, ARRAY_SIZE(list_rows), messages, ARRAY_SIZE(messages));
 }
 
 static void members_of_json_have_types_and_may_be_left_out(void) {
