@@ -13,6 +13,7 @@
 enum {
         TEMPLATE_STEPS_MAX = 4096,
         TEMPLATE_BYTES_MAX = 1 << 20, /* of constant text */
+        TREE_DEPTH_MAX = 16,          /* of nested objects; further dots stay in the name */
 };
 
 enum step_kind {
@@ -39,6 +40,7 @@ struct step {
         struct text value;         /* of a constant with a name in JSON: its value there */
         struct text out_name;      /* empty: no member in JSON */
         struct replacer *replacer; /* NULL for constants */
+        uint32_t bytes_max;        /* of a plain value: %syslogtag:1:32% is cut there */
         bool keeps_slash;          /* in paths: the value is the configuration's own, not the sender's */
 };
 
@@ -55,8 +57,10 @@ struct template {
         bool is_jsonf;
         bool is_jsonftree;
         bool is_case_sensitive;
-        bool is_plain;    /* steps need nothing around them */
-        bool tells_clock; /* some step shows $now or its kin */
+        bool is_plain;                        /* steps need nothing around them */
+        bool is_direct;                       /* and are all of the kinds up to STEP_PRI */
+        size_t host_uses, tag_uses, msg_uses; /* plain ones; how much room a record needs */
+        bool tells_clock;                     /* some step shows $now or its kin */
 };
 
 struct compiler {
@@ -70,6 +74,8 @@ struct compiler {
 void compiler_mistake(struct compiler *c, enum severity severity, struct place place, size_t width, const char *hint,
                       const char *format, ...) _printf_(6, 7);
 
+/* NULL without memory. */
+struct step *template_add_step(struct compiler *c, enum step_kind kind);
 /* -ENOMEM, or -EINVAL over a limit (reported). Text is copied. */
 int template_add_constant(struct compiler *c, struct text text);
 int template_add_named_constant(struct compiler *c, struct text value, struct text out_name, bool is_json);
@@ -81,3 +87,4 @@ void compiler_unknown_property(struct compiler *c, struct place place, struct te
 
 int specification_compile(struct compiler *c);
 int list_compile(struct compiler *c);
+int template_nest_members(struct compiler *c);

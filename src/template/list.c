@@ -255,7 +255,7 @@ static void unescape(struct buffer *out, struct text t) {
 static int add_constant(struct compiler *c, const struct template_part *part) {
         struct settings s = {0};
         read_settings(c, part, constant_settings, &s);
-        if (!is_given(c, part, s.has_value, "value") || c->is_unusable)
+        if (!is_given(c, part, s.has_value, "value"))
                 return 0;
         if (s.format != FORMAT_PLAIN && s.format != FORMAT_JSONF) {
                 compiler_mistake(c, SEVERITY_ERR, part->place, 0, "jsonf", "invalid format type '%s' for constant",
@@ -340,10 +340,18 @@ static void set_options(const struct settings *s, struct replacer *r) {
         r->is_mandatory = s->is_mandatory;
 }
 
+/* The member's name where none is given: as written; "usr!name" for $!Usr!name, but $.name keeps its mark. */
+static struct text default_out_name(const struct replacer *r, struct text written) {
+        struct text name = text_of(r->property_name);
+        if (r->property.id != PROPERTY_TREE)
+                return written;
+        return text_starts(name, TEXT("$!")) ? text_slice(name, 2, name.size) : name;
+}
+
 static int add_property(struct compiler *c, const struct template_part *part) {
         struct settings s = {.delimiter = FIELD_DELIMITER_DEFAULT};
         read_settings(c, part, property_settings, &s);
-        if (!is_given(c, part, s.has_name, "name") || c->is_unusable)
+        if (!is_given(c, part, s.has_name, "name"))
                 return 0;
         struct replacer replacer = {0};
         int r = replacer_name(&replacer, s.name, c->template->is_case_sensitive);
@@ -356,8 +364,7 @@ static int add_property(struct compiler *c, const struct template_part *part) {
         set_options(&s, &replacer);
         if (!r)
                 r = set_extraction(c, part, &s, &replacer);
-        struct text out_name =
-                s.out_name.size ? s.out_name : replacer_default_out_name(text_of(replacer.property_name));
+        struct text out_name = s.out_name.size ? s.out_name : default_out_name(&replacer, s.name);
         if (!r && !(replacer.out_name = text_copy(out_name)))
                 r = fail(-ENOMEM);
         if (r || c->is_unusable) {

@@ -17,10 +17,6 @@ void replacer_fini(struct replacer *r) {
         *r = (struct replacer){0};
 }
 
-struct text replacer_default_out_name(struct text name) {
-        return text_starts(name, TEXT("$!")) ? text_slice(name, 2, name.size) : name;
-}
-
 static void to_lower(char *s) {
         for (; *s; s++)
                 if (*s >= 'A' && *s <= 'Z')
@@ -77,6 +73,8 @@ bool replacer_is_plain(const struct replacer *r) {
                (!replacer_is_date(r) || (r->date == DATE_RFC3164 && !r->is_date_utc));
 }
 
+static const struct text field_not_found = {"**FIELD NOT FOUND**", 19};
+
 /* ---- Extraction ---------------------------------------------------------- */
 
 static struct text field_of(const struct replacer *r, struct text t, bool *is_found) {
@@ -94,7 +92,7 @@ static struct text field_of(const struct replacer *r, struct text t, bool *is_fo
                         at++;
         }
         *is_found = false;
-        return TEXT("**FIELD NOT FOUND**");
+        return TEXT("");
 }
 
 /* Each further match is looked for where the one before ended, as in a text of its own: ^ matches there again. */
@@ -151,20 +149,25 @@ static bool has_position(const struct replacer *r) {
         return r->from != 0 || r->to != 0;
 }
 
-static struct text extract(const struct replacer *r, struct text t) {
-        bool is_found;
+/* False: there is no such field. */
+static bool extract(const struct replacer *r, struct text *value) {
+        bool is_found = true, is_match;
         switch (r->extraction) {
         case EXTRACT_WHOLE:
-                return t;
+                break;
         case EXTRACT_POSITION:
-                return position_of(r, t);
+                *value = position_of(r, *value);
+                break;
         case EXTRACT_FIELD:
-                t = field_of(r, t, &is_found);
-                return is_found && has_position(r) ? position_of(r, t) : t;
+                *value = field_of(r, *value, &is_found);
+                if (is_found && has_position(r))
+                        *value = position_of(r, *value);
+                break;
         case EXTRACT_REGEX:
-                return match_of(r, t, &is_found);
+                *value = match_of(r, *value, &is_match);
+                break;
         }
-        return t;
+        return is_found;
 }
 
 /* ---- Rendering ----------------------------------------------------------- */
@@ -188,9 +191,8 @@ static struct text source_value(const struct replacer *r, struct property_contex
         return property_get(context, b, record, &r->property);
 }
 
-/* Everything but the last, the format. */
-static struct value changed_value(const struct replacer *r, struct text source, struct buffer *out) {
-        struct text t = extract(r, source);
+/* Everything between the extraction and the last, the format. */
+static struct value changed_value(const struct replacer *r, struct text t, struct buffer *out) {
         struct value v = value_begin(out, t);
         if (r->is_fixed_width && t.size && r->to > 0 && r->to <= FIXED_WIDTH_MAX)
                 value_pad(&v, (size_t)(r->to - MAX(r->from, (int64_t)1) + 1));
@@ -291,7 +293,12 @@ static void put_member(const struct replacer *r, struct value *v) {
 void replacer_render(const struct replacer *r, struct property_context *context, struct batch *b, struct record *record,
                      struct buffer *out) {
         char date[STAMP_TEXT_MAX];
-        struct value v = changed_value(r, source_value(r, context, b, record, date), out);
+        struct text t = source_value(r, context, b, record, date);
+        if (!extract(r, &t)) {
+                buffer_text(out, field_not_found); /* as it is, whatever the options and the format */
+                return;
+        }
+        struct value v = changed_value(r, t, out);
         switch (r->format) {
         case FORMAT_PLAIN:
                 value_finish(&v);
@@ -348,7 +355,8 @@ struct json *replacer_json(const struct replacer *r, struct property_context *co
         }
         _owned_(buffer_fini) struct buffer out = {0};
         char date[STAMP_TEXT_MAX];
-        struct value v = changed_value(r, source_value(r, context, b, record, date), &out);
+        struct text t = source_value(r, context, b, record, date);
+        struct value v = extract(r, &t) ? changed_value(r, t, &out) : value_begin(&out, field_not_found);
         bool is_left_out = (v.text.size == 0 && !r->is_mandatory && r->on_empty != EMPTY_NULL) ||
                            (r->omits_zero && is_zero(r, v.text));
         if (is_left_out)

@@ -64,11 +64,8 @@ struct replacer {
 
 void replacer_fini(struct replacer *r);
 
-/* Takes the property's name, and the name of its member from it. -ENOENT: no such property; -ENOMEM. */
+/* Takes the property's name. -ENOENT: no such property; -ENOMEM. */
 int replacer_name(struct replacer *r, struct text name, bool is_case_sensitive);
-
-/* The name in JSON where none is given: "msg", "usr!name" for $!usr!name. */
-struct text replacer_default_out_name(struct text property_name);
 
 /* Compiles the expression once. -EINVAL, with the reason in `why`; -ENOMEM. */
 int replacer_regex(struct replacer *r, struct text expression, bool is_extended, char *why, size_t why_size);

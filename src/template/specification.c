@@ -337,6 +337,14 @@ static void settle_positions(struct replacer *r) {
                 r->to = MIN(r->to, (int64_t)FIXED_WIDTH_MAX);
 }
 
+/* The member's name where none is given: as written, "usr!name" for $!Usr!name. */
+static struct text default_out_name(const struct replacer *r, struct text written) {
+        struct text name = text_of(r->property_name);
+        if (r->property.id != PROPERTY_TREE)
+                return written;
+        return text_slice(name, text_starts(name, TEXT("$")) ? 2 : 1, name.size);
+}
+
 static int read_replacer(struct cursor *c, struct replacer *r) {
         struct text name = take_until(c, ":%");
         int error = replacer_name(r, name, c->compiler->template->is_case_sensitive);
@@ -352,7 +360,7 @@ static int read_replacer(struct cursor *c, struct replacer *r) {
                 error = read_options(c, r);
         take_until(c, "%");
         settle_positions(r);
-        if (!error && !r->out_name && !(r->out_name = text_copy(replacer_default_out_name(text_of(r->property_name)))))
+        if (!error && !r->out_name && !(r->out_name = text_copy(default_out_name(r, name))))
                 error = fail(-ENOMEM);
         return error;
 }
