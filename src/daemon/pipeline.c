@@ -66,6 +66,7 @@ struct pipeline {
         struct facts facts;
         struct batch_pool *pool;
         struct globals *globals;
+        struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
         struct named_parser *parsers;
         struct act *acts;
@@ -171,8 +172,7 @@ static int workers_new(struct ruleset_worker **ret, unsigned *count, struct pipe
                 return fail(-ENOMEM);
         *ret = workers;
         for (unsigned i = 0; i < wanted; i++) {
-                int r = run_init(&workers[i].run, &p->linker, &p->facts.host, p->globals,
-                                 p->config->global->case_sensitive_variables);
+                int r = run_init(&workers[i].run, &p->linker, &p->facts.host, &p->context);
                 if (r)
                         return pass(r);
                 *count = i + 1;
@@ -325,7 +325,7 @@ static int open_output(struct pipeline *p, struct act *a) {
                 .queue = o->queue,
                 .reporter = own_log_reporter(p->host.log),
                 .facts = &p->facts.host,
-                .globals = p->globals,
+                .context = &p->context,
                 .housekeeping = p->host.housekeeping,
                 .find_template = find_template,
                 .owner = p,
@@ -415,6 +415,11 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         int r = batch_pool_new(&p->pool);
         if (r == 0)
                 r = globals_new(&p->globals, config->global->case_sensitive_variables);
+        p->context = (struct property_context){.host_name = p->facts.host.host_name,
+                                               .globals = p->globals,
+                                               .is_case_sensitive = config->global->case_sensitive_variables,
+                                               .permits_slash = config->global->permits_slash_in_program,
+                                               .is_json_compact = config->global->compact_json};
         if (r == 0)
                 r = build_templates(p, diagnostics);
         if (r == 0)

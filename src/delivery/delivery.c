@@ -519,8 +519,7 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
         d->rows_limit = DELIVERY_ROWS_MAX;
         d->flush_timer.fire = flush_due;
         module_log_reporter_init(&d->log, plan->reporter, NULL);
-        d->context.host_name = plan->facts->host_name;
-        d->context.globals = plan->globals;
+        d->context = *plan->context;
         d->module_counters = calloc(counter_count(plan->module) + 1, sizeof *d->module_counters);
         if (!d->module_counters)
                 return fail(-ENOMEM);

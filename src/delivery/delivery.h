@@ -39,8 +39,8 @@ struct delivery_plan {
         const struct queue_settings *queue;
         struct reporter *reporter;
         const struct host_facts *facts;
-        struct globals *globals;
-        struct loop *housekeeping; /* where flush timers live; NULL: none */
+        const struct property_context *context; /* copied: what the configuration says of properties */
+        struct loop *housekeeping;              /* where flush timers live; NULL: none */
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
         bool reports_suspension, reports_continuation;

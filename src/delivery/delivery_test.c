@@ -101,6 +101,7 @@ static struct action_settings patient(void) {
 static struct delivery *delivery_to(struct destination *d, const struct action_settings *action,
                                     const struct queue_settings *queue) {
         static const struct host_facts facts = {.host_name = "here"};
+        static const struct property_context context = {.host_name = "here"};
         pthread_mutex_init(&d->lock, NULL);
         pthread_cond_init(&d->changed, NULL);
         struct delivery_plan plan = {.name = "test",
@@ -109,6 +110,7 @@ static struct delivery *delivery_to(struct destination *d, const struct action_s
                                      .action = action,
                                      .queue = queue,
                                      .facts = &facts,
+                                     .context = &context,
                                      .find_template = find_plain};
         struct delivery *delivery;
         CHECK(delivery_new(&delivery, &plan) == 0);

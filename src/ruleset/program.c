@@ -278,11 +278,8 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
 }
 
 int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
-             struct globals *globals, bool is_case_sensitive) {
-        *run = (struct run){.linker = linker};
-        run->context.host_name = facts->host_name;
-        run->context.globals = globals;
-        run->context.is_case_sensitive = is_case_sensitive;
+             const struct property_context *context) {
+        *run = (struct run){.linker = linker, .context = *context};
         run->evaluation.context = &run->context;
         run->evaluation.facts = facts;
         int r = selections_init(&run->evaluation.selections);

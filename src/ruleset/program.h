@@ -52,9 +52,9 @@ struct run {
         size_t collected_count;
 };
 
-/* -ENOMEM. */
+/* The context is copied: what the configuration says of properties. -ENOMEM. */
 int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
-             struct globals *globals, bool is_case_sensitive);
+             const struct property_context *context);
 void run_fini(struct run *run);
 
 /* Compiles; rulesets may call one another, so every name must be findable, not yet compiled. -EINVAL, -ENOMEM. */
