@@ -222,6 +222,10 @@ _unused_ static struct outcome test_deliver(struct test_output *t, const struct 
         return t->module->output->deliver(t->instance, work);
 }
 
+_unused_ static enum verdict test_resume(struct test_output *t) {
+        return t->module->output->resume(t->instance);
+}
+
 #define CHECK_OUTCOME(got, wanted_verdict, wanted_taken)                                                               \
         do {                                                                                                           \
                 struct outcome found_outcome_ = (got);                                                                 \
