@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "io/service.h"
 #include "output/row_limit.h"
 
 extern const struct module omfwd_module;
@@ -321,13 +322,26 @@ struct omfwd {
         int64_t resume_interval_ns;
         struct row_limit limit;
         char *address, *device, *network_namespace;
+        char *service;       /* targetSrv: where targets come from; NULL: they are configured */
+        size_t service_rank; /* which priority of its records is in use, 0 the best */
+        int service_error;
+        enum fwd_protocol protocol;
 };
+
+static void free_targets(struct omfwd *o) {
+        while (o->target_count) {
+                struct fwd_target *t = o->targets[--o->target_count];
+                t->ops->free(t);
+        }
+        free(o->targets);
+        o->targets = NULL;
+        o->next = 0;
+}
 
 static void omfwd_close(void *instance) {
         struct omfwd *o = instance;
-        for (size_t i = 0; i < o->target_count; i++)
-                o->targets[i]->ops->free(o->targets[i]);
-        free(o->targets);
+        free_targets(o);
+        free(o->service);
         free(o->address);
         free(o->device);
         free(o->network_namespace);
@@ -386,13 +400,26 @@ static void fill_rules(struct omfwd *o, const struct output_host *host, const st
         o->resume_interval_ns = s->resume_interval_s * SECOND_NS;
 }
 
-static int add_target(struct omfwd *o, enum fwd_protocol protocol, const char *host, const char *port) {
+static int add_target(struct omfwd *o, const char *host, const char *port) {
         struct fwd_target **at = &o->targets[o->target_count];
-        int r = protocol == PROTOCOL_TCP ? fwd_tcp_new(at, &o->rules, host, port)
-                                         : fwd_udp_new(at, &o->rules, host, port);
+        int r = o->protocol == PROTOCOL_TCP ? fwd_tcp_new(at, &o->rules, host, port)
+                                            : fwd_udp_new(at, &o->rules, host, port);
         if (r)
                 return pass(r);
         o->target_count++;
+        return 0;
+}
+
+static int add_configured(struct omfwd *o, const struct omfwd_settings *s) {
+        o->targets = calloc(s->targets.count, sizeof *o->targets);
+        if (!o->targets)
+                return fail(-ENOMEM);
+        for (size_t i = 0; i < s->targets.count; i++) {
+                const char *port = s->ports.count ? s->ports.items[MIN(i, s->ports.count - 1)] : "514";
+                int r = add_target(o, s->targets.items[i], port);
+                if (r)
+                        return pass(r);
+        }
         return 0;
 }
 
@@ -406,20 +433,71 @@ static int omfwd_open(void **ret, const struct output_host *host, const void *se
                 r = copy_string(&o->device, s->device);
         if (r == 0)
                 r = copy_string(&o->network_namespace, s->network_namespace);
+        if (r == 0)
+                r = copy_string(&o->service, s->service);
         if (r)
                 return pass(r);
+        o->protocol = (enum fwd_protocol)s->protocol;
         fill_rules(o, host, s);
-        o->targets = calloc(s->targets.count, sizeof *o->targets);
-        if (!o->targets)
-                return fail(-ENOMEM);
-        for (size_t i = 0; i < s->targets.count; i++) {
-                const char *port = s->ports.count ? s->ports.items[MIN(i, s->ports.count - 1)] : "514";
-                r = add_target(o, (enum fwd_protocol)s->protocol, s->targets.items[i], port);
-                if (r)
-                        return pass(r);
-        }
+        r = o->service ? 0 : add_configured(o, s);
+        if (r)
+                return pass(r);
         *ret = TAKE(o);
         return 0;
+}
+
+/* ---- Targets by DNS ----------------------------------------------------- */
+
+/* The records of one priority: the n-th of those there are, from the best again behind the last. */
+static void choose_rank(const struct service_host *hosts, size_t count, size_t rank, size_t *first, size_t *size) {
+        *first = *size = 0;
+        for (size_t turn = 0; turn <= rank; turn++) {
+                *first += *size;
+                if (*first == count)
+                        *first = 0;
+                *size = 1;
+                while (*first + *size < count && hosts[*first + *size].priority == hosts[*first].priority)
+                        ++*size;
+        }
+}
+
+static int find_targets(struct omfwd *o) {
+        struct service_host hosts[SERVICE_HOSTS_MAX];
+        size_t count, first, size;
+        _owned_(buffer_fini) struct buffer complaint = {0};
+        int r = service_find(hosts, &count, "syslog", protocol_choices[o->protocol], o->service, &complaint);
+        if (r) {
+                if (o->service_error != r)
+                        module_report(o->rules.log, 3, CODE_ADDRESS, "omfwd: %s", buffer_string(&complaint));
+                o->service_error = r;
+                return pass(r);
+        }
+        o->service_error = 0;
+        choose_rank(hosts, count, o->service_rank % SERVICE_HOSTS_MAX, &first, &size);
+        o->targets = calloc(size, sizeof *o->targets);
+        if (!o->targets)
+                return fail(-ENOMEM);
+        for (size_t i = 0; i < size; i++) {
+                r = add_target(o, hosts[first + i].name, hosts[first + i].port);
+                if (r) {
+                        free_targets(o);
+                        return pass(r);
+                }
+        }
+        return 0;
+}
+
+/* Targets to send to: from DNS when they come from there and none are known. */
+static int have_targets(struct omfwd *o) {
+        return o->target_count ? 0 : find_targets(o);
+}
+
+/* None of them can be reached: those of the next priority are asked, and the records may have changed, too. */
+static void leave_targets(struct omfwd *o, int error) {
+        if (!o->service || error == EAGAIN)
+                return;
+        free_targets(o);
+        o->service_rank++;
 }
 
 /* ---- Delivering --------------------------------------------------------- */
@@ -506,12 +584,17 @@ static struct outcome omfwd_deliver(void *instance, const struct work *work) {
         if (o->limit.interval_s)
                 offered = MIN(offered, row_limit_room(&o->limit, clock_mono_ns(), "omfwd", o->rules.log));
         struct outcome outcome = {DELIVER_DONE, 0, 0};
-        if (offered && o->target_count == 1) {
+        int found = offered ? have_targets(o) : 0;
+        if (found)
+                outcome = outcome_of(found, 0);
+        else if (offered && o->target_count == 1) {
                 size_t taken;
                 int r = o->targets[0]->ops->send(o->targets[0], work->column[0], offered, &taken);
                 outcome = outcome_of(r, taken);
         } else if (offered)
                 outcome = deal(o, work->column[0], offered);
+        if (outcome.verdict == DELIVER_UNAVAILABLE)
+                leave_targets(o, outcome.error);
         if (!o->limit.interval_s)
                 return outcome;
         return row_limit_settle(&o->limit, outcome, offered, work->count, "omfwd", o->rules.log);
@@ -520,6 +603,8 @@ static struct outcome omfwd_deliver(void *instance, const struct work *work) {
 static enum verdict omfwd_resume(void *instance) {
         struct omfwd *o = instance;
         enum verdict verdict = DELIVER_UNAVAILABLE;
+        if (have_targets(o))
+                return verdict;
         for (size_t i = 0; i < o->target_count && verdict != DELIVER_DONE; i++) {
                 struct fwd_target *t = o->targets[i];
                 int r = t->ops->ready(t);
@@ -527,6 +612,8 @@ static enum verdict omfwd_resume(void *instance) {
                 if (r == 0)
                         verdict = DELIVER_DONE;
         }
+        if (verdict != DELIVER_DONE)
+                leave_targets(o, EHOSTUNREACH);
         return verdict;
 }
 
@@ -534,6 +621,11 @@ static void omfwd_reopen(void *instance) {
         struct omfwd *o = instance;
         for (size_t i = 0; i < o->target_count; i++)
                 o->targets[i]->ops->close(o->targets[i]);
+        /* HUP asks DNS again, from the best priority on. */
+        if (o->service) {
+                free_targets(o);
+                o->service_rank = 0;
+        }
 }
 
 static const struct output_ops omfwd_ops = {

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -299,6 +300,58 @@ static void a_broken_connection_reports_whole_rows_only(void) {
         CHECK(outcome.taken > 0 && outcome.taken < 4000);
 }
 
+/* Answers one DNS query with two SRV records: of the best priority nobody is there. */
+static pid_t fork_name_server(int fd, const char *down, const char *up) {
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid != 0)
+                return pid;
+        alarm(20);
+        for (;;) {
+                struct sockaddr_in from;
+                socklen_t from_size = sizeof from;
+                unsigned char message[1024];
+                ssize_t size = recvfrom(fd, message, 512, 0, (struct sockaddr *)&from, &from_size);
+                if (size < 12)
+                        _exit(1);
+                /* Up to the end of the question, which has a compressed name referring to it. */
+                size_t at = 12;
+                while (message[at])
+                        at += message[at] + 1u;
+                at += 5;
+                memcpy(message + 2, "\x81\x80\0\1\0\2\0\0\0\0", 10);
+                for (int i = 0; i < 2; i++) {
+                        unsigned port = (unsigned)atoi(i ? up : down);
+                        memcpy(message + at, "\xc0\x0c\0\x21\0\1\0\0\0\1\0\x11\0\0\0\0\0\0\x09localhost\0", 29);
+                        message[at + 13] = (unsigned char)i;
+                        message[at + 16] = (unsigned char)(port >> 8);
+                        message[at + 17] = (unsigned char)port;
+                        at += 29;
+                }
+                sendto(fd, message, at, 0, (struct sockaddr *)&from, from_size);
+        }
+}
+
+static void targets_come_from_dns_by_priority(void) {
+        char up[8], down[8], dns[8];
+        int listener = bind_on(SOCK_STREAM, NULL, up), server = bind_on(SOCK_DGRAM, NULL, dns);
+        close(bind_on(SOCK_STREAM, NULL, down));
+        pid_t name_server = fork_name_server(server, down, up);
+        close(server);
+        setenv("RSYSLOG_DNS_SERVER", "127.0.0.1", 1);
+        setenv("RSYSLOG_DNS_PORT", dns, 1);
+        open_with(PAIRS("targetsrv", "example.net", "protocol", "tcp"));
+        struct outcome first = deliver("one\n", NULL), second = deliver("one\n", NULL);
+        kill(name_server, SIGKILL);
+        waitpid(name_server, NULL, 0);
+        CHECK_OUTCOME(first, DELIVER_UNAVAILABLE, 0);
+        CHECK_OUTCOME(second, DELIVER_DONE, 1);
+        int peer = accept_one(listener);
+        CHECK_TEXT(receive(peer), "one\n");
+        close(peer);
+        close(listener);
+}
+
 /* ---- Pools -------------------------------------------------------------- */
 
 static size_t count_lines(struct text t) {
@@ -504,9 +557,10 @@ TEST_MAIN(TEST(a_batch_arrives_as_lines), TEST(octets_are_counted), TEST(another
           TEST(nobody_there_is_unavailable_until_somebody_is), TEST(no_message_is_lost_to_a_peer_that_closed_before),
           TEST(the_last_message_is_sent_again_where_asked_for), TEST(the_rebind_interval_makes_new_connections),
           TEST(connection_errors_are_skipped_as_asked), TEST(a_slow_reader_gets_everything_once),
-          TEST(a_broken_connection_reports_whole_rows_only), TEST(a_pool_shares_the_rows_evenly),
-          TEST(a_pool_goes_on_without_a_target_that_is_down), TEST(each_row_is_a_datagram),
-          TEST(a_receiver_that_is_not_there_stops_nothing), TEST(what_no_datagram_holds_is_cut),
-          TEST(datagrams_come_from_the_address_asked_for), TEST(compressed_datagrams_begin_with_z),
-          TEST(rebinding_changes_the_source_port), TEST(a_name_nobody_knows_is_unavailable),
-          TEST(the_rate_limit_drops_what_goes_beyond), TEST(mistakes_are_told))
+          TEST(a_broken_connection_reports_whole_rows_only), TEST(targets_come_from_dns_by_priority),
+          TEST(a_pool_shares_the_rows_evenly), TEST(a_pool_goes_on_without_a_target_that_is_down),
+          TEST(each_row_is_a_datagram), TEST(a_receiver_that_is_not_there_stops_nothing),
+          TEST(what_no_datagram_holds_is_cut), TEST(datagrams_come_from_the_address_asked_for),
+          TEST(compressed_datagrams_begin_with_z), TEST(rebinding_changes_the_source_port),
+          TEST(a_name_nobody_knows_is_unavailable), TEST(the_rate_limit_drops_what_goes_beyond),
+          TEST(mistakes_are_told))

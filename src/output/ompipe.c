@@ -79,8 +79,17 @@ static int ompipe_open(void **ret, const struct output_host *host, const void *s
         return 0;
 }
 
+/* The half of a message that the old pipe's reader never took ends with that pipe. */
+static void leave_pipe(struct ompipe *o) {
+        size_t lost = output_file_close(&o->file);
+        if (lost)
+                module_report(o->log, 4, CODE_WRITE, "pipe %s is closed with %zu bytes of its last message unread",
+                              o->path, lost);
+}
+
 static void ompipe_close(void *instance) {
         struct ompipe *o = instance;
+        leave_pipe(o);
         output_file_fini(&o->file);
         free(o->path);
         free(o);
@@ -127,7 +136,7 @@ static struct outcome ompipe_deliver(void *instance, const struct work *work) {
 static enum verdict ompipe_resume(void *instance) {
         struct ompipe *o = instance;
         if (o->reopens_on_resume)
-                output_file_close(&o->file);
+                leave_pipe(o);
         if (make_ready(o))
                 return DELIVER_UNAVAILABLE;
         return output_file_has_room(&o->file) && output_file_flush(&o->file) == 0 ? DELIVER_DONE : DELIVER_UNAVAILABLE;
@@ -136,7 +145,7 @@ static enum verdict ompipe_resume(void *instance) {
 static void ompipe_reopen(void *instance) {
         struct ompipe *o = instance;
         o->reported = 0;
-        output_file_close(&o->file);
+        leave_pipe(o);
 }
 
 static const struct output_ops ompipe_ops = {

@@ -87,6 +87,7 @@ static void a_full_pipe_gives_back_what_it_did_not_take(void) {
 /* ---- omstdout, omdiscard ------------------------------------------------ */
 
 static void standard_output_gets_lines(void) {
+        test_output_close(&out);
         test_place();
         fflush(stdout);
         int saved = dup(STDOUT_FILENO), file = open(test_place_path("out"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
