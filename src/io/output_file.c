@@ -89,12 +89,12 @@ static int create(const struct output_file_rules *rules, const char *path, int f
 int output_file_open(struct output_file *f, const char *path) {
         assert(f->fd < 0);
         const struct output_file_rules *rules = f->rules;
-        int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+        int flags = (rules->is_pipe ? O_RDWR : O_WRONLY) | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
         if (!rules->follows_symlinks)
                 flags |= O_NOFOLLOW;
         bool is_new = false;
         _owned_(descriptor_close) int fd = open_path(path, flags, 0);
-        if (fd == -ENOENT)
+        if (fd == -ENOENT && !rules->is_pipe)
                 fd = create(rules, path, flags, &is_new);
         if (fd < 0)
                 return fail(fd);
@@ -125,13 +125,21 @@ int output_file_open(struct output_file *f, const char *path) {
         return 0;
 }
 
+void output_file_adopt(struct output_file *f, int fd) {
+        assert(f->fd < 0 && !f->compressor);
+        struct stat facts;
+        f->is_regular = fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);
+        f->is_adopted = true;
+        f->fd = fd;
+}
+
 /* ---- Writing ------------------------------------------------------------ */
 
 /* A terminal or FIFO is full: its reader has until the deadline to make room. */
 static int wait_for_room(const struct output_file *f, int64_t *deadline_ns) {
         int64_t now_ns = clock_mono_ns();
         if (*deadline_ns == 0)
-                *deadline_ns = now_ns + OUTPUT_FILE_WAIT_MS * INT64_C(1000000);
+                *deadline_ns = now_ns + f->rules->wait_ms * INT64_C(1000000);
         int64_t left_ms = (*deadline_ns - now_ns) / 1000000;
         struct pollfd watched = {.fd = f->fd, .events = POLLOUT};
         int r = left_ms > 0 ? poll(&watched, 1, (int)left_ms) : 0;
@@ -267,6 +275,11 @@ int output_file_flush(struct output_file *f) {
         return drain(f);
 }
 
+bool output_file_has_room(const struct output_file *f) {
+        struct pollfd watched = {.fd = f->fd, .events = POLLOUT};
+        return poll(&watched, 1, 0) == 1 && (watched.revents & POLLOUT);
+}
+
 int output_file_sync(struct output_file *f) {
         if (!f->is_regular)
                 return 0;
@@ -287,7 +300,8 @@ size_t output_file_close(struct output_file *f) {
         size_t lost = f->held.size;
         f->held.size = 0;
         f->unflushed = 0;
-        close(f->fd);
+        if (!f->is_adopted)
+                close(f->fd);
         f->fd = -1;
         return lost;
 }

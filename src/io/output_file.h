@@ -13,7 +13,7 @@
  * is held, and is the first thing written when the file takes bytes again.
  *
  * Descriptors are non-blocking, so that a stopped terminal or a FIFO without a
- * reader cannot hang the caller: such a write waits OUTPUT_FILE_WAIT_MS at most.
+ * reader cannot hang the caller: such a write waits rules->wait_ms at most.
  * One thread at a time.
  */
 #pragma once
@@ -25,7 +25,6 @@
 #include "io/compress.h"
 
 enum {
-        OUTPUT_FILE_WAIT_MS = 1000,
         OUTPUT_FILE_PIECES_MAX = 256, /* of one append */
         OUTPUT_FILE_PATH_BYTES_MAX = 4096,
 };
@@ -39,6 +38,8 @@ struct output_file_rules {
         bool requires_owner; /* a new file or directory whose owner cannot be set is an error */
         bool owns_existing;  /* the owner is set on files that were there before, too */
         bool follows_symlinks;
+        bool is_pipe; /* only what exists is opened, for reading too: then a FIFO needs no reader to be there */
+        int wait_ms;  /* for a terminal or FIFO to take more */
         enum compression compression;
         int level, workers;
         bool closes_members; /* a flush ends the compressed member, so that a crash loses none before it */
@@ -49,6 +50,7 @@ struct output_file {
         const struct output_file_rules *rules;
         int fd; /* -1: closed */
         bool is_regular;
+        bool is_adopted;
         int64_t size;       /* bytes in the file, as far as we know */
         struct buffer held; /* taken, not yet written */
         size_t unflushed;   /* bytes taken since the last flush */
@@ -73,6 +75,9 @@ static inline bool output_file_owes(const struct output_file *f) {
  */
 int output_file_open(struct output_file *f, const char *path);
 
+/* Writes to a descriptor that is there already, such as standard output; it is not closed. */
+void output_file_adopt(struct output_file *f, int fd);
+
 /*
  * Appends the pieces. *taken tells how many of their bytes are the file's now, also when it fails: all of them on
  * success. A failure in the middle of a record is put right by output_file_mend().
@@ -85,6 +90,8 @@ int output_file_append(struct output_file *f, const struct iovec *pieces, size_t
  */
 bool output_file_mend(struct output_file *f, size_t written, struct text rest);
 
+/* A terminal or FIFO takes bytes now, without waiting. */
+bool output_file_has_room(const struct output_file *f);
 /* Writes what is held; with a compressor, everything becomes readable. */
 int output_file_flush(struct output_file *f);
 /* Makes what was written survive power loss. */

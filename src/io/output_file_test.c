@@ -19,6 +19,7 @@ static const struct output_file_rules plain = {
         .creates_directories = true,
         .requires_owner = true,
         .follows_symlinks = true,
+        .wait_ms = 50,
 };
 
 static int append(struct output_file *f, const char *string, size_t *taken) {

@@ -33,6 +33,7 @@ enum {
         ZSTD_LEVEL_MAX = 22,
         DYNAFILE_CLOSE_TIMEOUT_MIN = 10,
         MODE_MAX = 07777,
+        DEVICE_WAIT_MS = 1000, /* for a terminal or FIFO that is full */
         SECONDS_MAX = 86400,
         MINUTES_MAX = 525600,
         ID_MAX = 0x7fffffff,
@@ -332,6 +333,7 @@ static void fill_rules(struct omfile *o, const struct output_host *host, const s
                 .requires_owner = s->fails_on_chown,
                 .owns_existing = s->forces_chown,
                 .follows_symlinks = follows,
+                .wait_ms = DEVICE_WAIT_MS,
                 .level = (int)s->zip_level,
                 .workers = (int)m->zstd_workers,
                 .closes_members = s->robust_zip,

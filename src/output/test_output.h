@@ -50,6 +50,13 @@ static int64_t test_number(const char *value, int base) {
         return *end == 'k' ? number << 10 : *end == 'm' ? number << 20 : number;
 }
 
+static void test_strings_clear(struct strings *all) {
+        for (size_t i = 0; i < all->count; i++)
+                free(all->items[i]);
+        free(all->items);
+        *all = (struct strings){0};
+}
+
 static void test_set(char *settings, const struct param *p, const char *value) {
         void *field = settings + p->offset;
         switch (p->type) {
@@ -65,6 +72,7 @@ static void test_set(char *settings, const struct param *p, const char *value) {
         case PARAM_TYPE_STRINGS: {
                 /* Blanks separate the items of an array here. */
                 struct strings *all = field;
+                test_strings_clear(all);
                 char *copy = strdup(value), *state = NULL;
                 for (char *item = strtok_r(copy, " ", &state); item; item = strtok_r(NULL, " ", &state)) {
                         all->items = realloc(all->items, (all->count + 1) * sizeof *all->items);
@@ -112,12 +120,8 @@ static void test_settings_free(const struct settings_type *type, void *settings)
                 void *field = (char *)settings + p->offset;
                 if (p->type == PARAM_TYPE_STRING || p->type == PARAM_TYPE_TEMPLATE || p->type == PARAM_TYPE_RULESET)
                         free(*(char **)field);
-                if (p->type == PARAM_TYPE_STRINGS) {
-                        struct strings *all = field;
-                        for (size_t i = 0; i < all->count; i++)
-                                free(all->items[i]);
-                        free(all->items);
-                }
+                if (p->type == PARAM_TYPE_STRINGS)
+                        test_strings_clear(field);
         }
         free(settings);
 }
@@ -216,6 +220,10 @@ _unused_ static struct work test_rows_from(const struct test_rows *rows, size_t 
 
 _unused_ static struct outcome test_deliver(struct test_output *t, const struct work *work) {
         return t->module->output->deliver(t->instance, work);
+}
+
+_unused_ static enum verdict test_resume(struct test_output *t) {
+        return t->module->output->resume(t->instance);
 }
 
 #define CHECK_OUTCOME(got, wanted_verdict, wanted_taken)                                                               \
