@@ -59,7 +59,7 @@ static const char *const either_choices[] = {"off", "on", "no", "yes", "false", 
 
 static const struct param omprog_params[] = {
         PARAM_STRING(struct omprog_settings, binary, .name = "binary", .legacy = "ActionOMProgBinary",
-                     .flags = PARAM_IS_REQUIRED,
+                     .flags = PARAM_IS_REQUIRED | PARAM_IS_MAIN,
                      .help = "Path of the program and its arguments, separated by blanks; between double quotes blanks "
                              "do not separate."),
         PARAM_TEMPLATE(struct omprog_settings, template, .name = "template",

@@ -21,7 +21,7 @@ struct omshell_settings {
 };
 
 static const struct param omshell_params[] = {
-        PARAM_STRING(struct omshell_settings, program, .name = "program", .flags = PARAM_IS_REQUIRED,
+        PARAM_STRING(struct omshell_settings, program, .name = "program", .flags = PARAM_IS_REQUIRED | PARAM_IS_MAIN,
                      .help = "Path of the program; the legacy form is ^PROGRAM;TEMPLATE."),
         PARAM_TEMPLATE(struct omshell_settings, template, .name = "template",
                        .help = "What the program gets as its argument; RSYSLOG_TraditionalFileFormat where it is "
