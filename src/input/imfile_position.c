@@ -53,6 +53,7 @@ int position_new(struct position **ret, const struct position_settings *settings
         p->end = &p->first;
         p->line_interval = settings->line_interval;
         p->after_batch = settings->after_batch;
+        p->is_changed = settings->is_new;
         p->loop = settings->loop;
         p->file = path_in(settings->directory, settings->name);
         if (settings->obsolete)

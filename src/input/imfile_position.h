@@ -27,11 +27,12 @@ struct position_settings {
         const char *name;      /* of the state file */
         const char *obsolete;  /* of a state file that this one replaces; NULL */
         int64_t line_interval; /* lines after which the state is written; 0: not by lines */
+        bool is_new;           /* the state is in no file yet, and shall be even if nothing is ever reached */
         bool after_batch;      /* the state is written after every finished batch */
         struct loop *loop;     /* where it is written */
 };
 
-/* Takes over what `state` owns. Nothing is written before something was reached. */
+/* Takes over what `state` owns. */
 int position_new(struct position **ret, const struct position_settings *settings, struct state *state);
 struct position *position_unref(struct position *p);
 OWNED_POINTER(struct position, position_unref);

@@ -239,6 +239,20 @@ int file_facts_of_path(struct file_facts *ret, const char *path) {
         return 0;
 }
 
+int file_link_target(const char *path, char target[static FILE_PATH_BYTES_MAX]) {
+        char found[FILE_PATH_BYTES_MAX];
+        ssize_t size = readlink(path, found, sizeof found);
+        if (size < 0)
+                return fail(-errno);
+        if ((size_t)size >= sizeof found)
+                return fail(-ENAMETOOLONG);
+        found[size] = '\0';
+        const char *slash = strrchr(path, '/');
+        int directory = *found == '/' || !slash ? 0 : (int)(slash - path) + 1;
+        int written = snprintf(target, FILE_PATH_BYTES_MAX, "%.*s%s", directory, path, found);
+        return written < 0 || written >= FILE_PATH_BYTES_MAX ? fail(-ENAMETOOLONG) : 0;
+}
+
 int file_list(const char *directory, int (*each)(void *context, const char *name), void *context) {
         DIR *entries = opendir(directory);
         if (!entries)

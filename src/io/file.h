@@ -61,6 +61,11 @@ int file_facts(struct file_facts *ret, int fd);
 int file_facts_of_path(struct file_facts *ret, const char *path); /* follows symbolic links */
 
 /*
+ * Where a symbolic link leads, one step: an absolute path if `path` is one. -EINVAL when it is no link.
+ */
+int file_link_target(const char *path, char target[static FILE_PATH_BYTES_MAX]);
+
+/*
  * Calls each(context, name) for every entry but "." and ".."; a value other than 0 ends
  * the listing and is returned.
  */

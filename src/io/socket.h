@@ -1,0 +1,82 @@
+/*
+ * Sockets that receive: listeners for TCP, UDP and unix streams, and the few
+ * calls on them. All are close-on-exec and do not block. Functions take plain
+ * facts and report nothing; negative errno, and the caller words it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "base/macros.h"
+
+enum { SOCKETS_MAX = 16 }; /* that one name and port may lead to */
+
+enum free_bind {
+        FREE_BIND_NEVER,
+        FREE_BIND_SILENT, /* an address that this machine has not is bound too */
+        FREE_BIND_TOLD,   /* the same, and is_free_bound says that it happened */
+};
+
+struct socket_place {
+        int family;                    /* AF_UNSPEC, AF_INET, AF_INET6 */
+        const char *address;           /* name or number; NULL, "" or "*": all addresses */
+        const char *port;              /* number or service name; "0": any free one */
+        const char *device;            /* SO_BINDTODEVICE; NULL: none */
+        const char *network_namespace; /* of ip-netns(8); NULL: our own */
+        enum free_bind free_bind;
+        bool shares_port;      /* SO_REUSEPORT: several threads, one socket each */
+        int backlog;           /* TCP */
+        int64_t receive_bytes; /* size of the kernel's buffer; 0: as it is */
+        bool counts_lost;      /* SO_RXQ_OVFL: the kernel tells what it had to drop */
+};
+
+struct socket_set {
+        int fd[SOCKETS_MAX];
+        size_t count;
+        size_t tried;       /* addresses that were found */
+        unsigned port;      /* that the first is bound to */
+        bool is_free_bound; /* an address was bound that this machine has not */
+        int error;          /* the last failure, negative, of those that are missing */
+        int family_of_error;
+};
+
+/* All addresses that the place names, at least one; the failure of the last otherwise. -ENOENT: the name is unknown. */
+int socket_listen_tcp(struct socket_set *ret, const struct socket_place *place);
+int socket_bind_udp(struct socket_set *ret, const struct socket_place *place);
+void socket_set_fini(struct socket_set *set);
+OWNED_VALUE(struct socket_set, socket_set_fini);
+
+struct unix_place {
+        const char *path;
+        bool unlinks; /* what is in the way is removed */
+        int backlog;
+        mode_t mode;
+        int64_t owner, group;   /* -1: as they are */
+        bool must_change_owner; /* a failure to set mode, owner or group is a failure */
+};
+int socket_listen_unix(int *ret, const struct unix_place *place);
+/* Removes the name of a unix socket that is closed. */
+void socket_unlink(const char *path);
+
+/* The next connection; -EAGAIN when there is none. *peer is zeroed where it is unknown. */
+int socket_accept(int listener, struct sockaddr_storage *peer, socklen_t *peer_size);
+
+struct keepalive {
+        bool is_on;
+        int64_t probes, time_s, interval_s; /* 0: as the kernel does it */
+};
+int socket_keepalive(int fd, const struct keepalive *keepalive);
+
+/* Bytes, 0 at the end of the stream, -EAGAIN, or the failure. */
+ssize_t socket_receive(int fd, void *to, size_t size);
+/* As recvmmsg(): how many datagrams, -EAGAIN, or the failure. */
+int socket_receive_many(int fd, struct mmsghdr *messages, unsigned count);
+/* Closes; always -1, to be assigned. */
+int socket_close(int fd);
+
+/* Writes the number of a port to a file, in one step: who reads it never sees a part. */
+int socket_write_port(const char *file_name, unsigned port);
