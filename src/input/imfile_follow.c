@@ -590,13 +590,12 @@ void follow_stop(struct follow *f) {
         for (struct followed *one = f->all; one; one = one->next) {
                 loop_disarm(f->shared->loop, &one->pause);
                 loop_disarm(f->shared->loop, &one->over);
-                int r = position_write(one->tail.position);
+                int r = position_stop(one->tail.position);
                 if (r)
                         module_report(f->shared->log, SEVERITY_ERR, 0,
                                       "imfile: could not persist state file %s/%s: %s - data may be repeated on next "
                                       "startup. Is WorkDirectory set?",
                                       f->shared->store.directory, one->state_name, fail_text(r));
-                position_stop(one->tail.position);
         }
 }
 

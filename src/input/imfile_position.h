@@ -50,10 +50,14 @@ int position_rename(struct position *p, const char *path);
 /* From now on the state lies in another file. The old one stays as it is. */
 int position_move(struct position *p, const char *directory, const char *name);
 
-/* Writes the state file if it would say something new. */
+/* Writes the state file if it would say something new, durably. */
 int position_write(struct position *p);
 /* Removes the state file; none is written any more. */
 void position_forget(struct position *p);
-void position_stop(struct position *p);
+/*
+ * Writes the state file, and lets the last promise that is kept write it again. Not synced, since there
+ * may be thousands: should power fail right after, lines are repeated.
+ */
+int position_stop(struct position *p);
 
 int64_t position_offset(struct position *p);

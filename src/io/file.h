@@ -40,6 +40,9 @@ int file_write_all_at(int fd, const void *data, size_t size, off_t offset);
 
 /* Replaces the file as a whole, durably: temporary file beside it, fsync, rename, fsync of the directory. */
 int file_replace(const char *path, struct text content, mode_t mode);
+/* The same without waiting for the disk: readers see it whole, but power lost within seconds may leave nothing of it.
+ */
+int file_replace_soon(const char *path, struct text content, mode_t mode);
 /* Makes names created, renamed and removed in this directory durable. */
 int file_sync_directory(const char *path);
 /* Removes the name; one that is not there is fine. */
