@@ -182,6 +182,8 @@ static void add_input(const char *file, ...) {
         const struct param *params = imfile_module.settings.params;
         set(settings, params, "file", path_of(file));
         set(settings, params, "tag", "tag[7]:");
+        if (!strpbrk(file, "*?["))
+                set(settings, params, "addmetadata", "off");
         va_list args;
         va_start(args, file);
         for (const char *name; (name = va_arg(args, const char *));)
@@ -753,10 +755,24 @@ static void records_carry_what_rsyslogs_carry(void) {
         CHECK_TEXT(batch_text(b, r->host), "here");
         CHECK_INT(r->facility, 2);
         CHECK_INT(r->severity, 3);
-        CHECK(r->flags & RECORD_IS_PARSED);
+        CHECK_INT(r->flags, RECORD_IS_PARSED | RECORD_PARSE_FAILED);
         CHECK(r->reported.is_set);
         CHECK_TEXT(text_of(r->source->input_name), "imfile");
         CHECK_TEXT(text_of(r->source->address), "");
+        caught.holds = false;
+        stop_daemon();
+        release_held();
+        end();
+}
+
+static void lines_that_need_a_parser_hold_no_host_name(void) {
+        begin();
+        append("a", "<13>Nov 11 11:11:11 tag: text\n");
+        add_input("a", "needparse", "on", NULL);
+        caught.holds = true;
+        start_daemon();
+        expect("<13>Nov 11 11:11:11 tag: text", NULL);
+        CHECK_INT(caught.held[0]->records[0].flags, RECORD_NO_HOSTNAME);
         caught.holds = false;
         stop_daemon();
         release_held();
@@ -845,7 +861,8 @@ TEST_MAIN(TEST(lines_become_messages_and_empty_ones_do_not), TEST(an_unfinished_
           TEST(too_many_watches_are_made_up_for_by_polling), TEST(a_fresh_start_can_begin_at_the_tail),
           TEST(a_missing_file_is_reported), TEST(old_files_sleep_until_they_are_written_to),
           TEST(lines_beyond_the_minutes_limit_are_discarded), TEST(a_timeout_ends_a_message_of_several_lines),
-          TEST(records_carry_what_rsyslogs_carry), TEST(an_empty_line_ends_a_paragraph),
-          TEST(indented_lines_belong_to_the_one_before), TEST(a_match_begins_a_message), TEST(a_match_ends_a_message),
+          TEST(records_carry_what_rsyslogs_carry), TEST(lines_that_need_a_parser_hold_no_host_name),
+          TEST(an_empty_line_ends_a_paragraph), TEST(indented_lines_belong_to_the_one_before),
+          TEST(a_match_begins_a_message), TEST(a_match_ends_a_message),
           TEST(a_message_that_grows_too_long_is_cut_or_its_rest_discarded),
           TEST(long_lines_are_trimmed_as_rsyslog_does))
