@@ -22,7 +22,6 @@
 #include "input/imfile_find.h"
 
 static const char *const modes[] = {"inotify", "polling", "fen", NULL};
-static const char *const either_choices[] = {"off", "on", "no", "yes", "false", "true", "0", "1", "auto", NULL};
 
 static const struct param module_params[] = {
         PARAM_CHOICE(struct imfile_module, mode, .name = "mode", .dflt = "inotify", .choices = modes,
@@ -109,9 +108,8 @@ static const struct param input_params[] = {
                    .help = "The state file is written whenever a batch of messages is delivered."),
         PARAM_INT(struct imfile_input, delay_us, .name = "delay.message", .dflt = "0", .min = 0, .max = INT32_MAX,
                   .unit = "microseconds", .help = "Reads no faster than one message in so many microseconds."),
-        PARAM_CHOICE(struct imfile_input, adds_metadata, .name = "addmetadata", .dflt = "auto",
-                     .choices = either_choices,
-                     .help = "Sets $!metadata!filename and $!metadata!fileoffset; auto: where the name has wildcards."),
+        PARAM_BOOL(struct imfile_input, adds_metadata, .name = "addmetadata", .dflt = "on",
+                   .help = "Sets $!metadata!filename and $!metadata!fileoffset. Off is faster."),
         PARAM_BOOL(struct imfile_input, adds_cee_tag, .name = "addceetag", .dflt = "off",
                    .help = "Puts \"@cee:\" before each message."),
         PARAM_STRING(struct imfile_input, state_file, .name = "statefile", .legacy = "InputFileStateFile",

@@ -14,22 +14,27 @@
 enum {
         NANOSECONDS = 1000000000,
         NAMES_MAX = 1 << 20, /* in one directory */
+        LINKS_MAX = 8,       /* that one name may lead through */
         STARTUP_CODE = 3000, /* rsyslog's number for reports without one */
         DIRECTORY_EVENTS = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR,
 };
 
-/* A directory in which part number `depth` of the pattern may appear. */
+/*
+ * A directory in which part number `depth` of the pattern may appear; or, with `link`, one in which the
+ * file may appear that a symbolic link of that name leads to.
+ */
 struct place {
         struct interest interest;
         struct search *search;
         unsigned depth;
-        uint64_t inode; /* of the directory, since another may take its name */
         char *path;
-        struct place *next;
+        char *link;
+        struct place *next, *previous;
 };
 
 static void look_into(struct search *s, const char *directory, unsigned depth);
 static void arm_poll(struct search *s);
+static void watch_link(struct search *s, const char *path);
 
 /* ---- Patterns ----------------------------------------------------------- */
 
@@ -101,6 +106,7 @@ static void visit(struct search *s, const char *directory, unsigned depth, const
         if (!join(path, directory, name))
                 return;
         if (depth + 1 == s->count) {
+                watch_link(s, path);
                 follow_consider(&s->follow, path);
                 return;
         }
@@ -160,67 +166,61 @@ static void list(struct search *s, const char *directory, unsigned depth) {
 /* ---- Watching ----------------------------------------------------------- */
 
 static void place_free(struct place *place) {
-        for (struct place **at = &place->search->places; *at; at = &(*at)->next)
-                if (*at == place) {
-                        *at = place->next;
-                        break;
-                }
+        if (place->previous)
+                place->previous->next = place->next;
+        else if (place->search->places == place)
+                place->search->places = place->next;
+        if (place->next)
+                place->next->previous = place->previous;
         free(place->path);
+        free(place->link);
         free(place);
+}
+
+/* The link's target is there, or is another file now. */
+static void on_link_event(const struct place *place, const char *name) {
+        const char *slash = strrchr(place->path, '/');
+        if (strcmp(slash + 1, name) != 0)
+                return;
+        watch_link(place->search, place->link);
+        follow_consider(&place->search->follow, place->link);
 }
 
 static void on_directory_event(struct interest *interest, uint32_t events, const char *name) {
         struct place *place = CONTAINER_OF(interest, struct place, interest);
         struct search *s = place->search;
+        bool appears = events & (IN_CREATE | IN_MOVED_TO);
         if (events & IN_IGNORED) {
                 place_free(place);
                 return;
         }
-        if (*name == '\0' || s->shared->is_stopped || !fits_part(s, place->depth, name))
+        if (*name == '\0' || s->shared->is_stopped)
                 return;
-        if (events & (IN_CREATE | IN_MOVED_TO)) {
-                visit(s, place->path, place->depth, name);
-                if (s->follow.needs_polls && s->poll.slot == 0)
-                        arm_poll(s);
-                return;
-        }
         char path[FILE_PATH_BYTES_MAX];
-        if (place->depth + 1 == s->count && join(path, place->path, name))
+        if (place->link) {
+                if (appears)
+                        on_link_event(place, name);
+        } else if (!fits_part(s, place->depth, name)) {
+                return;
+        } else if (appears) {
+                visit(s, place->path, place->depth, name);
+        } else if (place->depth + 1 == s->count && join(path, place->path, name)) {
                 follow_depart(&s->follow, path);
+        }
+        if (s->follow.needs_polls && s->poll.slot == 0)
+                arm_poll(s);
 }
 
-static bool is_watched(const struct search *s, const char *directory, unsigned depth, uint64_t inode) {
-        for (const struct place *place = s->places; place; place = place->next)
-                if (place->depth == depth && strcmp(place->path, directory) == 0 && place->inode == inode)
-                        return true;
-        return false;
+static bool is_same_place(const struct interest *a, const struct interest *b) {
+        if (b->event != on_directory_event)
+                return false;
+        const struct place *left = CONTAINER_OF(a, struct place, interest);
+        const struct place *right = CONTAINER_OF(b, struct place, interest);
+        return left->search == right->search && left->depth == right->depth && !left->link == !right->link &&
+               strcmp(left->path, right->path) == 0 && (!left->link || strcmp(left->link, right->link) == 0);
 }
 
-static void watch_directory(struct search *s, const char *directory, unsigned depth) {
-        struct watches *watches = &s->shared->watches;
-        if (watches->watch.fd < 0 || s->follow.needs_polls)
-                return;
-        struct file_facts facts;
-        if (file_facts_of_path(&facts, directory) || is_watched(s, directory, depth, facts.inode))
-                return;
-        struct place *place = calloc(1, sizeof *place);
-        char *path = strdup(directory);
-        int r = place && path ? 0 : fail(-ENOMEM);
-        if (r == 0) {
-                *place = (struct place){.search = s, .depth = depth, .path = path, .inode = facts.inode};
-                place->interest = (struct interest){.event = on_directory_event, .number = -1};
-                r = watches_add(watches, &place->interest, directory, DIRECTORY_EVENTS);
-        }
-        if (r == 0) {
-                place->next = s->places;
-                s->places = place;
-                return;
-        }
-        free(place);
-        free(path);
-        /* Without leave to read a directory, nothing can be found there; one that vanished is none. */
-        if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
-                return;
+static void report_unwatched(struct search *s, const char *directory, int r) {
         s->follow.needs_polls = true;
         module_report(s->shared->log, SEVERITY_WARNING, 0,
                       "imfile: cannot watch object '%s': %s. Files of this input are looked for every %lld seconds "
@@ -228,8 +228,54 @@ static void watch_directory(struct search *s, const char *directory, unsigned de
                       directory, fail_text(r), (long long)s->shared->settings->fallback_interval_s);
 }
 
+/* `path` is what the place is about: the directory itself, or a link's target inside of it. */
+static void watch_place(struct search *s, const char *directory, const char *path, unsigned depth, const char *link) {
+        struct watches *watches = &s->shared->watches;
+        if (watches->watch.fd < 0 || s->follow.needs_polls)
+                return;
+        struct place *place = calloc(1, sizeof *place);
+        if (!place) {
+                report_unwatched(s, directory, -ENOMEM);
+                return;
+        }
+        *place = (struct place){.search = s, .depth = depth, .path = strdup(path), .link = link ? strdup(link) : NULL};
+        place->interest = (struct interest){.event = on_directory_event, .number = -1};
+        int r = place->path && (!link || place->link) ? 0 : fail(-ENOMEM);
+        if (r == 0)
+                r = watches_add_once(watches, &place->interest, directory, DIRECTORY_EVENTS, is_same_place);
+        if (r == 0 && place->interest.number >= 0) {
+                place->next = s->places;
+                if (s->places)
+                        s->places->previous = place;
+                s->places = place;
+                return;
+        }
+        free(place->path);
+        free(place->link);
+        free(place);
+        /* Without leave to read a directory, nothing can be found there; one that vanished is none. */
+        if (r && r != -ENOENT && r != -ENOTDIR && r != -EACCES)
+                report_unwatched(s, directory, r);
+}
+
+/* A link's target can be renamed and made anew without any change where the link lies. */
+static void watch_link(struct search *s, const char *path) {
+        char step[2][FILE_PATH_BYTES_MAX];
+        const char *at = path;
+        for (int i = 0; i < LINKS_MAX && file_link_target(at, step[i % 2]) == 0; i++) {
+                at = step[i % 2];
+                const char *slash = strrchr(at, '/');
+                char directory[FILE_PATH_BYTES_MAX];
+                if (!slash)
+                        return;
+                int size = MAX((int)(slash - at), 1);
+                snprintf(directory, sizeof directory, "%.*s", size, at);
+                watch_place(s, directory, at, 0, path);
+        }
+}
+
 static void look_into(struct search *s, const char *directory, unsigned depth) {
-        watch_directory(s, directory, depth);
+        watch_place(s, directory, directory, depth, NULL);
         if (s->is_wild[depth])
                 list(s, directory, depth);
         else

@@ -252,8 +252,8 @@ static bool is_state_taken(const struct follow_shared *shared, const char *name,
         return false;
 }
 
-/* Where reading begins: what the state file says, or the beginning, or the end of what was there before us. */
-static void restore(struct followed *one, struct state *state, char obsolete[static STATE_NAME_BYTES_MAX]) {
+/* Where reading begins: what the state file says (true), or the beginning, or the end of what was there before us. */
+static bool restore(struct followed *one, struct state *state, char obsolete[static STATE_NAME_BYTES_MAX]) {
         struct follow *f = one->follow;
         struct tail *t = &one->tail;
         const struct imfile_input *s = f->feed.settings;
@@ -288,6 +288,7 @@ static void restore(struct followed *one, struct state *state, char obsolete[sta
                 if (is_known && !state->is_ours && strcmp(found, one->state_name) != 0)
                         snprintf(obsolete, STATE_NAME_BYTES_MAX, "%s", found);
         }
+        return is_known;
 }
 
 static int give_position(struct followed *one) {
@@ -296,7 +297,7 @@ static int give_position(struct followed *one) {
         const struct imfile_input *s = f->feed.settings;
         _owned_(state_fini) struct state state = {0};
         char obsolete[STATE_NAME_BYTES_MAX] = "";
-        restore(one, &state, obsolete);
+        bool is_known = restore(one, &state, obsolete);
         free(state.path);
         state.path = strdup(t->path);
         if (!state.path)
@@ -309,6 +310,7 @@ static int give_position(struct followed *one) {
                 .obsolete = *obsolete ? obsolete : NULL,
                 .line_interval = s->persist_interval,
                 .after_batch = s->persists_after_submission,
+                .is_new = !is_known && s->starts_at_tail,
                 .loop = f->shared->loop,
         };
         t->reached = t->next;
@@ -588,13 +590,12 @@ void follow_stop(struct follow *f) {
         for (struct followed *one = f->all; one; one = one->next) {
                 loop_disarm(f->shared->loop, &one->pause);
                 loop_disarm(f->shared->loop, &one->over);
-                int r = position_write(one->tail.position);
+                int r = position_stop(one->tail.position);
                 if (r)
                         module_report(f->shared->log, SEVERITY_ERR, 0,
                                       "imfile: could not persist state file %s/%s: %s - data may be repeated on next "
                                       "startup. Is WorkDirectory set?",
                                       f->shared->store.directory, one->state_name, fail_text(r));
-                position_stop(one->tail.position);
         }
 }
 

@@ -53,6 +53,7 @@ int position_new(struct position **ret, const struct position_settings *settings
         p->end = &p->first;
         p->line_interval = settings->line_interval;
         p->after_batch = settings->after_batch;
+        p->is_changed = settings->is_new;
         p->loop = settings->loop;
         p->file = path_in(settings->directory, settings->name);
         if (settings->obsolete)
@@ -94,7 +95,7 @@ static int write_locked(struct position *p) {
         state_print(&content, &p->state);
         int r = buffer_failed(&content);
         if (r == 0)
-                r = file_replace(p->file, buffer_as_text(&content), 0600);
+                r = (p->is_stopped ? file_replace_soon : file_replace)(p->file, buffer_as_text(&content), 0600);
         if (r)
                 return pass(r);
         p->is_changed = false;
@@ -236,11 +237,13 @@ void position_forget(struct position *p) {
         pthread_mutex_unlock(&p->lock);
 }
 
-void position_stop(struct position *p) {
+int position_stop(struct position *p) {
         pthread_mutex_lock(&p->lock);
         p->is_stopped = true;
         p->loop = NULL;
+        int r = write_locked(p);
         pthread_mutex_unlock(&p->lock);
+        return pass(r);
 }
 
 int64_t position_offset(struct position *p) {

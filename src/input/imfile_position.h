@@ -27,11 +27,12 @@ struct position_settings {
         const char *name;      /* of the state file */
         const char *obsolete;  /* of a state file that this one replaces; NULL */
         int64_t line_interval; /* lines after which the state is written; 0: not by lines */
+        bool is_new;           /* the state is in no file yet, and shall be even if nothing is ever reached */
         bool after_batch;      /* the state is written after every finished batch */
         struct loop *loop;     /* where it is written */
 };
 
-/* Takes over what `state` owns. Nothing is written before something was reached. */
+/* Takes over what `state` owns. */
 int position_new(struct position **ret, const struct position_settings *settings, struct state *state);
 struct position *position_unref(struct position *p);
 OWNED_POINTER(struct position, position_unref);
@@ -49,10 +50,14 @@ int position_rename(struct position *p, const char *path);
 /* From now on the state lies in another file. The old one stays as it is. */
 int position_move(struct position *p, const char *directory, const char *name);
 
-/* Writes the state file if it would say something new. */
+/* Writes the state file if it would say something new, durably. */
 int position_write(struct position *p);
 /* Removes the state file; none is written any more. */
 void position_forget(struct position *p);
-void position_stop(struct position *p);
+/*
+ * Writes the state file, and lets the last promise that is kept write it again. Not synced, since there
+ * may be thousands: should power fail right after, lines are repeated.
+ */
+int position_stop(struct position *p);
 
 int64_t position_offset(struct position *p);

@@ -8,12 +8,6 @@
 
 enum { MODE_INOTIFY, MODE_POLLING, MODE_FEN };
 
-/* A boolean that may be left to circumstances. Odd numbers mean on, so that every spelling has one. */
-enum { EITHER_AUTO = 8 };
-static inline bool either(int choice, bool automatic) {
-        return choice == EITHER_AUTO ? automatic : choice & 1;
-}
-
 struct imfile_module {
         int mode;
         int64_t polling_interval_s;
@@ -45,7 +39,7 @@ struct imfile_input {
         int64_t persist_interval; /* lines; 0: at the end only */
         bool persists_after_submission;
         int64_t delay_us;
-        int adds_metadata; /* either() */
+        bool adds_metadata;
         bool adds_cee_tag;
         char *state_file;
         bool starts_at_tail;

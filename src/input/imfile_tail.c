@@ -71,7 +71,7 @@ int feed_init(struct feed *feed, const struct imfile_input *settings, const stru
                 .facts = host->facts,
                 .counters = host->counters,
                 .message_bytes_max = (size_t)host->facts->message_bytes_max,
-                .adds_metadata = either(settings->adds_metadata, strpbrk(settings->file, "*?[") != NULL),
+                .adds_metadata = settings->adds_metadata,
                 .separator = separator_of(settings),
                 .is_plain = !settings->start_regex && !settings->end_regex && settings->read_mode == 0 &&
                             !settings->adds_cee_tag,
@@ -160,26 +160,54 @@ static void cut_stencil(struct tail *t) {
         stencil->host = batch_store(b, text_of(feed->facts->host_name));
         stencil->now_us = clock_wall_us();
         stencil->now = stamp_of_wall(stencil->now_us);
-        if (feed->adds_metadata)
-                stencil->file = arena_text(&b->arena, text_of(t->path));
+        stencil->room_count = 0;
+        stencil->file = feed->adds_metadata ? json_string(&b->arena, text_of(t->path)) : NULL;
 }
 
-/* {"metadata": {"filename": ..., "fileoffset": "..."}} in one piece, since every line gets one. */
+/* {"metadata": {"filename": ..., "fileoffset": "..."}} of one record, but for the file's name, which all share. */
 struct metadata {
-        struct json root, metadata, name, offset;
+        struct json root, metadata, offset;
         struct json_member root_member, name_member, offset_member;
         char digits[24];
 };
 
-static struct json *metadata_new(struct batch *b, struct text file, int64_t offset) {
-        struct metadata *m = arena_alloc(&b->arena, sizeof *m);
+/*
+ * Room for those of all records that may follow in this read, in one piece: what a batch's arena takes
+ * first it keeps for its next use. Measured with 100-byte lines: 5.5 million a second one by one, 16 million so.
+ */
+static struct metadata *metadata_room(struct tail *t) {
+        struct feed *feed = t->feed;
+        struct stencil *stencil = &t->stencil;
+        if (stencil->room_count == 0) {
+                struct batch *b = feed->intake->batch;
+                size_t records = feed->batch_records_max - MIN(b->count, feed->batch_records_max) + 1;
+                size_t lines = (size_t)MAX(t->facts.size - t->next, INT64_C(0)) / (t->line_bytes + 1) + 1;
+                stencil->room_count = (uint32_t)MIN(records, lines);
+                stencil->room = arena_alloc(&b->arena, stencil->room_count * sizeof(struct metadata));
+                if (!stencil->room) {
+                        stencil->room_count = 0;
+                        return NULL;
+                }
+        }
+        stencil->room_count--;
+        return stencil->room++;
+}
+
+static struct json *metadata_new(struct tail *t, int64_t offset) {
+        struct metadata *m = metadata_room(t);
         if (!m)
                 return NULL;
-        int size = snprintf(m->digits, sizeof m->digits, "%lld", (long long)offset);
-        m->name = (struct json){.type = JSON_STRING, .string = file};
-        m->offset = (struct json){.type = JSON_STRING, .string = {m->digits, (size_t)size}};
+        char digits[24];
+        size_t at = sizeof digits;
+        uint64_t rest = (uint64_t)offset;
+        do
+                digits[--at] = (char)('0' + rest % 10);
+        while (rest /= 10);
+        memcpy(m->digits, digits + at, sizeof digits - at);
+        m->offset = (struct json){.type = JSON_STRING, .string = {m->digits, sizeof digits - at}};
         m->offset_member = (struct json_member){.name = TEXT("fileoffset"), .value = &m->offset};
-        m->name_member = (struct json_member){.name = TEXT("filename"), .value = &m->name, .next = &m->offset_member};
+        m->name_member =
+                (struct json_member){.name = TEXT("filename"), .value = t->stencil.file, .next = &m->offset_member};
         m->metadata = (struct json){.type = JSON_OBJECT, .count = 2};
         m->metadata.first = &m->name_member;
         m->metadata.last = &m->offset_member;
@@ -198,10 +226,11 @@ static _hot_ void record_fill(struct tail *t, struct record *r, int64_t offset) 
         r->reported = stencil->now;
         r->facility = (uint8_t)feed->settings->facility;
         r->severity = (uint8_t)feed->settings->severity;
-        /* No parser saw it, and rsyslog's parsesuccess says FAIL then. */
-        r->flags = feed->settings->needs_parse ? 0 : RECORD_IS_PARSED | RECORD_PARSE_FAILED;
-        if (feed->adds_metadata)
-                r->tree[TREE_MESSAGE] = metadata_new(feed->intake->batch, stencil->file, offset);
+        /* No parser saw it, and rsyslog's parsesuccess says FAIL then. Parsers look for no host name in lines of a
+         * file. */
+        r->flags = feed->settings->needs_parse ? RECORD_NO_HOSTNAME : RECORD_IS_PARSED | RECORD_PARSE_FAILED;
+        if (stencil->file)
+                r->tree[TREE_MESSAGE] = metadata_new(t, offset);
         t->unreported++;
         t->turn_records++;
 }

@@ -56,10 +56,14 @@ int feed_check(const struct imfile_input *settings, struct module_log *log);
 int feed_init(struct feed *feed, const struct imfile_input *settings, const struct input_host *host);
 void feed_fini(struct feed *feed);
 
+struct metadata;
+
 /* What all records of one read have in common. */
 struct stencil {
         struct span tag, host;
-        struct text file;
+        struct json *file;     /* for $!metadata!filename; NULL: no metadata */
+        struct metadata *room; /* for that of the records to come */
+        uint32_t room_count;
         struct stamp now;
         int64_t now_us;
         bool is_cut; /* for the batch that is being filled */

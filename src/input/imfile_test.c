@@ -182,6 +182,8 @@ static void add_input(const char *file, ...) {
         const struct param *params = imfile_module.settings.params;
         set(settings, params, "file", path_of(file));
         set(settings, params, "tag", "tag[7]:");
+        if (!strpbrk(file, "*?["))
+                set(settings, params, "addmetadata", "off");
         va_list args;
         va_start(args, file);
         for (const char *name; (name = va_arg(args, const char *));)
@@ -586,6 +588,40 @@ static void a_renamed_file_that_still_fits_is_not_read_twice(void) {
         end();
 }
 
+static void a_link_is_followed_when_its_target_is_rotated(void) {
+        begin();
+        CHECK_INT(mkdir(path_of("target"), 0700), 0);
+        append("target/0.log", "one\n");
+        CHECK_INT(symlink("target/0.log", path_of("middle")), 0);
+        CHECK_INT(symlink("middle", path_of("link.log")), 0);
+        add_input("*.log", NULL);
+        start_daemon();
+        expect("one|link.log|0", NULL);
+        append("target/0.log", "two\n");
+        move("target/0.log", "target/0.log.old");
+        append("target/0.log", "three\n");
+        expect("two|link.log|4", "three|link.log|0", NULL);
+        stop_daemon();
+        end();
+}
+
+static void what_comes_while_we_are_down_is_not_taken_for_old(void) {
+        begin();
+        append("a", "old\n");
+        append("b", "");
+        add_input("?", "freshstarttail", "on", "addmetadata", "off", NULL);
+        start_daemon();
+        stop_daemon();
+        append("a", "new\n");
+        append("b", "newer\n");
+        start_daemon();
+        await(&caught.count, 2, WAIT_S);
+        settle_loop();
+        CHECK_INT(caught.count, 2);
+        stop_daemon();
+        end();
+}
+
 static void two_inputs_of_one_file_keep_their_own_positions(void) {
         begin();
         append("a", "one\n");
@@ -719,10 +755,24 @@ static void records_carry_what_rsyslogs_carry(void) {
         CHECK_TEXT(batch_text(b, r->host), "here");
         CHECK_INT(r->facility, 2);
         CHECK_INT(r->severity, 3);
-        CHECK(r->flags & RECORD_IS_PARSED);
+        CHECK_INT(r->flags, RECORD_IS_PARSED | RECORD_PARSE_FAILED);
         CHECK(r->reported.is_set);
         CHECK_TEXT(text_of(r->source->input_name), "imfile");
         CHECK_TEXT(text_of(r->source->address), "");
+        caught.holds = false;
+        stop_daemon();
+        release_held();
+        end();
+}
+
+static void lines_that_need_a_parser_hold_no_host_name(void) {
+        begin();
+        append("a", "<13>Nov 11 11:11:11 tag: text\n");
+        add_input("a", "needparse", "on", NULL);
+        caught.holds = true;
+        start_daemon();
+        expect("<13>Nov 11 11:11:11 tag: text", NULL);
+        CHECK_INT(caught.held[0]->records[0].flags, RECORD_NO_HOSTNAME);
         caught.holds = false;
         stop_daemon();
         release_held();
@@ -805,11 +855,13 @@ TEST_MAIN(TEST(lines_become_messages_and_empty_ones_do_not), TEST(an_unfinished_
           TEST(rotation_while_we_were_down_loses_nothing), TEST(a_new_file_with_an_old_number_is_read_from_its_start),
           TEST(rsyslogs_state_files_are_honoured_and_replaced), TEST(an_unfinished_message_of_rsyslogs_is_finished),
           TEST(wildcards_find_files_in_directories_that_appear), TEST(a_directory_that_is_made_again_is_found_again),
-          TEST(a_renamed_file_that_still_fits_is_not_read_twice), TEST(two_inputs_of_one_file_keep_their_own_positions),
-          TEST(polling_finds_what_inotify_would_tell), TEST(too_many_watches_are_made_up_for_by_polling),
-          TEST(a_fresh_start_can_begin_at_the_tail), TEST(a_missing_file_is_reported),
-          TEST(old_files_sleep_until_they_are_written_to), TEST(lines_beyond_the_minutes_limit_are_discarded),
-          TEST(a_timeout_ends_a_message_of_several_lines), TEST(records_carry_what_rsyslogs_carry),
+          TEST(a_renamed_file_that_still_fits_is_not_read_twice), TEST(a_link_is_followed_when_its_target_is_rotated),
+          TEST(what_comes_while_we_are_down_is_not_taken_for_old),
+          TEST(two_inputs_of_one_file_keep_their_own_positions), TEST(polling_finds_what_inotify_would_tell),
+          TEST(too_many_watches_are_made_up_for_by_polling), TEST(a_fresh_start_can_begin_at_the_tail),
+          TEST(a_missing_file_is_reported), TEST(old_files_sleep_until_they_are_written_to),
+          TEST(lines_beyond_the_minutes_limit_are_discarded), TEST(a_timeout_ends_a_message_of_several_lines),
+          TEST(records_carry_what_rsyslogs_carry), TEST(lines_that_need_a_parser_hold_no_host_name),
           TEST(an_empty_line_ends_a_paragraph), TEST(indented_lines_belong_to_the_one_before),
           TEST(a_match_begins_a_message), TEST(a_match_ends_a_message),
           TEST(a_message_that_grows_too_long_is_cut_or_its_rest_discarded),

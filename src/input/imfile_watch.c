@@ -61,18 +61,26 @@ void watches_close(struct watches *w) {
         w->watch.fd = file_close(w->watch.fd);
 }
 
-int watches_add(struct watches *w, struct interest *interest, const char *path, uint32_t events) {
+int watches_add_once(struct watches *w, struct interest *interest, const char *path, uint32_t events,
+                     bool (*is_same)(const struct interest *interest, const struct interest *other)) {
         if (w->maximum && w->count >= w->maximum)
                 return fail(-ENOSPC);
         int number = inotify_follow(w->watch.fd, path, events | IN_MASK_ADD);
         if (number < 0)
                 return pass(number);
-        interest->number = number;
         struct interest **head = bucket(w, number);
+        for (const struct interest *other = *head; other && is_same; other = other->next)
+                if (other->number == number && is_same(interest, other))
+                        return 0;
+        interest->number = number;
         interest->next = *head;
         *head = interest;
         w->count++;
         return 0;
+}
+
+int watches_add(struct watches *w, struct interest *interest, const char *path, uint32_t events) {
+        return pass(watches_add_once(w, interest, path, events, NULL));
 }
 
 void watches_remove(struct watches *w, struct interest *interest) {

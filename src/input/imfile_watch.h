@@ -34,4 +34,7 @@ void watches_close(struct watches *w);
 
 /* -ENOSPC when there are too many, for us or for the kernel. */
 int watches_add(struct watches *w, struct interest *interest, const char *path, uint32_t events);
+/* The same, unless is_same(interest, other) says that one is there already: then 0, and number stays -1. */
+int watches_add_once(struct watches *w, struct interest *interest, const char *path, uint32_t events,
+                     bool (*is_same)(const struct interest *interest, const struct interest *other));
 void watches_remove(struct watches *w, struct interest *interest);

@@ -178,7 +178,7 @@ static int sync_parent(const char *path) {
         return pass(file_sync_directory(parent));
 }
 
-static int write_new(const char *path, struct text content, mode_t mode) {
+static int write_new(const char *path, struct text content, mode_t mode, bool is_synced) {
         _owned_(descriptor_close) int fd = -1;
         int r = file_open(&fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
         if (r)
@@ -186,22 +186,30 @@ static int write_new(const char *path, struct text content, mode_t mode) {
         r = file_write_all(fd, content.data, content.size);
         if (r)
                 return pass(r);
-        return fsync(fd) < 0 ? fail(-errno) : 0;
+        return is_synced && fsync(fd) < 0 ? fail(-errno) : 0;
 }
 
-int file_replace(const char *path, struct text content, mode_t mode) {
+static int replace(const char *path, struct text content, mode_t mode, bool is_synced) {
         char temporary[FILE_PATH_BYTES_MAX];
         int size = snprintf(temporary, sizeof temporary, "%s.tmp", path);
         if (size < 0 || (size_t)size >= sizeof temporary)
                 return fail(-ENAMETOOLONG);
-        int r = write_new(temporary, content, mode);
+        int r = write_new(temporary, content, mode, is_synced);
         if (r == 0 && rename(temporary, path) < 0)
                 r = fail(-errno);
         if (r) {
                 unlink(temporary);
                 return pass(r);
         }
-        return pass(sync_parent(path));
+        return is_synced ? pass(sync_parent(path)) : 0;
+}
+
+int file_replace(const char *path, struct text content, mode_t mode) {
+        return pass(replace(path, content, mode, true));
+}
+
+int file_replace_soon(const char *path, struct text content, mode_t mode) {
+        return pass(replace(path, content, mode, false));
 }
 
 int file_remove(const char *path) {
@@ -237,6 +245,20 @@ int file_facts_of_path(struct file_facts *ret, const char *path) {
                 return fail(-errno);
         facts_of(ret, &st);
         return 0;
+}
+
+int file_link_target(const char *path, char target[static FILE_PATH_BYTES_MAX]) {
+        char found[FILE_PATH_BYTES_MAX];
+        ssize_t size = readlink(path, found, sizeof found);
+        if (size < 0)
+                return fail(-errno);
+        if ((size_t)size >= sizeof found)
+                return fail(-ENAMETOOLONG);
+        found[size] = '\0';
+        const char *slash = strrchr(path, '/');
+        int directory = *found == '/' || !slash ? 0 : (int)(slash - path) + 1;
+        int written = snprintf(target, FILE_PATH_BYTES_MAX, "%.*s%s", directory, path, found);
+        return written < 0 || written >= FILE_PATH_BYTES_MAX ? fail(-ENAMETOOLONG) : 0;
 }
 
 int file_list(const char *directory, int (*each)(void *context, const char *name), void *context) {

@@ -40,6 +40,9 @@ int file_write_all_at(int fd, const void *data, size_t size, off_t offset);
 
 /* Replaces the file as a whole, durably: temporary file beside it, fsync, rename, fsync of the directory. */
 int file_replace(const char *path, struct text content, mode_t mode);
+/* The same without waiting for the disk: readers see it whole, but power lost within seconds may leave nothing of it.
+ */
+int file_replace_soon(const char *path, struct text content, mode_t mode);
 /* Makes names created, renamed and removed in this directory durable. */
 int file_sync_directory(const char *path);
 /* Removes the name; one that is not there is fine. */
@@ -59,6 +62,11 @@ struct file_facts {
 
 int file_facts(struct file_facts *ret, int fd);
 int file_facts_of_path(struct file_facts *ret, const char *path); /* follows symbolic links */
+
+/*
+ * Where a symbolic link leads, one step: an absolute path if `path` is one. -EINVAL when it is no link.
+ */
+int file_link_target(const char *path, char target[static FILE_PATH_BYTES_MAX]);
 
 /*
  * Calls each(context, name) for every entry but "." and ".."; a value other than 0 ends

@@ -105,6 +105,20 @@ static void bytes_are_written_and_read_at_their_place(void) {
         end();
 }
 
+static void a_link_tells_where_it_leads(void) {
+        begin();
+        char target[FILE_PATH_BYTES_MAX], wanted[512];
+        CHECK_INT(symlink("sub/file", in_directory("link")), 0);
+        CHECK_INT(file_link_target(in_directory("link"), target), 0);
+        snprintf(wanted, sizeof wanted, "%s/sub/file", directory);
+        CHECK_TEXT(text_of(target), wanted);
+        CHECK_INT(symlink("/abs/file", in_directory("other")), 0);
+        CHECK_INT(file_link_target(in_directory("other"), target), 0);
+        CHECK_TEXT(text_of(target), "/abs/file");
+        CHECK_INT(file_link_target(directory, target), -EINVAL);
+        end();
+}
+
 static void removing_what_is_not_there_is_fine(void) {
         begin();
         CHECK_INT(file_remove(in_directory("nothing")), 0);
@@ -114,4 +128,4 @@ static void removing_what_is_not_there_is_fine(void) {
 TEST_MAIN(TEST(what_replaces_a_file_is_read_whole), TEST(a_file_over_the_limit_is_refused),
           TEST(a_failed_replacement_leaves_the_old_file), TEST(nothing_opens_outside_of_the_directory),
           TEST(facts_know_a_file_after_a_rename), TEST(bytes_are_written_and_read_at_their_place),
-          TEST(removing_what_is_not_there_is_fine))
+          TEST(a_link_tells_where_it_leads), TEST(removing_what_is_not_there_is_fine))
