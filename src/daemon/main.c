@@ -22,6 +22,7 @@
 
 #include "base/fail.h"
 #include "daemon/daemonize.h"
+#include "daemon/diagnosis.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/own_log.h"
@@ -52,7 +53,8 @@ struct daemon {
         struct watch signals;
         int ready_fd; /* of the parent that waits, or -1 */
         int last_signal;
-        unsigned hups;
+        uint64_t left; /* messages that no queue could keep at the end */
+        struct diagnosis diagnosis;
 };
 
 /* ---- Configuration ------------------------------------------------------------ */
@@ -129,8 +131,12 @@ static int prepare(struct daemon *d) {
                 show_diagnostics(d);
                 return run_failed(RSYSLOG_FILE_NOT_FOUND, fail_text(r));
         }
-        struct pipeline_host host = {.log = d->log, .housekeeping = d->loop, .is_checking = d->options.check_level > 0};
+        struct pipeline_host host = {.log = d->log,
+                                     .housekeeping = d->loop,
+                                     .diagnosis = &d->diagnosis,
+                                     .is_checking = d->options.check_level > 0};
         r = pipeline_new(&d->pipeline, d->config, &host, &d->diagnostics);
+        d->diagnosis.pipeline = d->pipeline;
         show_diagnostics(d);
         if (r)
                 return run_failed(r, fail_text(r));
@@ -202,9 +208,9 @@ static void report_status(struct daemon *d, enum severity severity, const char *
 }
 
 static void handle_hup(struct daemon *d) {
-        d->hups++;
         resolve_forget();
         pipeline_reopen(d->pipeline);
+        atomic_fetch_add(&d->diagnosis.hups, 1);
         report_status(d, SEVERITY_INFO, "rsyslogd was HUPed");
 }
 
@@ -320,7 +326,7 @@ static int run(struct daemon *d) {
         snprintf(status, sizeof status, "exiting on signal %d.", d->last_signal);
         report_status(d, SEVERITY_INFO, status);
         own_log_flush(d->log);
-        uint64_t left = pipeline_drain(d->pipeline);
+        uint64_t left = d->left = pipeline_drain(d->pipeline);
         if (left)
                 fprintf(stderr,
                         "rsyslogd: %llu messages were still queued when the time-outs had passed and are lost\n",
@@ -388,5 +394,8 @@ int main(int argc, char **argv) {
         if (d.signals.fd >= 0)
                 close(d.signals.fd);
         loop_free(d.loop);
+        if (d.last_signal)
+                diagnosis_end(&d.diagnosis, d.last_signal, d.left);
+        diagnosis_fini(&d.diagnosis);
         return status;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
 #include "delivery/delivery.h"
@@ -455,7 +456,9 @@ int pipeline_open(struct pipeline *p) {
                                    .facts = &p->facts.host,
                                    .pool = p->pool,
                                    .find_sink = find_sink,
-                                   .owner = p};
+                                   .owner = p,
+                                   .diag = diagnosis_services(),
+                                   .daemon = p->host.diagnosis};
         r = inputs_new(&p->inputs, &plan);
         return r ? pass(r) : 0;
 }
@@ -508,6 +511,21 @@ uint64_t pipeline_unfinished(struct pipeline *p) {
 
 uint64_t pipeline_main_queue_size(struct pipeline *p) {
         return queue_waiting(p->main_queue);
+}
+
+void pipeline_set_timeout(struct pipeline *p, enum diag_timeout timeout, int64_t ms, bool is_default) {
+        bool sets_main = !is_default || !p->config->has_main_queue;
+        if (timeout == DIAG_MAIN_QUEUE_SHUTDOWN && sets_main)
+                queue_set_timeout_shutdown(p->main_queue, ms);
+        if (timeout == DIAG_MAIN_QUEUE_ENQUEUE && sets_main)
+                queue_set_timeout_enqueue(p->main_queue, ms);
+        for (struct act *a = p->acts; a; a = a->next) {
+                struct queue *queue = a->delivery && !a->is_shared ? delivery_queue(a->delivery) : NULL;
+                if (queue && timeout == DIAG_ACTION_QUEUE_SHUTDOWN)
+                        queue_set_timeout_shutdown(queue, ms);
+                if (queue && timeout == DIAG_ACTION_QUEUE_ENQUEUE)
+                        queue_set_timeout_enqueue(queue, ms);
+        }
 }
 
 struct sink *pipeline_main_sink(struct pipeline *p) {

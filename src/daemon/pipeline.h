@@ -13,6 +13,7 @@
 #include "daemon/own_log.h"
 #include "language/diagnostics.h"
 #include "language/tree.h"
+#include "module/diag.h"
 
 struct pipeline;
 
@@ -20,6 +21,7 @@ struct pipeline;
 struct pipeline_host {
         struct own_log *log;
         struct loop *housekeeping;
+        void *diagnosis;  /* first argument of the services that imdiag is handed */
         bool is_checking; /* -N: compile everything, open nothing */
 };
 
@@ -45,6 +47,8 @@ void pipeline_reopen(struct pipeline *p);
 /* Messages that wait or are in work anywhere. */
 uint64_t pipeline_unfinished(struct pipeline *p);
 uint64_t pipeline_main_queue_size(struct pipeline *p);
+/* A time-out in milliseconds; a default gives way to what the configuration says itself. */
+void pipeline_set_timeout(struct pipeline *p, enum diag_timeout timeout, int64_t ms, bool is_default);
 /* Where own messages go. */
 struct sink *pipeline_main_sink(struct pipeline *p);
 struct batch_pool *pipeline_pool(struct pipeline *p);
