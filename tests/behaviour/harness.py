@@ -31,7 +31,7 @@ class Skip(Exception):
 
 def argument(name):
     """`--name VALUE` of the command line; meson gives the paths of what it built."""
-    return sys.argv[sys.argv.index("--" + name) + 1]
+    return os.path.abspath(sys.argv[sys.argv.index("--" + name) + 1])
 
 
 def wait(holds, what):
