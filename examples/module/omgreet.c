@@ -25,7 +25,8 @@ struct greet_settings {
 static const struct param greet_params[] = {
         PARAM_STRING(struct greet_settings, file, .name = "file", .flags = PARAM_IS_REQUIRED | PARAM_IS_MAIN,
                      .help = "The file that greetings are appended to."),
-        PARAM_STRING(struct greet_settings, word, .name = "word", .dflt = "hello", .help = "What each line begins with."),
+        PARAM_STRING(struct greet_settings, word, .name = "word", .dflt = "hello",
+                     .help = "What each line begins with."),
         PARAM_TEMPLATE(struct greet_settings, template, .name = "template", .help = "How a message is rendered."),
         {},
 };

@@ -27,6 +27,7 @@ struct act {
         struct delivery *delivery;
         bool is_shared; /* the delivery is an earlier action's */
         char *summary;  /* of its settings; NULL where it cannot share */
+        char *name;
         void *modifier;
         struct act *next;
 };
@@ -318,7 +319,7 @@ static int open_output(struct pipeline *p, struct act *a) {
         const struct object *o = a->object;
         const struct global_settings *global = p->config->global;
         struct delivery_plan plan = {
-                .name = o->name,
+                .name = a->name,
                 .module = o->module,
                 .settings = o->settings,
                 .module_settings = config_module_settings(p->config, o->module),
@@ -355,6 +356,16 @@ static struct delivery *find_same(const struct pipeline *p, const struct act *wa
         return NULL;
 }
 
+/* The name that rsyslog gives an action without one: "action-0-builtin:omfile". */
+static char *name_of(const struct object *o) {
+        _owned_(buffer_fini) struct buffer name = {0};
+        if (o->name)
+                return strdup(o->name);
+        buffer_format(&name, "action-%u-%s%s", o->number - 1, registry_is_always_loaded(o->module) ? "builtin:" : "",
+                      o->module->name);
+        return text_copy(buffer_as_text(&name));
+}
+
 static char *summary_of(const struct object *o) {
         _owned_(buffer_fini) struct buffer all = {0};
         bool is_plain = o->module->kind == MODULE_OUTPUT && o->queue->type == QUEUE_DIRECT &&
@@ -372,6 +383,11 @@ static int open_acts(struct pipeline *p) {
                 if (!a)
                         return fail(-ENOMEM);
                 a->object = o;
+                a->name = name_of(o);
+                if (!a->name) {
+                        free(a);
+                        return fail(-ENOMEM);
+                }
                 a->summary = summary_of(o);
                 a->delivery = find_same(p, a);
                 a->is_shared = a->delivery != NULL;
@@ -382,7 +398,7 @@ static int open_acts(struct pipeline *p) {
                 int r = o->module->kind == MODULE_MODIFIER ? open_modifier(p, a) : open_output(p, a);
                 if (r)
                         report(own_log_reporter(p->host.log), SEVERITY_ERR, 2175,
-                               "action '%s' (%s:%u) cannot be opened and is left out: %s", o->name, o->place.file,
+                               "action '%s' (%s:%u) cannot be opened and is left out: %s", a->name, o->place.file,
                                o->place.line, fail_text(r));
         }
         return 0;
@@ -555,6 +571,7 @@ static void act_free(struct act *a) {
         if (!a->is_shared)
                 delivery_free(a->delivery);
         free(a->summary);
+        free(a->name);
         if (a->modifier)
                 a->object->module->modifier->close(a->modifier);
         free(a);

@@ -30,10 +30,10 @@
 
 struct batch; /* message/batch.h */
 struct record;
-struct loop;     /* io/loop.h */
-struct intake;   /* message/intake.h */
-struct template; /* template/template.h */
-struct counter;  /* base/counter.h */
+struct loop;          /* io/loop.h */
+struct intake;        /* message/intake.h */
+struct template;      /* template/template.h */
+struct counter;       /* base/counter.h */
 struct diag_services; /* module/diag.h */
 
 #ifndef PENSTOCK_TEXT
