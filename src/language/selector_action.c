@@ -25,7 +25,8 @@ static int peek(const struct reader *r) {
 
 static struct text take_until(struct reader *r, const char *ends) {
         size_t from = r->at;
-        while (r->at < r->line.size && !strchr(ends, r->line.data[r->at]))
+        /* strchr() would find a NUL byte, too. */
+        while (r->at < r->line.size && !memchr(ends, r->line.data[r->at], strlen(ends)))
                 r->at++;
         return text_slice(r->line, from, r->at);
 }
