@@ -3,7 +3,6 @@
  * left of the tree can be printed.
  */
 #include "language/diagnostics.h"
-#include "language/fixture_modules.h"
 #include "language/tree.h"
 
 static const char *const templates[] = {"RSYSLOG_FileFormat", NULL};
