@@ -212,6 +212,14 @@ static void the_valid_part_of_an_object_counts_as_in_rsyslogd(void) {
         CHECK(!o);
 }
 
+static void what_a_stop_makes_unreachable_is_warned_about(void) {
+        _owned_(fixture_fini) struct fixture f = {0};
+        fixture_load(&f, "mail.* { stop /a\n}\nmail.* stop\n");
+        CHECK_INT(f.diagnostics.errors, 0);
+        CHECK_INT(f.diagnostics.warnings, 1);
+        CHECK(text_find(fixture_complaints(&f), TEXT("1:10: warning: STOP is followed by unreachable")) >= 0);
+}
+
 /* ---- Includes --------------------------------------------------------------------------- */
 
 struct directory {
@@ -256,7 +264,7 @@ static void files_are_included_in_order_and_by_every_form(void) {
         directory_make(&d);
         static const char *const names[] = {"20-b.conf", "10-a.conf", "other"};
         directory_put(&d, names[0], "& continue\nset $!b = 1;");
-        directory_put(&d, names[1], "stop\n");
+        directory_put(&d, names[1], "continue\n");
         directory_put(&d, names[2], "set $!o = 1;\n");
         _owned_(fixture_fini) struct fixture f = {0}, g = {0};
         load_with_directory(&f,
@@ -271,7 +279,7 @@ static void files_are_included_in_order_and_by_every_form(void) {
         directory_drop(&d, names, ARRAY_SIZE(names));
         CHECK_CLEAN(&f);
         CHECK_TEXT(fixture_statements(&f, NULL),
-                   "stop\ncontinue\nset $!b = 1;\nset $!o = 1;\nif 1 then {\n    set $!o = "
+                   "continue\ncontinue\nset $!b = 1;\nset $!o = 1;\nif 1 then {\n    set $!o = "
                    "1;\n}\nunset $!b;\n");
         CHECK_INT(g.diagnostics.errors, 3);
         CHECK(g.config->is_aborted && !f.config->is_aborted);
@@ -375,8 +383,8 @@ TEST_MAIN(TEST(modules_and_inputs_get_typed_settings), TEST(an_action_has_its_ow
           TEST(module_parameters_are_defaults_of_its_objects), TEST(templates_keep_what_their_compiler_needs),
           TEST(other_definitions_wait_for_those_who_use_them), TEST(config_enabled_turns_any_object_off),
           TEST(mistakes_in_objects_are_named_where_they_are), TEST(broken_syntax_is_told_once_and_reading_goes_on),
-          TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd), TEST(files_are_included_in_order_and_by_every_form),
-          TEST(mistakes_name_the_included_file), TEST(files_that_include_themselves_are_stopped),
-          TEST(the_flat_form_shows_includes_in_place), TEST(back_ticks_read_the_environment_and_files),
-          TEST(a_sealed_load_touches_nothing), TEST(a_missing_master_file_is_a_failure),
-          TEST(secrets_are_masked_when_printed), TEST(any_bytes_are_survived))
+          TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd), TEST(what_a_stop_makes_unreachable_is_warned_about),
+          TEST(files_are_included_in_order_and_by_every_form), TEST(mistakes_name_the_included_file),
+          TEST(files_that_include_themselves_are_stopped), TEST(the_flat_form_shows_includes_in_place),
+          TEST(back_ticks_read_the_environment_and_files), TEST(a_sealed_load_touches_nothing),
+          TEST(a_missing_master_file_is_a_failure), TEST(secrets_are_masked_when_printed), TEST(any_bytes_are_survived))

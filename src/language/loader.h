@@ -47,6 +47,8 @@ enum {
         CODE_PARSER_UNKNOWN = 2159,
         CODE_BSD_BLOCK = 2304,
         CODE_TILDE = 2307,
+        CODE_USER_LIST = 2184,
+        CODE_UNREACHABLE = 2357,
         CODE_OCTAL = 2009,
 };
 
