@@ -109,6 +109,15 @@ static bool read_value(struct loader *l, struct assignment *a) {
         return true;
 }
 
+static bool begins_parameter(const struct loader *l) {
+        size_t behind = lex_dotted_name(l).size;
+        if (behind == 0)
+                return false;
+        while (lex_peek(l, behind) == ' ')
+                behind++;
+        return lex_peek(l, behind) == '=';
+}
+
 /* Behind a mistake: the next name=, the closing parenthesis, or a line that begins something else. */
 static void resync_in_list(struct loader *l) {
         while (l->at < l->source->text.size) {
@@ -119,10 +128,7 @@ static void resync_in_list(struct loader *l) {
                         return;
                 if (c != '\n' && strchr(" \t\r\n", c) == NULL) {
                         size_t size = lex_dotted_name(l).size;
-                        size_t behind = size;
-                        while (lex_peek(l, behind) == ' ')
-                                behind++;
-                        if (size && lex_peek(l, behind) == '=')
+                        if (begins_parameter(l))
                                 return;
                         l->at += size ? size : 1;
                         continue;
@@ -171,7 +177,9 @@ bool parse_assignments(struct loader *l, const char *object, struct place opened
                 lex_blank(l);
                 if (lex_take(l, ')'))
                         return is_right;
-                if (l->at >= l->source->text.size || (!is_right && looks_like_statement(lex_line(l)))) {
+                bool is_end =
+                        l->at >= l->source->text.size || (!begins_parameter(l) && looks_like_statement(lex_line(l)));
+                if (is_end) {
                         if (is_right)
                                 complain(l, opened, strlen(object), CODE_SYNTAX, "`)` is missing",
                                          "the parameters of %s() have no end", object);
@@ -294,7 +302,7 @@ bool *new_marks(struct loader *l, const struct param *params) {
 static void complain_unknown(struct loader *l, const struct assignment *a, const struct target *targets, size_t count) {
         unsigned best = UINT32_MAX;
         const char *found = NULL;
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && is_heard(l); i++) {
                 const char *name = param_closest(targets[i].params, a->name);
                 unsigned distance = name ? text_distance(a->name, text_of(name)) : UINT32_MAX;
                 if (distance < best) {

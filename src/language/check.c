@@ -96,6 +96,8 @@ static void check_statements(struct loader *l, struct statement **link) {
                         is_kept = check_action(l, s->action);
                 else if (s->kind == STATEMENT_CALL)
                         is_kept = check_call(l, s);
+                else if (s->kind == STATEMENT_STOP && s->next)
+                        warn(l, s->place, 4, CODE_UNREACHABLE, NULL, "STOP is followed by unreachable statements!");
                 check_statements(l, &s->body);
                 check_statements(l, &s->otherwise);
                 /* A filter whose action was left out does nothing; an expression may have effects of its own. */

@@ -80,7 +80,11 @@ void diagnose_va(struct diagnostics *d, enum severity severity, int code, struct
         if (place.file) {
                 struct text line = find_line(d, &place);
                 one->place.file = arena_string(&d->arena, text_of(place.file));
-                one->line = line.data ? arena_string(&d->arena, line) : NULL;
+                size_t at = place.column ? MIN((size_t)place.column - 1, line.size) : 0;
+                if (line.size > LINE_BYTES_SHOWN && at > LINE_BYTES_BEFORE)
+                        one->line_from = (uint32_t)(at - LINE_BYTES_BEFORE);
+                struct text shown = text_slice(line, one->line_from, one->line_from + LINE_BYTES_SHOWN);
+                one->line = line.data ? arena_string(&d->arena, shown) : NULL;
         }
         if (d->last)
                 d->last->next = one;
@@ -125,12 +129,9 @@ static void print_repeated(struct buffer *out, char c, size_t count) {
 }
 
 static void print_source_line(struct buffer *out, const struct diagnostic *one, bool is_coloured) {
-        struct text line = text_of(one->line);
-        size_t at = one->place.column ? MIN((size_t)one->place.column - 1, line.size) : 0;
-        size_t from = 0;
-        if (line.size > LINE_BYTES_SHOWN && at > LINE_BYTES_BEFORE)
-                from = at - LINE_BYTES_BEFORE;
-        struct text shown = text_slice(line, from, from + LINE_BYTES_SHOWN);
+        struct text shown = text_of(one->line);
+        size_t at = one->place.column ? (size_t)one->place.column - 1 : 0;
+        size_t from = one->line_from;
         buffer_format(out, "%5u | ", one->place.line);
         print_visible(out, shown);
         buffer_text(out, TEXT("\n      | "));

@@ -19,8 +19,9 @@ struct diagnostic {
         struct place place;     /* file NULL: none */
         uint32_t width;         /* of the underlined part, in bytes; 0: a caret alone */
         const char *message;
-        const char *hint; /* NULL: none */
-        const char *line; /* the source line; NULL: none */
+        const char *hint;   /* NULL: none */
+        const char *line;   /* the source line, or the part of a long one around the place; NULL: none */
+        uint32_t line_from; /* bytes of the line before that part */
         struct diagnostic *next;
 };
 

@@ -403,8 +403,11 @@ static void do_allowed_sender(struct loader *l, const struct line *line) {
                         list->protocol = protocols[i];
         while (rest.size) {
                 struct text sender = take_part(&rest);
-                if (text_starts(sender, TEXT("#")))
-                        break;
+                const char *comment = sender.size ? memchr(sender.data, '#', sender.size) : NULL;
+                if (comment) {
+                        sender = text_trim(text_slice(sender, 0, (size_t)(comment - sender.data)));
+                        rest = TEXT_NONE;
+                }
                 if (sender.size && list->senders.count < ARRAY_ITEMS_MAX / 64 &&
                     append_string(l, &list->senders, sender))
                         return;
@@ -482,15 +485,15 @@ static const struct module *module_of(struct text name) {
 }
 
 static void complain_unknown(struct loader *l, const struct line *line) {
-        const struct module *module = module_of(line->name);
-        const char *replacement = directive_replacement(line->name);
+        const struct module *module = is_heard(l) ? module_of(line->name) : NULL;
+        const char *replacement = is_heard(l) ? directive_replacement(line->name) : NULL;
         _owned_(buffer_fini) struct buffer hint = {0};
         if (module)
                 buffer_format(&hint, "it belongs to %s: write module(load=\"%s\") before it", module->name,
                               module->name);
         else if (replacement)
                 buffer_text(&hint, text_of(replacement));
-        else {
+        else if (is_heard(l)) {
                 struct text closest = names_closest(&l->directives, line->name);
                 unsigned best = closest.data ? text_distance(line->name, closest) : UINT32_MAX;
                 for (size_t i = 0; i < ARRAY_SIZE(specials); i++) {

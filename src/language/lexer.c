@@ -48,12 +48,17 @@ void lex_space(struct loader *l) {
                 l->at++;
 }
 
-struct text lex_line(const struct loader *l) {
-        struct text rest = lex_rest(l);
-        const char *lf = rest.size ? memchr(rest.data, '\n', rest.size) : NULL;
-        if (lf)
-                rest.size = (size_t)(lf - rest.data);
-        return rest;
+struct text lex_line(struct loader *l) {
+        /* Many statements may stand in one long line, so that its end is looked for once. */
+        bool is_known = l->line_source == l->source && l->at >= l->line_from && l->at <= l->line_end;
+        if (!is_known) {
+                struct text rest = lex_rest(l);
+                const char *lf = rest.size ? memchr(rest.data, '\n', rest.size) : NULL;
+                l->line_source = l->source;
+                l->line_from = l->at;
+                l->line_end = l->at + (lf ? (size_t)(lf - rest.data) : rest.size);
+        }
+        return text_slice(l->source->text, l->at, l->line_end);
 }
 
 void lex_skip_line(struct loader *l) {

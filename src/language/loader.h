@@ -47,6 +47,8 @@ enum {
         CODE_PARSER_UNKNOWN = 2159,
         CODE_BSD_BLOCK = 2304,
         CODE_TILDE = 2307,
+        CODE_USER_LIST = 2184,
+        CODE_UNREACHABLE = 2357,
         CODE_OCTAL = 2009,
 };
 
@@ -118,6 +120,8 @@ struct loader {
         unsigned skipping;     /* > 0: inside an object that config.enabled turned off */
         size_t long_string_at; /* where the last string over several lines began: the usual suspect */
         const struct source *long_string_source;
+        const struct source *line_source; /* lex_line() knows: no line end from line_from up to line_end */
+        size_t line_from, line_end;
 
         struct names modules; /* struct module_state by name */
         struct module_state *module_list;
@@ -165,6 +169,10 @@ void warn(struct loader *l, struct place place, size_t width, int code, const ch
         _printf_(6, 7);
 void note(struct loader *l, struct place place, size_t width, const char *hint, const char *format, ...) _printf_(5, 6);
 
+/* Whether another mistake would be shown, so that looking for a suggestion is worth it. */
+static inline bool is_heard(const struct loader *l) {
+        return l->diagnostics && l->diagnostics->count < DIAGNOSTICS_MAX;
+}
 /* "did you mean `x`?" in the arena; NULL for NULL. */
 const char *did_you_mean(struct loader *l, const char *name);
 
@@ -186,7 +194,7 @@ bool lex_blank_between(struct loader *l);
 void lex_space(struct loader *l);
 void lex_skip_line(struct loader *l);
 /* The rest of the line, without the line end; l->at is left where it is. */
-struct text lex_line(const struct loader *l);
+struct text lex_line(struct loader *l);
 static inline bool is_name_byte(int c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }

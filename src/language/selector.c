@@ -137,10 +137,9 @@ static bool read_part(struct loader *l, struct statement *s, struct text t, size
 struct statement *parse_selector(struct loader *l) {
         size_t base = l->at;
         struct statement *s = statement_new(l, STATEMENT_SELECTOR, loader_place(l, base));
-        struct text line = lex_line(l);
+        struct text line = lex_rest(l);
         size_t size = 0;
-        while (size < line.size && line.data[size] != ' ' && line.data[size] != '\t' && line.data[size] != '\r' &&
-               line.data[size] != '{')
+        while (size < line.size && !memchr(" \t\r\n{", line.data[size], 5))
                 size++;
         line.size = size;
         bool is_right = s != NULL;
@@ -235,22 +234,24 @@ static bool read_pattern(struct loader *l, struct statement *s) {
                          has_comma ? "a value in double quotes is expected" : "`,` and a value are expected");
                 return false;
         }
-        size_t opened = l->at++;
+        size_t opened = l->at++, end = 0;
         struct text line = lex_line(l);
-        char *value = loader_alloc(l, line.size + 1);
-        size_t size = 0, at = 0;
-        for (; value && at < line.size && line.data[at] != '"'; at++) {
-                if (line.data[at] == '\\' && at + 1 < line.size)
-                        at++;
-                value[size++] = line.data[at];
+        while (end < line.size && line.data[end] != '"')
+                end += line.data[end] == '\\' ? 2 : 1;
+        if (end >= line.size) {
+                complain(l, loader_place(l, opened), 1, CODE_SYNTAX, NULL, "the value has no closing \"");
+                l->at += line.size;
+                return false;
         }
+        char *value = loader_alloc(l, end + 1);
         if (!value)
                 return false;
-        if (at == line.size) {
-                complain(l, loader_place(l, opened), 1, CODE_SYNTAX, NULL, "the value has no closing \"");
-                return false;
+        size_t size = 0;
+        for (size_t at = 0; at < end; at++) {
+                at += line.data[at] == '\\';
+                value[size++] = line.data[at];
         }
-        l->at += at + 1;
+        l->at += end + 1;
         s->pattern = (struct text){value, size};
         return true;
 }

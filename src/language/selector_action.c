@@ -25,7 +25,8 @@ static int peek(const struct reader *r) {
 
 static struct text take_until(struct reader *r, const char *ends) {
         size_t from = r->at;
-        while (r->at < r->line.size && !strchr(ends, r->line.data[r->at]))
+        /* strchr() would find a NUL byte, too. */
+        while (r->at < r->line.size && !memchr(ends, r->line.data[r->at], strlen(ends)))
                 r->at++;
         return text_slice(r->line, from, r->at);
 }
@@ -215,7 +216,7 @@ static void read_users(struct reader *r) {
         struct text users = take_until(r, "; \t\r#}");
         give(r, "type", TEXT("omusrmsg"));
         give_users(r, users, at);
-        warn(r->l, place_of(r, at), users.size, CODE_SYNTAX, NULL,
+        warn(r->l, place_of(r, at), users.size, CODE_USER_LIST, NULL,
              "action '%.*s' treated as ':omusrmsg:%.*s' - please use ':omusrmsg:%.*s' syntax instead, '%.*s' will not "
              "be supported in the future",
              TEXT_ARGS(text_slice(users, 0, 100)), TEXT_ARGS(text_slice(users, 0, 100)),
@@ -306,7 +307,7 @@ static void read_module(struct reader *r) {
 
 static struct statement *read_tilde(struct reader *r) {
         warn(r->l, r->place, 1, CODE_TILDE, "write `stop`",
-             "Warning: ~ action is deprecated, consider using the 'stop' statement instead");
+             "warning: ~ action is deprecated, consider using the 'stop' statement instead");
         r->at++;
         finish(r);
         return statement_new(r->l, STATEMENT_STOP, r->place);

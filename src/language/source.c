@@ -23,9 +23,12 @@ static size_t continuation(struct text t, size_t at) {
 
 static size_t count_lines(struct text t) {
         size_t count = 1;
-        for (const char *lf = t.data, *end = t.data + t.size;
-             lf && lf < end && (lf = memchr(lf, '\n', (size_t)(end - lf))); lf++)
-                count++;
+        for (size_t at = 0; at < t.size; count++) {
+                const char *lf = memchr(t.data + at, '\n', t.size - at);
+                if (!lf)
+                        break;
+                at = (size_t)(lf - t.data) + 1;
+        }
         return count;
 }
 

@@ -401,6 +401,11 @@ static void parse_filtered(struct loader *l, struct statement *s, struct stateme
         if (!s) {
                 /* The filter is wrong; its action is read for its own mistakes, and dropped with it. */
                 struct statement *dropped = NULL;
+                size_t end = l->at + lex_line(l).size;
+                lex_blank(l);
+                /* Without one on its line, what follows is the next statement. */
+                if (l->at >= end && lex_peek(l, 0) != '{')
+                        return;
                 l->skipping++;
                 parse_body(l, &dropped);
                 l->skipping--;
@@ -433,7 +438,7 @@ static bool is_bsd_block(struct loader *l) {
 static void complain_word(struct loader *l, struct text word) {
         static const char *const words[] = {"if",   "foreach",  "set",    "unset", "reset", "call",
                                             "stop", "continue", "action", "then",  "else"};
-        const char *closest = closest_object(word);
+        const char *closest = is_heard(l) ? closest_object(word) : NULL;
         if (!closest || text_distance(word, text_of(closest)) > 2) {
                 const char *other = text_closest(word, words, ARRAY_SIZE(words));
                 closest = other ? other : closest;
@@ -468,7 +473,7 @@ static bool is_user_list(struct loader *l) {
 /* One statement without what `&` adds. */
 static void parse_single(struct loader *l, struct statement **ret, bool is_action_place) {
         int c = lex_peek(l, 0);
-        struct text rest = lex_line(l);
+        struct text rest = lex_rest(l);
         struct text word = lex_word(l);
         if (is_property_filter(rest)) {
                 parse_filtered(l, parse_property_filter(l), ret);

@@ -41,6 +41,10 @@ static void an_unknown_module_is_refused_with_paths_and_a_suggestion(void) {
         CHECK_TEXT(buffer_as_text(&complaint), "there is no such module (not built in, and not found as "
                                                "/nowhere/imtpc.so, /neither/imtpc.so); did you mean `imtcp`?");
         CHECK_INT(registry_find(registry, TEXT(""), &found, &complaint), -ENOENT);
+        buffer_clear(&complaint);
+        CHECK_INT(registry_find(registry, TEXT("builtin:omfwd"), &found, &complaint), -ENOENT);
+        CHECK_TEXT(buffer_as_text(&complaint),
+                   "there is no such module; rsyslog's module of that name is not part of Penstock yet");
 }
 
 static void a_file_that_is_no_module_is_refused(void) {

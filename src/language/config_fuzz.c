@@ -1,0 +1,35 @@
+/*
+ * Any bytes as a configuration: the load ends, tells its mistakes, and what is
+ * left of the tree can be printed.
+ */
+#include "language/diagnostics.h"
+#include "language/tree.h"
+
+static const char *const templates[] = {"RSYSLOG_FileFormat", NULL};
+
+static bool property_is_known(struct text name, const char **closest) {
+        return text_equal_nocase(name, TEXT("msg"));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static const struct config_options options = {
+                .template_names = templates, .property_is_known = property_is_known, .is_sealed = true};
+        _owned_(registry_free) struct registry *registry = NULL;
+        _owned_(diagnostics_fini) struct diagnostics diagnostics = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        _owned_(config_free) struct config *config = NULL;
+        if (registry_new(&registry, NULL))
+                return 0;
+        struct text text = {(const char *)data, size};
+        if (config_load_text(&config, registry, "fuzz", text, &options, &diagnostics))
+                return 0;
+        for (const struct ruleset_def *r = config->rulesets; r; r = r->next)
+                statements_print(&out, r->statements, 0);
+        config_print_flat(&out, config);
+        diagnostics_print(&diagnostics, &out, true);
+        for (const struct diagnostic *d = diagnostics.first; d; d = d->next)
+                diagnostic_line(d, &out);
+        return 0;
+}
