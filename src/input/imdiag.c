@@ -678,6 +678,8 @@ static int imdiag_open(void **ret, const struct input_host *host, const void *se
         diag->settings = host->module_settings;
         diag->services = host->diag;
         diag->loop = host->loop[0];
+        if (!diag->services)
+                module_report(host->log, SEVERITY_ERR, 0, "imdiag: this daemon offers nothing to diagnose");
         int r = diag->services ? settle_daemon(diag) : fail(-EOPNOTSUPP);
         if (r == 0) {
                 diag->seen_hups = diag->services->hup_count(host->daemon);

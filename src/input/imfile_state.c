@@ -117,6 +117,8 @@ int state_parse(struct state *ret, struct text content, uint64_t inode) {
         s.is_skipping = integer_member(object, "skipping", 0) == 1;
         if (!s.is_ours)
                 read_segment(&s, object);
+        if (s.offset < 0)
+                return fail(-EBADMSG);
         if (buffer_failed(&s.pending))
                 return fail(-ENOMEM);
         *ret = s;

@@ -78,8 +78,11 @@ int feed_init(struct feed *feed, const struct imfile_input *settings, const stru
                 .batch_records_max = (uint32_t)MIN(settings->submit_at_once_max, (int64_t)BATCH_RECORDS_MAX),
         };
         feed->stencil_bytes = strlen(settings->tag) + strlen(host->facts->host_name);
-        if (host->intake)
+        if (host->intake) {
+                /* A file waits for as long as it takes; to go on reading into a full queue would lose its lines. */
                 feed->intake = host->intake[0];
+                feed->intake->flow = FLOW_FULL;
+        }
         if (settings->delay_us) {
                 int64_t a_moment = MAX(DELAYED_TOGETHER_US / settings->delay_us, INT64_C(1));
                 feed->batch_records_max = (uint32_t)MIN(a_moment, (int64_t)feed->batch_records_max);

@@ -71,7 +71,8 @@ static void catch_record(struct batch *b, const struct record *r) {
                 caught.lines[caught.count++] = text_copy(buffer_as_text(&line));
 }
 
-static void catch_batch(struct sink *sink _unused_, struct batch *b, enum flow flow _unused_) {
+static void catch_batch(struct sink *sink _unused_, struct batch *b, enum flow flow) {
+        assert(flow == FLOW_FULL);
         pthread_mutex_lock(&caught.lock);
         for (uint32_t i = 0; i < b->count; i++)
                 catch_record(b, &b->records[i]);
@@ -198,7 +199,7 @@ static void start_daemon(void) {
         facts = (struct host_facts){.host_name = "here", .work_directory = state, .message_bytes_max = 128};
         CHECK_INT(loop_new(&loop), 0);
         CHECK_INT(batch_pool_new(&pool), 0);
-        intake_init(&intake, &caught.sink, pool, FLOW_LIGHT);
+        intake_init(&intake, &caught.sink, pool, FLOW_NONE);
         flush_hook = (struct round_hook){.run = flush};
         loop_add_hook(loop, &flush_hook);
         static struct intake *intakes[1] = {&intake};
