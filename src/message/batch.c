@@ -310,10 +310,11 @@ bool batch_copy(struct batch *to, const struct batch *from, const uint16_t *sele
 }
 
 size_t batch_bytes(const struct batch *b) {
-        size_t bytes = 0;
-        for (uint32_t i = 0; i < b->count; i++)
-                bytes += b->records[i].raw.size;
-        return bytes;
+        size_t bytes = b->count * sizeof *b->records;
+        for (unsigned i = b->own_region; i < b->regions; i++)
+                bytes += b->region_used[i];
+        /* A view keeps its parent's bytes alive. */
+        return bytes + (b->parent ? batch_bytes(b->parent) : 0);
 }
 
 int batch_acknowledge(struct batch *b, struct acknowledgement a) {

@@ -157,7 +157,7 @@ struct batch *batch_view(struct batch *b, const uint16_t *selection, size_t coun
  */
 bool batch_copy(struct batch *to, const struct batch *from, const uint16_t *selection, size_t count);
 
-/* Bytes that the records' raw text occupies; what queues count. */
+/* Memory in use by records and their bytes, a parent's included; what queues count. */
 size_t batch_bytes(const struct batch *b);
 
 /* Asks for done(input, cookie) when the batch is finished. -ENOMEM. */

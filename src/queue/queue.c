@@ -12,6 +12,7 @@
 enum {
         QUEUE_COALESCE_RECORDS_MAX = 64, /* a batch of more travels as it is */
         QUEUE_LIGHT_DELAY_MS = 1000,     /* how long FLOW_LIGHT is held above its mark */
+        QUEUE_RELEASE_PERCENT = 75,      /* of its mark: a held sender goes on there, not batch by batch */
         HOURS_ALWAYS = 25,
         SEVERITY_NEVER_DISCARDED = 8,
 };
@@ -41,6 +42,7 @@ struct queue {
         uint64_t working;       /* messages that workers have */
         unsigned idle;          /* workers that wait for messages */
         unsigned held;          /* pushers that wait for room */
+        int64_t release_at;     /* they look again when no more than this many wait */
         unsigned running;
         uint64_t sample; /* messages since the last kept one */
         bool is_closing;
@@ -201,35 +203,37 @@ static bool has_room(const struct queue *q) {
         return (int64_t)q->waiting < s->size && (s->bytes_max <= 0 || (int64_t)q->waiting_bytes < s->bytes_max);
 }
 
-/* Waits until the queue holds less than `mark`, at most `ms` (negative: for ever). */
-static void wait_below(struct queue *q, int64_t mark, int64_t ms) {
+/* Waits until no more than `release` messages are left, at most `ms` (negative: for ever). */
+static void hold(struct queue *q, int64_t release, int64_t ms) {
         struct timespec until = after_ms(MAX(ms, (int64_t)0));
         q->held++;
-        while ((int64_t)q->waiting >= mark && !q->is_closing) {
+        q->release_at = MAX(q->release_at, release);
+        while (((int64_t)q->waiting > release || !has_room(q)) && !q->is_closing) {
                 if (ms < 0)
                         pthread_cond_wait(&q->drained, &q->lock);
                 else if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
                         break;
         }
-        q->held--;
+        if (--q->held == 0)
+                q->release_at = 0;
+}
+
+static void hold_above(struct queue *q, int64_t mark, int64_t ms) {
+        if ((int64_t)q->waiting >= mark)
+                hold(q, mark * QUEUE_RELEASE_PERCENT / 100, ms);
 }
 
 /* Holds the sender back as its flow allows. True when there is room for at least one message. */
 static bool wait_for_room(struct queue *q, enum flow flow) {
         const struct queue_settings *s = q->settings;
         if (flow == FLOW_FULL)
-                wait_below(q, mark_or(s->full_delay_mark, s->size, 97), -1);
-        else if (flow == FLOW_LIGHT && (int64_t)q->waiting >= mark_or(s->light_delay_mark, s->size, 70))
-                wait_below(q, mark_or(s->light_delay_mark, s->size, 70), QUEUE_LIGHT_DELAY_MS);
+                hold_above(q, mark_or(s->full_delay_mark, s->size, 97), -1);
+        else if (flow == FLOW_LIGHT)
+                hold_above(q, mark_or(s->light_delay_mark, s->size, 70), QUEUE_LIGHT_DELAY_MS);
         if (has_room(q))
                 return true;
         counter_add(&q->counters.full, 1);
-        struct timespec until = after_ms(q->timeout_enqueue_ms);
-        q->held++;
-        while (!has_room(q) && !q->is_late)
-                if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
-                        break;
-        q->held--;
+        hold(q, s->size - 1, q->timeout_enqueue_ms);
         return has_room(q);
 }
 
@@ -432,7 +436,7 @@ static struct batch *take_first(struct queue *q) {
         if (!q->first)
                 q->waiting_bytes = 0;
         q->working += b->count;
-        if (q->held)
+        if (q->held && (int64_t)q->waiting <= q->release_at)
                 pthread_cond_broadcast(&q->drained);
         return b;
 }
