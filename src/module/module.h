@@ -329,7 +329,10 @@ struct module {
         struct settings_type module_settings; /* module(load="name" ...) */
         struct settings_type settings;        /* input(), action(), parser() */
         const struct counter_def *counters;   /* ends with {} */
-        /* Checks parameters against one another; reports each mistake. May be NULL. 0 or -EINVAL. */
+        /*
+         * Checks parameters against one another; reports each mistake. May be NULL. 0 or -EINVAL. A module that has
+         * no parameters of objects is asked once, with settings NULL.
+         */
         int (*check)(const void *settings, const void *module_settings, struct module_log *log);
         /* Legacy selector-line form ":name:ARGUMENTS" (and "@host", "|pipe" ... for built-ins): fills settings. May be
          * NULL. */

@@ -110,7 +110,7 @@ static const struct param queue_params[] = {
         PARAM_STRING(struct queue_settings, spool_directory, .name = "queue.spooldirectory",
                      .help = "Where the queue's files lie; the work directory unless said otherwise."),
         PARAM_SIZE(struct queue_settings, file_bytes_max, .name = "queue.maxfilesize",
-                   .legacy = "MainMsgQueueMaxFileSize ActionQueueMaxFileSize", .dflt = "16m", .min = 1024,
+                   .legacy = "MainMsgQueueMaxFileSize ActionQueueMaxFileSize", .dflt = "16m", .min = 1,
                    .help = "Size of one file of the queue. An action's queue has 1m unless said otherwise."),
         PARAM_SIZE(struct queue_settings, disk_bytes_max, .name = "queue.maxdiskspace",
                    .legacy = "MainMsgQueueMaxDiskSpace ActionQueueMaxDiskSpace", .dflt = "0", .min = 0,
