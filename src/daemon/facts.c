@@ -1,11 +1,14 @@
 #include "daemon/facts.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/fail.h"
 #include "io/resolve.h"
 
 static void find_fqdn(struct facts *f) {
@@ -31,10 +34,32 @@ static void find_host_name(struct facts *f, const struct global_settings *global
                 f->host_name[strcspn(f->host_name, ".")] = '\0';
 }
 
-void facts_init(struct facts *f, const struct global_settings *global, bool is_checking) {
+/* All lines of $AllowedSender for a protocol are one list. */
+static int collect_allowed(struct strings *ret, const struct allowed_senders *lists, const char *protocol) {
+        size_t count = 0;
+        for (const struct allowed_senders *list = lists; list; list = list->next)
+                count += strcmp(list->protocol, protocol) == 0 ? list->senders.count : 0;
+        if (count == 0)
+                return 0;
+        ret->items = calloc(count, sizeof *ret->items);
+        if (!ret->items)
+                return fail(-ENOMEM);
+        for (const struct allowed_senders *list = lists; list; list = list->next)
+                for (size_t i = 0; i < list->senders.count && strcmp(list->protocol, protocol) == 0; i++)
+                        ret->items[ret->count++] = list->senders.items[i];
+        return 0;
+}
+
+int facts_init(struct facts *f, const struct config *config, bool is_checking) {
+        const struct global_settings *global = config->global;
         static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6};
         struct rlimit files = {.rlim_cur = 1024};
         *f = (struct facts){0};
+        int r = collect_allowed(&f->allowed_udp, config->allowed_senders, "UDP");
+        if (r == 0)
+                r = collect_allowed(&f->allowed_tcp, config->allowed_senders, "TCP");
+        if (r)
+                return pass(r);
         find_host_name(f, global);
         getrlimit(RLIMIT_NOFILE, &files);
         f->host = (struct host_facts){
@@ -58,11 +83,16 @@ void facts_init(struct facts *f, const struct global_settings *global, bool is_c
                 .permits_slash_in_program = global->permits_slash_in_program,
                 .preserves_fqdn = global->preserves_fqdn,
                 .ip_family = families[global->ip_protocol],
+                .allowed_udp = f->allowed_udp.count ? &f->allowed_udp : NULL,
+                .allowed_tcp = f->allowed_tcp.count ? &f->allowed_tcp : NULL,
         };
         const char *domain = strchr(f->fqdn, '.');
         resolve_configure(global->uses_dns, global->preserves_fqdn, domain ? domain + 1 : "");
+        return 0;
 }
 
 void facts_fini(struct facts *f) {
-        f->host = (struct host_facts){0};
+        free(f->allowed_udp.items);
+        free(f->allowed_tcp.items);
+        *f = (struct facts){0};
 }

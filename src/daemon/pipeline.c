@@ -405,7 +405,6 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         p->host = *host;
         p->config = config;
         module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
-        facts_init(&p->facts, config->global, host->is_checking);
         p->linker = (struct program_linker){
                 .names = {.find_template = find_template, .owner = p},
                 .find_delivery = find_delivery,
@@ -413,7 +412,9 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 .find_ruleset = find_ruleset,
                 .owner = p,
         };
-        int r = batch_pool_new(&p->pool);
+        int r = facts_init(&p->facts, config, host->is_checking);
+        if (r == 0)
+                r = batch_pool_new(&p->pool);
         if (r == 0)
                 r = globals_new(&p->globals, config->global->case_sensitive_variables);
         p->context = (struct property_context){.host_name = p->facts.host.host_name,

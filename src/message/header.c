@@ -189,6 +189,7 @@ static const char *read_offset(struct stamp *s, const char *at, const char *end)
                 return NULL;
         int offset = (int)(hours * 60 + minutes);
         s->offset_minutes = (int16_t)(is_west ? -offset : offset);
+        s->is_unknown = is_west && offset == 0;
         return at;
 }
 
