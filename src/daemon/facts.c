@@ -50,6 +50,32 @@ static int collect_allowed(struct strings *ret, const struct allowed_senders *li
         return 0;
 }
 
+static char *member(const struct definition *d, const char *name) {
+        for (const struct assignment *a = d->assignments; a; a = a->next)
+                if (text_equal_nocase(a->name, text_of(name)) && a->count)
+                        return (char *)a->items[0].data;
+        return NULL;
+}
+
+static int collect_zones(struct strings *ret, const struct definition *definitions) {
+        size_t count = 0;
+        for (const struct definition *d = definitions; d; d = d->next)
+                count += strcmp(d->kind, "timezone") == 0 ? 2 : 0;
+        if (count == 0)
+                return 0;
+        ret->items = calloc(count, sizeof *ret->items);
+        if (!ret->items)
+                return fail(-ENOMEM);
+        for (const struct definition *d = definitions; d; d = d->next) {
+                char *id = member(d, "id"), *offset = member(d, "offset");
+                if (strcmp(d->kind, "timezone") != 0 || !id || !offset)
+                        continue;
+                ret->items[ret->count++] = id;
+                ret->items[ret->count++] = offset;
+        }
+        return 0;
+}
+
 int facts_init(struct facts *f, const struct config *config, bool is_checking) {
         const struct global_settings *global = config->global;
         static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6};
@@ -58,6 +84,8 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
         int r = collect_allowed(&f->allowed_udp, config->allowed_senders, "UDP");
         if (r == 0)
                 r = collect_allowed(&f->allowed_tcp, config->allowed_senders, "TCP");
+        if (r == 0)
+                r = collect_zones(&f->zones, config->definitions);
         if (r)
                 return pass(r);
         find_host_name(f, global);
@@ -85,6 +113,7 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 .ip_family = families[global->ip_protocol],
                 .allowed_udp = f->allowed_udp.count ? &f->allowed_udp : NULL,
                 .allowed_tcp = f->allowed_tcp.count ? &f->allowed_tcp : NULL,
+                .zones = f->zones.count ? &f->zones : NULL,
         };
         const char *domain = strchr(f->fqdn, '.');
         resolve_configure(global->uses_dns, global->preserves_fqdn, domain ? domain + 1 : "");
@@ -94,5 +123,6 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
 void facts_fini(struct facts *f) {
         free(f->allowed_udp.items);
         free(f->allowed_tcp.items);
+        free(f->zones.items);
         *f = (struct facts){0};
 }

@@ -11,7 +11,8 @@ struct facts {
         struct host_facts host;
         char host_name[256];
         char fqdn[256];
-        struct strings allowed_udp, allowed_tcp; /* $AllowedSender; the items are the configuration's */
+        struct strings allowed_udp, allowed_tcp; /* $AllowedSender; the items are the configuration's, as below */
+        struct strings zones;                    /* timezone(): id and offset in turn */
 };
 
 /* The configuration outlives the facts. -ENOMEM. */

@@ -33,7 +33,7 @@ struct act {
 
 /* A parser instance, by the name that rulesets call it. */
 struct named_parser {
-        const char *name;
+        const char *name; /* of a parser() object; NULL: what the module is called without one */
         const struct module *module;
         void *instance;
         void *defaults; /* settings, where no parser() object gave any */
@@ -235,31 +235,35 @@ static int add_parser(struct pipeline *p, const char *name, const struct module 
 
 static const struct named_parser *find_parser(const struct pipeline *p, const char *name) {
         for (const struct named_parser *n = p->parsers; n; n = n->next)
-                if (strcasecmp(n->name, name) == 0)
+                if (n->name ? strcasecmp(n->name, name) == 0 : parser_is_called(n->module, text_of(name)))
                         return n;
         return NULL;
 }
 
+static bool is_default_parser_there(const struct pipeline *p, const struct module *module) {
+        for (const struct named_parser *n = p->parsers; n; n = n->next)
+                if (!n->name && n->module == module)
+                        return true;
+        return false;
+}
+
 static int build_parsers(struct pipeline *p) {
-        static const char *const prefix = "pm";
         for (const struct parser_def *def = p->config->parsers; def; def = def->next) {
                 int r = add_parser(p, def->name, def->object->module, def->object->settings);
                 if (r == -ENOMEM)
                         return pass(r);
         }
-        /* Every parser module is there under its own name, and pmrfc3164 as rsyslog.rfc3164. */
+        /* Every parser module is there without a parser() object, too. */
         for (const struct module *const *m = registry_builtin(); *m; m++) {
-                if ((*m)->kind != MODULE_PARSER)
-                        continue;
-                char *name = arena_alloc(&p->config->arena, strlen((*m)->name) + sizeof "rsyslog.");
-                if (!name)
-                        return fail(-ENOMEM);
-                memcpy(name, "rsyslog.", sizeof "rsyslog.");
-                memcpy(name + strlen(name), (*m)->name + strlen(prefix), strlen((*m)->name) - strlen(prefix) + 1);
-                int r = add_parser(p, name, *m, NULL);
-                if (r == 0)
-                        r = add_parser(p, (*m)->name, *m, NULL);
+                int r = (*m)->kind == MODULE_PARSER ? add_parser(p, NULL, *m, NULL) : 0;
                 if (r)
+                        return pass(r);
+        }
+        for (const struct loaded_module *m = p->config->modules; m; m = m->next) {
+                int r = m->module->kind == MODULE_PARSER && !is_default_parser_there(p, m->module)
+                                ? add_parser(p, NULL, m->module, NULL)
+                                : 0;
+                if (r == -ENOMEM)
                         return pass(r);
         }
         return 0;
