@@ -50,6 +50,18 @@ static int collect_allowed(struct strings *ret, const struct allowed_senders *li
         return 0;
 }
 
+static int collect_rulesets(struct strings *ret, const struct ruleset_def *rulesets) {
+        size_t count = 0;
+        for (const struct ruleset_def *def = rulesets; def; def = def->next)
+                count++;
+        ret->items = calloc(count + 1, sizeof *ret->items);
+        if (!ret->items)
+                return fail(-ENOMEM);
+        for (const struct ruleset_def *def = rulesets; def; def = def->next)
+                ret->items[ret->count++] = (char *)def->name;
+        return 0;
+}
+
 static char *member(const struct definition *d, const char *name) {
         for (const struct assignment *a = d->assignments; a; a = a->next)
                 if (text_equal_nocase(a->name, text_of(name)) && a->count)
@@ -85,6 +97,8 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
         if (r == 0)
                 r = collect_allowed(&f->allowed_tcp, config->allowed_senders, "TCP");
         if (r == 0)
+                r = collect_rulesets(&f->rulesets, config->rulesets);
+        if (r == 0)
                 r = collect_zones(&f->zones, config->definitions);
         if (r)
                 return pass(r);
@@ -113,6 +127,7 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 .ip_family = families[global->ip_protocol],
                 .allowed_udp = f->allowed_udp.count ? &f->allowed_udp : NULL,
                 .allowed_tcp = f->allowed_tcp.count ? &f->allowed_tcp : NULL,
+                .rulesets = &f->rulesets,
                 .zones = f->zones.count ? &f->zones : NULL,
         };
         const char *domain = strchr(f->fqdn, '.');
@@ -123,6 +138,7 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
 void facts_fini(struct facts *f) {
         free(f->allowed_udp.items);
         free(f->allowed_tcp.items);
+        free(f->rulesets.items);
         free(f->zones.items);
         *f = (struct facts){0};
 }

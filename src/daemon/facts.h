@@ -12,7 +12,8 @@ struct facts {
         char host_name[256];
         char fqdn[256];
         struct strings allowed_udp, allowed_tcp; /* $AllowedSender; the items are the configuration's, as below */
-        struct strings zones;                    /* timezone(): id and offset in turn */
+        struct strings rulesets;
+        struct strings zones; /* timezone(): id and offset in turn */
 };
 
 /* The configuration outlives the facts. -ENOMEM. */

@@ -142,9 +142,43 @@ static void push_to_station(struct sink *sink, struct batch *b, enum flow flow) 
         queue_push(s->queue ? s->queue : s->pipeline->main_queue, b, flow);
 }
 
+static const struct station *station_by_number(const struct pipeline *p, unsigned number) {
+        const struct station *s = p->stations;
+        while (s && --number)
+                s = s->next;
+        return s;
+}
+
+/* Records that a parser sent elsewhere run there, as if called, and are gone from here. */
+static void redirect(const struct pipeline *p, struct ruleset_worker *w, struct batch *b) {
+        uint16_t moved[BATCH_RECORDS_MAX];
+        size_t kept = 0, count = 0;
+        for (size_t i = 0; i < w->living_count; i++) {
+                if (b->records[w->living[i]].ruleset)
+                        moved[count++] = w->living[i];
+                else
+                        w->living[kept++] = w->living[i];
+        }
+        w->living_count = kept;
+        for (size_t from = 0, to; from < count; from = to) {
+                uint16_t number = b->records[moved[from]].ruleset;
+                for (to = from; to < count && b->records[moved[to]].ruleset == number; to++)
+                        ;
+                for (size_t i = from; i < to; i++)
+                        b->records[moved[i]].ruleset = 0;
+                const struct station *s = station_by_number(p, number);
+                if (s)
+                        program_run(s->program, &w->run, b, moved + from, to - from);
+        }
+}
+
 static void work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
-        if (first == 0)
-                w->living_count = chain_parse(&s->chain, b, w->living);
+        if (first == 0) {
+                bool has_redirected;
+                w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+                if (has_redirected)
+                        redirect(s->pipeline, w, b);
+        }
         size_t from = 0;
         while (from < w->living_count && w->living[from] < first)
                 from++;

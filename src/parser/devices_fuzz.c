@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct record *r = batch_append(b, NULL);
         r->raw = batch_store(b, (struct text){(const char *)data + 2, size - 2});
         uint16_t selection[1];
-        chain_parse(&chain, b, selection);
+        bool has_redirected;
+        chain_parse(&chain, b, selection, &has_redirected);
         const struct span spans[] = {r->raw, r->msg, r->host, r->tag, r->app, r->procid};
         for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
                 check_span(b, spans[i]);
