@@ -34,7 +34,7 @@ struct act {
 
 /* A parser instance, by the name that rulesets call it. */
 struct named_parser {
-        const char *name;
+        const char *name; /* of a parser() object; NULL: what the module is called without one */
         const struct module *module;
         void *instance;
         void *defaults; /* settings, where no parser() object gave any */
@@ -143,9 +143,43 @@ static void push_to_station(struct sink *sink, struct batch *b, enum flow flow) 
         queue_push(s->queue ? s->queue : s->pipeline->main_queue, b, flow);
 }
 
+static const struct station *station_by_number(const struct pipeline *p, unsigned number) {
+        const struct station *s = p->stations;
+        while (s && --number)
+                s = s->next;
+        return s;
+}
+
+/* Records that a parser sent elsewhere run there, as if called, and are gone from here. */
+static void redirect(const struct pipeline *p, struct ruleset_worker *w, struct batch *b) {
+        uint16_t moved[BATCH_RECORDS_MAX];
+        size_t kept = 0, count = 0;
+        for (size_t i = 0; i < w->living_count; i++) {
+                if (b->records[w->living[i]].ruleset)
+                        moved[count++] = w->living[i];
+                else
+                        w->living[kept++] = w->living[i];
+        }
+        w->living_count = kept;
+        for (size_t from = 0, to; from < count; from = to) {
+                uint16_t number = b->records[moved[from]].ruleset;
+                for (to = from; to < count && b->records[moved[to]].ruleset == number; to++)
+                        ;
+                for (size_t i = from; i < to; i++)
+                        b->records[moved[i]].ruleset = 0;
+                const struct station *s = station_by_number(p, number);
+                if (s)
+                        program_run(s->program, &w->run, b, moved + from, to - from);
+        }
+}
+
 static void work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
-        if (first == 0)
-                w->living_count = chain_parse(&s->chain, b, w->living);
+        if (first == 0) {
+                bool has_redirected;
+                w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+                if (has_redirected)
+                        redirect(s->pipeline, w, b);
+        }
         size_t from = 0;
         while (from < w->living_count && w->living[from] < first)
                 from++;
@@ -236,31 +270,35 @@ static int add_parser(struct pipeline *p, const char *name, const struct module 
 
 static const struct named_parser *find_parser(const struct pipeline *p, const char *name) {
         for (const struct named_parser *n = p->parsers; n; n = n->next)
-                if (strcasecmp(n->name, name) == 0)
+                if (n->name ? strcasecmp(n->name, name) == 0 : parser_is_called(n->module, text_of(name)))
                         return n;
         return NULL;
 }
 
+static bool is_default_parser_there(const struct pipeline *p, const struct module *module) {
+        for (const struct named_parser *n = p->parsers; n; n = n->next)
+                if (!n->name && n->module == module)
+                        return true;
+        return false;
+}
+
 static int build_parsers(struct pipeline *p) {
-        static const char *const prefix = "pm";
         for (const struct parser_def *def = p->config->parsers; def; def = def->next) {
                 int r = add_parser(p, def->name, def->object->module, def->object->settings);
                 if (r == -ENOMEM)
                         return pass(r);
         }
-        /* Every parser module is there under its own name, and pmrfc3164 as rsyslog.rfc3164. */
+        /* Every parser module is there without a parser() object, too. */
         for (const struct module *const *m = registry_builtin(); *m; m++) {
-                if ((*m)->kind != MODULE_PARSER)
-                        continue;
-                char *name = arena_alloc(&p->config->arena, strlen((*m)->name) + sizeof "rsyslog.");
-                if (!name)
-                        return fail(-ENOMEM);
-                memcpy(name, "rsyslog.", sizeof "rsyslog.");
-                memcpy(name + strlen(name), (*m)->name + strlen(prefix), strlen((*m)->name) - strlen(prefix) + 1);
-                int r = add_parser(p, name, *m, NULL);
-                if (r == 0)
-                        r = add_parser(p, (*m)->name, *m, NULL);
+                int r = (*m)->kind == MODULE_PARSER ? add_parser(p, NULL, *m, NULL) : 0;
                 if (r)
+                        return pass(r);
+        }
+        for (const struct loaded_module *m = p->config->modules; m; m = m->next) {
+                int r = m->module->kind == MODULE_PARSER && !is_default_parser_there(p, m->module)
+                                ? add_parser(p, NULL, m->module, NULL)
+                                : 0;
+                if (r == -ENOMEM)
                         return pass(r);
         }
         return 0;
@@ -421,7 +459,6 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         p->host = *host;
         p->config = config;
         module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
-        facts_init(&p->facts, config->global, host->is_checking);
         p->linker = (struct program_linker){
                 .names = {.find_template = find_template, .owner = p},
                 .find_delivery = find_delivery,
@@ -429,7 +466,9 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 .find_ruleset = find_ruleset,
                 .owner = p,
         };
-        int r = batch_pool_new(&p->pool);
+        int r = facts_init(&p->facts, config, host->is_checking);
+        if (r == 0)
+                r = batch_pool_new(&p->pool);
         if (r == 0)
                 r = globals_new(&p->globals, config->global->case_sensitive_variables);
         p->context = (struct property_context){.host_name = p->facts.host.host_name,

@@ -129,24 +129,22 @@ static void drop_actions(struct loader *l) {
 
 /* ---- Parsers ----------------------------------------------------------------------------------------- */
 
-/* "rsyslog.rfc3164" is what module pmrfc3164 offers without a parser() object. */
 static bool is_parser(struct loader *l, struct text name) {
         if (names_get(&l->parsers, name))
                 return true;
-        if (!text_starts_nocase(name, TEXT("rsyslog.")) || name.size > NAME_BYTES_MAX)
-                return false;
-        _owned_(buffer_fini) struct buffer module = {0};
-        buffer_text(&module, TEXT("pm"));
-        buffer_text(&module, text_slice(name, 8, name.size));
-        const struct module_state *found = find_module(l, buffer_as_text(&module));
-        return found && found->loaded->module->kind == MODULE_PARSER;
+        for (const struct module_state *m = l->module_list; m; m = m->next)
+                if (m->loaded->module->kind == MODULE_PARSER && parser_is_called(m->loaded->module, name))
+                        return true;
+        return false;
 }
 
+/* Names that are kept move before the others, so that whoever owns the strings still has each of them once. */
 static void check_parsers(struct loader *l, struct ruleset_def *def) {
         size_t kept = 0;
         for (size_t i = 0; i < def->parsers.count; i++) {
                 char *name = def->parsers.items[i];
                 if (is_parser(l, text_of(name))) {
+                        def->parsers.items[i] = def->parsers.items[kept];
                         def->parsers.items[kept++] = name;
                         continue;
                 }

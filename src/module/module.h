@@ -205,6 +205,8 @@ enum parse_result {
 };
 
 struct parser_ops {
+        /* What chains call it where no parser() object names it; NULL: "rsyslog." and the module's name less "pm". */
+        const char *name;
         int (*open)(void **ret, struct module_log *log, const struct host_facts *facts, const void *settings);
         enum parse_result (*parse)(void *instance, struct batch *batch, struct record *record);
         void (*close)(void *instance);
@@ -318,6 +320,8 @@ struct host_facts {
         int ip_family; /* AF_UNSPEC, AF_INET, AF_INET6 */
         /* $AllowedSender, for inputs that say nothing themselves; NULL: everybody. */
         const struct strings *allowed_udp, *allowed_tcp;
+        const struct strings *rulesets; /* their names, as record.ruleset counts them */
+        const struct strings *zones; /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
 };
 
 struct module {

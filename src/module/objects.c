@@ -203,7 +203,7 @@ static const struct param global_params[] = {
                      .legacy = "ControlCharacterEscapePrefix", .dflt = "#",
                      .help = "One character that begins an escaped control character."),
         PARAM_SIZE(struct global_settings, message_bytes_max, .name = "maxmessagesize", .legacy = "MaxMessageSize",
-                   .dflt = "8k", .min = 128, .max = 64 << 20,
+                   .dflt = "8096", .min = 128, .max = 64 << 20,
                    .help = "Longest message; what is longer is handled as oversizemsg.input.mode says."),
         PARAM_STRING(struct global_settings, oversize_error_file, .name = "oversizemsg.errorfile",
                      .help = "Messages that were too long are also written here, as JSON lines."),
