@@ -342,12 +342,18 @@ static bool tri_state(int own, bool inherited) {
         return own < 0 ? inherited : own > 0;
 }
 
+/* As rsyslog calls modules that need no loading. */
+static const char *module_prefix(const struct module *module) {
+        return registry_is_always_loaded(module) ? "builtin:" : "";
+}
+
 static int open_output(struct pipeline *p, struct act *a) {
         const struct object *o = a->object;
         const struct global_settings *global = p->config->global;
         struct delivery_plan plan = {
                 .name = a->name,
                 .module = o->module,
+                .module_prefix = module_prefix(o->module),
                 .settings = o->settings,
                 .module_settings = config_module_settings(p->config, o->module),
                 .action = o->action,
@@ -388,8 +394,7 @@ static char *name_of(const struct object *o) {
         _owned_(buffer_fini) struct buffer name = {0};
         if (o->name)
                 return strdup(o->name);
-        buffer_format(&name, "action-%u-%s%s", o->number - 1, registry_is_always_loaded(o->module) ? "builtin:" : "",
-                      o->module->name);
+        buffer_format(&name, "action-%u-%s%s", o->number - 1, module_prefix(o->module), o->module->name);
         return text_copy(buffer_as_text(&name));
 }
 
