@@ -9,6 +9,7 @@
 #include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
+#include "daemon/repeats.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
 #include "parser/chain.h"
@@ -54,6 +55,7 @@ struct station {
         struct pipeline *pipeline;
         const struct ruleset_def *def;
         struct parser_chain chain;
+        struct repeats repeats;
         struct program *program;
         struct queue *queue; /* NULL: the main queue */
         struct ruleset_worker *workers;
@@ -173,13 +175,32 @@ static void redirect(const struct pipeline *p, struct ruleset_worker *w, struct 
         }
 }
 
-static void work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
-        if (first == 0) {
-                bool has_redirected;
-                w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
-                if (has_redirected)
-                        redirect(s->pipeline, w, b);
+static void run_told(struct station *s, struct ruleset_worker *w, struct batch *told) {
+        const uint16_t only = 0;
+        while (told) {
+                struct batch *b = told;
+                told = b->next;
+                b->next = NULL;
+                program_run(s->program, &w->run, b, &only, 1);
+                batch_unref(b);
         }
+}
+
+static void begin_batch(struct station *s, struct ruleset_worker *w, struct batch *b) {
+        bool has_redirected;
+        w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+        if (has_redirected)
+                redirect(s->pipeline, w, b);
+        if (!repeats_are_reduced(&s->repeats))
+                return;
+        struct batch *told;
+        w->living_count = repeats_reduce(&s->repeats, &w->run.context, b, w->living, w->living_count, &told);
+        run_told(s, w, told);
+}
+
+static void work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
+        if (first == 0)
+                begin_batch(s, w, b);
         size_t from = 0;
         while (from < w->living_count && w->living[from] < first)
                 from++;
@@ -332,10 +353,15 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                 *end = s;
                 end = &s->next;
                 build_chain(p, s, diagnostics);
+                int r = 0;
+                if (p->config->reduces_repeated && !p->host.is_checking)
+                        r = repeats_init(&s->repeats, p->pool, p->host.housekeeping, &s->sink);
+                if (r)
+                        return pass(r);
                 if (!def->queue || p->host.is_checking)
                         continue;
                 struct queue_consumer consumer = {.consume = consume_station, .consumer = s};
-                int r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
+                r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
                 if (r == 0)
                         r = workers_new(&s->workers, &s->worker_count, p, s->queue);
                 if (r)
@@ -353,12 +379,18 @@ static bool tri_state(int own, bool inherited) {
         return own < 0 ? inherited : own > 0;
 }
 
+/* As rsyslog calls modules that need no loading. */
+static const char *module_prefix(const struct module *module) {
+        return registry_is_always_loaded(module) ? "builtin:" : "";
+}
+
 static int open_output(struct pipeline *p, struct act *a) {
         const struct object *o = a->object;
         const struct global_settings *global = p->config->global;
         struct delivery_plan plan = {
                 .name = a->name,
                 .module = o->module,
+                .module_prefix = module_prefix(o->module),
                 .settings = o->settings,
                 .module_settings = config_module_settings(p->config, o->module),
                 .action = o->action,
@@ -399,8 +431,7 @@ static char *name_of(const struct object *o) {
         _owned_(buffer_fini) struct buffer name = {0};
         if (o->name)
                 return strdup(o->name);
-        buffer_format(&name, "action-%u-%s%s", o->number - 1, registry_is_always_loaded(o->module) ? "builtin:" : "",
-                      o->module->name);
+        buffer_format(&name, "action-%u-%s%s", o->number - 1, module_prefix(o->module), o->module->name);
         return text_copy(buffer_as_text(&name));
 }
 
@@ -535,11 +566,21 @@ void pipeline_stop_inputs(struct pipeline *p) {
         inputs_stop(p->inputs);
 }
 
+/* With no worker running any more: what their rulesets have held back. */
+static void tell_held_back(struct pipeline *p, const struct queue *queue, struct ruleset_worker *w) {
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue == queue && repeats_are_reduced(&s->repeats))
+                        run_told(s, w, repeats_end(&s->repeats));
+}
+
 uint64_t pipeline_drain(struct pipeline *p) {
         uint64_t left = queue_stop(p->main_queue);
+        tell_held_back(p, NULL, &p->main_workers[0]);
         for (struct station *s = p->stations; s; s = s->next)
-                if (s->queue)
+                if (s->queue) {
                         left += queue_stop(s->queue);
+                        tell_held_back(p, s->queue, &s->workers[0]);
+                }
         for (struct act *a = p->acts; a; a = a->next)
                 if (a->delivery && !a->is_shared)
                         left += delivery_stop(a->delivery);
@@ -600,6 +641,7 @@ bool pipeline_has_actions(const struct pipeline *p) {
 }
 
 static void station_free(struct station *s) {
+        repeats_fini(&s->repeats);
         program_free(s->program);
         queue_free(s->queue);
         workers_free(s->workers, s->worker_count);

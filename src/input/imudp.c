@@ -209,6 +209,7 @@ static struct sender *meet(struct udp_socket *socket, const struct sockaddr_stor
                                                  input->preserves_case);
         if (!source)
                 return NULL;
+        source->origin = input;
         bool is_allowed = network_list_has(&input->senders, (const struct sockaddr *)peer);
         if (!is_allowed)
                 module_report(input->log, SEVERITY_ERR, 0, "imudp: UDP message from disallowed sender discarded (%s)",

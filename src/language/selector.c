@@ -84,6 +84,10 @@ static bool read_priority(struct loader *l, struct text t, size_t *at, size_t ba
                 ret->is_exact |= t.data[*at] == '=';
         }
         size_t size = name_size(t, *at), from = *at;
+        /* No priority has a `-` in it: it begins an action that follows without a blank. */
+        const char *dash = memchr(t.data + from, '-', size);
+        if (dash)
+                size = (size_t)(dash - (t.data + from));
         struct text name = text_slice(t, from, from + size);
         *at += size;
         ret->is_all = text_equal(name, TEXT("*"));
@@ -134,6 +138,11 @@ static bool read_part(struct loader *l, struct statement *s, struct text t, size
         return is_right;
 }
 
+/* "mail.info/var/log/mail": an action may follow without a blank. */
+static bool begins_action(char c) {
+        return memchr("/-|@:?~^", c, 8) != NULL;
+}
+
 struct statement *parse_selector(struct loader *l) {
         size_t base = l->at;
         struct statement *s = statement_new(l, STATEMENT_SELECTOR, loader_place(l, base));
@@ -145,6 +154,10 @@ struct statement *parse_selector(struct loader *l) {
         bool is_right = s != NULL;
         for (size_t at = 0; s && at < line.size;) {
                 is_right &= read_part(l, s, line, &at, base);
+                if (is_right && at < line.size && begins_action(line.data[at])) {
+                        size = at;
+                        break;
+                }
                 bool is_separated = at < line.size && (line.data[at] == ';' || line.data[at] == ',');
                 if (at < line.size && !is_separated) {
                         complain(l, loader_place(l, base + at), 1, CODE_SYNTAX,
