@@ -5,10 +5,15 @@ Each test is a program that speaks TAP. Every promise in it is counted; the last
 line is `N passed, M failed, K skipped`. A test that dies, hangs or breaks its plan
 is a failure, and so is a build.
 
-    builds   plain (gcc), asan (gcc, address and undefined), clang (compile only),
-             tsan with --long
+    plain   gcc: unit tests, behaviour, works (the house itself)
+    asan    clang, address and undefined behaviour: unit tests, fuzz targets, the
+            sanitized suite (the daemon under the differential cases)
+    tsan    gcc, thread sanitizer: what runs in several threads
+
+All treat warnings as errors, so both compilers see every file.
 """
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
@@ -36,6 +41,9 @@ class Totals:
         self.failures.append((what, detail))
 
 
+Job = collections.namedtuple("Job", "name command env cwd seconds is_parallel run")
+
+
 def shell(command, cwd=ROOT, env=None):
     return subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace")
@@ -49,32 +57,62 @@ def build(directory, options, env, totals, name):
         if done.returncode:
             totals.fail(f"build {name}: meson", done.stdout[-4000:])
             return False
-    done = shell(["ninja", "-C", directory], env=environment)
+    began = time.monotonic()
+    done = shell(["ninja", "-C", directory, f"-j{os.cpu_count() or 2}"], env=environment)
     if done.returncode:
         totals.fail(f"build {name}", done.stdout[-4000:])
         return False
     totals.passed += 1
-    print(f"ok: build {name}", flush=True)
+    print(f"ok: build {name} ({time.monotonic() - began:.0f} s)", flush=True)
     return True
 
 
 def tests_of(directory):
-    done = shell(["meson", "introspect", "--tests", directory])
-    return json.loads(done.stdout) if done.returncode == 0 else []
+    done = subprocess.run(["meson", "introspect", "--tests", directory], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def kill_session(leader):
+    """Ends whatever a test left behind: all processes of the session it was started in."""
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.getsid(int(entry)) == leader:
+                os.kill(int(entry), signal.SIGKILL)
+        except OSError:
+            pass  # It ended meanwhile, or is not ours.
+
+
+def execute(command, env, cwd, seconds):
+    """Runs a program in a session of its own; returns (output, exit status or None when it had to be ended).
+
+    Output goes to a file: a process that the program left behind cannot hold the runner by an open pipe.
+    """
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            status = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            status = None
+        kill_session(process.pid)
+        process.wait()
+        output.seek(0)
+        return output.read(), status
+
+
+def run_plain(name, command, env, cwd, seconds):
+    """Runs a program whose exit status is its one promise."""
+    began = time.monotonic()
+    output, status = execute(command, env, cwd, seconds)
+    why = f"still running after {seconds} s" if status is None else f"exit {status}"
+    failures = [(f"{name}: {why}", "\n".join(output.splitlines()[-60:]))] if status != 0 else []
+    return name, int(status == 0), failures, [], time.monotonic() - began
 
 
 def run_tap(name, command, env, cwd, seconds):
     """Runs one TAP program; returns (name, passed, [(failure, detail)], [skip], seconds)."""
     began = time.monotonic()
-    process = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
-    try:
-        output, _ = process.communicate(timeout=seconds)
-        hung = False
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        hung = True
+    output, status = execute(command, env, cwd, seconds)
     passed, failures, skips, planned, seen, notes = 0, [], [], None, 0, []
     for line in output.splitlines():
         plan = re.match(r"1\.\.(\d+)(\s*#\s*SKIP\s*(.*))?", line, re.I)
@@ -97,14 +135,14 @@ def run_tap(name, command, env, cwd, seconds):
         else:
             notes.append(line)
     tail = "\n".join(output.splitlines()[-60:])
-    if hung:
+    if status is None:
         failures.append((f"{name}: still running after {seconds} s", tail))
     elif planned is None:
-        failures.append((f"{name}: no plan (exit {process.returncode})", tail))
+        failures.append((f"{name}: no plan (exit {status})", tail))
     elif planned != seen:
-        failures.append((f"{name}: {seen} of {planned} promises (exit {process.returncode})", tail))
-    elif process.returncode and not failures:
-        failures.append((f"{name}: exit {process.returncode}", tail))
+        failures.append((f"{name}: {seen} of {planned} promises (exit {status})", tail))
+    elif status and not failures:
+        failures.append((f"{name}: exit {status}", tail))
     return name, passed, failures, skips, time.monotonic() - began
 
 
@@ -114,14 +152,17 @@ def collect(directory, label, suites, seconds):
         if not any(s.split(":")[-1] in suites for s in test["suite"]):
             continue
         env = dict(os.environ, **test["env"])
-        env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
-        env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
-        yield f"{label} {test['name']}", test["cmd"], env, test.get("workdir") or ROOT, seconds, test["is_parallel"]
+        env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:allow_addr2line=1")
+        env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:allow_addr2line=1")
+        env.setdefault("TSAN_OPTIONS", "halt_on_error=0:exitcode=66")
+        run = run_tap if test["protocol"] == "tap" else run_plain
+        yield Job(f"{label} {test['name']}", test["cmd"], env, test.get("workdir") or ROOT, seconds,
+                  test["is_parallel"], run)
 
 
 def run_all(jobs, width, totals):
-    parallel = [j for j in jobs if j[5]]
-    alone = [j for j in jobs if not j[5]]
+    parallel = [j for j in jobs if j.is_parallel]
+    alone = [j for j in jobs if not j.is_parallel]
 
     def take(result):
         name, passed, failures, skips, seconds = result
@@ -135,10 +176,10 @@ def run_all(jobs, width, totals):
               flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(width) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(run_tap, *j[:5]) for j in parallel]):
+        for done in concurrent.futures.as_completed([pool.submit(j.run, *j[:5]) for j in parallel]):
             take(done.result())
     for job in alone:
-        take(run_tap(*job[:5]))
+        take(job.run(*job[:5]))
 
 
 def main():

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Modules: one of a third party, built outside the tree against the installed header; help and reference pages."""
 import os
+import shutil
 import subprocess
 import sys
 
-from harness import ROOT, Place, argument, promise, run, send_tcp, wait
+from harness import ROOT, Place, argument, promise, read, run, send_tcp, wait
 
 TCP = """
 module(load="imtcp")
@@ -63,26 +64,49 @@ def help_knows_every_module_and_suggests_for_a_wrong_name():
         assert done.returncode == 1 and "did you mean `omfile`?" in done.stderr
 
 
+def reference_pages(place):
+    """(name, what the tables say) of every module and object."""
+    names = place.run(argument("penstock"), "help", "--names").stdout.split()
+    assert len(names) > 15
+    return [(name, place.run(argument("penstock"), "help", "--markdown", name).stdout) for name in names]
+
+
+def outdated(pages, directory):
+    """Names whose page is missing or says something else, and pages of what is no longer there."""
+    known = {name for name, _ in pages}
+    bad = [name for name in (n.removesuffix(".md") for n in os.listdir(directory)) if name not in known]
+    for name, page in pages:
+        if read(os.path.join(directory, name + ".md")) != page.encode():
+            bad.append(name)
+    return bad
+
+
 @promise
 def the_reference_pages_are_what_the_tables_say():
     with Place() as place:
-        names = place.run(argument("penstock"), "help", "--names").stdout.split()
-        assert len(names) > 15
-        outdated = []
-        for name in names:
-            page = place.run(argument("penstock"), "help", "--markdown", name).stdout
-            path = os.path.join(ROOT, "doc/reference", name + ".md")
-            if "--write" in sys.argv:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "w", encoding="utf-8") as file:
+        directory = os.path.join(ROOT, "doc/reference")
+        pages = reference_pages(place)
+        if "--write" in sys.argv:
+            shutil.rmtree(directory, ignore_errors=True)
+            os.makedirs(directory)
+            for name, page in pages:
+                with open(os.path.join(directory, name + ".md"), "w", encoding="utf-8") as file:
                     file.write(page)
-            try:
-                with open(path, encoding="utf-8") as file:
-                    if file.read() != page:
-                        outdated.append(name)
-            except OSError:
-                outdated.append(name)
-        assert not outdated, f"outdated: {outdated}; `make reference` writes them"
+        bad = outdated(pages, directory)
+        assert not bad, f"outdated: {bad}; `make reference` writes them"
+
+
+@promise
+def an_outdated_reference_page_is_found():
+    with Place() as place:
+        directory = place.file("reference")
+        shutil.copytree(os.path.join(ROOT, "doc/reference"), directory)
+        pages = reference_pages(place)
+        with open(os.path.join(directory, "omfile.md"), "a", encoding="utf-8") as file:
+            file.write("| `nonsense` |\n")
+        os.remove(os.path.join(directory, "imudp.md"))
+        os.rename(os.path.join(directory, "imtcp.md"), os.path.join(directory, "imgone.md"))
+        assert sorted(outdated(pages, directory)) == ["imgone", "imtcp", "imudp", "omfile"]
 
 
 run()

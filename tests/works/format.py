@@ -36,7 +36,7 @@ def main():
     listed = subprocess.run(["git", "ls-files", "*.c", "*.h"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     files = listed or [os.path.relpath(os.path.join(f, n), ROOT) for f, _, ns in os.walk(os.path.join(ROOT, "src"))
                        for n in ns if n.endswith((".c", ".h"))]
-    print("1..3")
+    print("1..4")
     bad = unformatted(files)
     for path in bad:
         print(f"# {path}: run `make format`")
@@ -50,7 +50,12 @@ def main():
         file.flush()
         found = bool(unformatted([file.name]))
     print("ok" if found else "not ok", "3 - a badly formatted file is found")
-    return 0
+    with tempfile.NamedTemporaryFile("w", suffix=".c") as file:
+        file.write("int x(void) {\n" + "        y();\n" * (FUNCTION_LINES_MAX + 1) + "}\n")
+        file.flush()
+        found_long = len(list(long_functions(file.name))) == 1
+    print("ok" if found_long else "not ok", "4 - a long function is found")
+    return 0 if found and found_long and not bad and not long else 1
 
 
 if __name__ == "__main__":
