@@ -6,6 +6,9 @@
  */
 #include "language/loader.h"
 
+#include <errno.h>
+
+#include "base/fail.h"
 #include "module/settings.h"
 
 enum { FACILITY_ALL = -2, FACILITY_MARK = FACILITIES };
@@ -26,12 +29,17 @@ static int find_facility(struct text name) {
                 return FACILITY_ALL;
         if (text_equal_nocase(name, TEXT("mark")))
                 return FACILITY_MARK;
+        /* A number is that of a priority whose facility is meant: 8 is user. */
+        int64_t number;
+        if (text_to_int(name, &number) == 0)
+                return number >= 0 && number >> 3 < FACILITIES ? (int)(number >> 3) : -1;
         return facility_by_name(name);
 }
 
 bool is_selector(struct text t) {
         size_t size = name_size(t, 0);
-        if (size == 0 || size >= t.size || (t.data[size] != '.' && t.data[size] != ','))
+        if (size == 0 || size >= t.size || (t.data[0] >= '0' && t.data[0] <= '9') ||
+            (t.data[size] != '.' && t.data[size] != ','))
                 return false;
         return find_facility(text_slice(t, 0, size)) != -1;
 }
@@ -171,6 +179,22 @@ struct statement *parse_selector(struct loader *l) {
         }
         l->at = base + size;
         return is_right ? s : NULL;
+}
+
+int selector_parse(uint8_t priorities[FACILITIES + 1], struct text selector) {
+        _owned_(arena_fini) struct arena arena = {0};
+        _owned_(diagnostics_fini) struct diagnostics diagnostics = {0};
+        struct loader *l = arena_zalloc(&arena, sizeof *l);
+        if (!l)
+                return fail(-ENOMEM);
+        l->arena = &arena;
+        l->diagnostics = &diagnostics;
+        l->source = source_new(&arena, "", selector);
+        const struct statement *s = l->source ? parse_selector(l) : NULL;
+        if (!s)
+                return -EINVAL;
+        memcpy(priorities, s->priorities, sizeof s->priorities);
+        return 0;
 }
 
 /* ---- Property filters ---------------------------------------------------------------- */
