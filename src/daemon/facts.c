@@ -1,11 +1,14 @@
 #include "daemon/facts.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/fail.h"
 #include "io/resolve.h"
 
 static void find_fqdn(struct facts *f) {
@@ -31,10 +34,74 @@ static void find_host_name(struct facts *f, const struct global_settings *global
                 f->host_name[strcspn(f->host_name, ".")] = '\0';
 }
 
-void facts_init(struct facts *f, const struct global_settings *global, bool is_checking) {
+/* All lines of $AllowedSender for a protocol are one list. */
+static int collect_allowed(struct strings *ret, const struct allowed_senders *lists, const char *protocol) {
+        size_t count = 0;
+        for (const struct allowed_senders *list = lists; list; list = list->next)
+                count += strcmp(list->protocol, protocol) == 0 ? list->senders.count : 0;
+        if (count == 0)
+                return 0;
+        ret->items = calloc(count, sizeof *ret->items);
+        if (!ret->items)
+                return fail(-ENOMEM);
+        for (const struct allowed_senders *list = lists; list; list = list->next)
+                for (size_t i = 0; i < list->senders.count && strcmp(list->protocol, protocol) == 0; i++)
+                        ret->items[ret->count++] = list->senders.items[i];
+        return 0;
+}
+
+static int collect_rulesets(struct strings *ret, const struct ruleset_def *rulesets) {
+        size_t count = 0;
+        for (const struct ruleset_def *def = rulesets; def; def = def->next)
+                count++;
+        ret->items = calloc(count + 1, sizeof *ret->items);
+        if (!ret->items)
+                return fail(-ENOMEM);
+        for (const struct ruleset_def *def = rulesets; def; def = def->next)
+                ret->items[ret->count++] = (char *)def->name;
+        return 0;
+}
+
+static char *member(const struct definition *d, const char *name) {
+        for (const struct assignment *a = d->assignments; a; a = a->next)
+                if (text_equal_nocase(a->name, text_of(name)) && a->count)
+                        return (char *)a->items[0].data;
+        return NULL;
+}
+
+static int collect_zones(struct strings *ret, const struct definition *definitions) {
+        size_t count = 0;
+        for (const struct definition *d = definitions; d; d = d->next)
+                count += strcmp(d->kind, "timezone") == 0 ? 2 : 0;
+        if (count == 0)
+                return 0;
+        ret->items = calloc(count, sizeof *ret->items);
+        if (!ret->items)
+                return fail(-ENOMEM);
+        for (const struct definition *d = definitions; d; d = d->next) {
+                char *id = member(d, "id"), *offset = member(d, "offset");
+                if (strcmp(d->kind, "timezone") != 0 || !id || !offset)
+                        continue;
+                ret->items[ret->count++] = id;
+                ret->items[ret->count++] = offset;
+        }
+        return 0;
+}
+
+int facts_init(struct facts *f, const struct config *config, bool is_checking) {
+        const struct global_settings *global = config->global;
         static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6};
         struct rlimit files = {.rlim_cur = 1024};
         *f = (struct facts){0};
+        int r = collect_allowed(&f->allowed_udp, config->allowed_senders, "UDP");
+        if (r == 0)
+                r = collect_allowed(&f->allowed_tcp, config->allowed_senders, "TCP");
+        if (r == 0)
+                r = collect_rulesets(&f->rulesets, config->rulesets);
+        if (r == 0)
+                r = collect_zones(&f->zones, config->definitions);
+        if (r)
+                return pass(r);
         find_host_name(f, global);
         getrlimit(RLIMIT_NOFILE, &files);
         f->host = (struct host_facts){
@@ -58,11 +125,20 @@ void facts_init(struct facts *f, const struct global_settings *global, bool is_c
                 .permits_slash_in_program = global->permits_slash_in_program,
                 .preserves_fqdn = global->preserves_fqdn,
                 .ip_family = families[global->ip_protocol],
+                .allowed_udp = f->allowed_udp.count ? &f->allowed_udp : NULL,
+                .allowed_tcp = f->allowed_tcp.count ? &f->allowed_tcp : NULL,
+                .rulesets = &f->rulesets,
+                .zones = f->zones.count ? &f->zones : NULL,
         };
         const char *domain = strchr(f->fqdn, '.');
         resolve_configure(global->uses_dns, global->preserves_fqdn, domain ? domain + 1 : "");
+        return 0;
 }
 
 void facts_fini(struct facts *f) {
-        f->host = (struct host_facts){0};
+        free(f->allowed_udp.items);
+        free(f->allowed_tcp.items);
+        free(f->rulesets.items);
+        free(f->zones.items);
+        *f = (struct facts){0};
 }

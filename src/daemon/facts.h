@@ -4,14 +4,18 @@
  */
 #pragma once
 
+#include "language/tree.h"
 #include "module/module.h"
-#include "module/objects.h"
 
 struct facts {
         struct host_facts host;
         char host_name[256];
         char fqdn[256];
+        struct strings allowed_udp, allowed_tcp; /* $AllowedSender; the items are the configuration's, as below */
+        struct strings rulesets;
+        struct strings zones; /* timezone(): id and offset in turn */
 };
 
-void facts_init(struct facts *facts, const struct global_settings *global, bool is_checking);
+/* The configuration outlives the facts. -ENOMEM. */
+int facts_init(struct facts *facts, const struct config *config, bool is_checking);
 void facts_fini(struct facts *facts);

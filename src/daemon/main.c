@@ -206,9 +206,11 @@ static bool processes_own_messages(const struct daemon *d) {
 }
 
 static void report_status(struct daemon *d, enum severity severity, const char *status) {
-        report(own_log_reporter(d->log), severity, 0,
-               "[origin software=\"rsyslogd\" swVersion=\"%s\" x-pid=\"%d\" x-info=\"https://www.rsyslog.com\"] %s",
-               PENSTOCK_RSYSLOG_VERSION, (int)getpid(), status);
+        char line[256];
+        snprintf(line, sizeof line,
+                 "[origin software=\"rsyslogd\" swVersion=\"%s\" x-pid=\"%d\" x-info=\"https://www.rsyslog.com\"] %s",
+                 PENSTOCK_RSYSLOG_VERSION, (int)getpid(), status);
+        own_log_say(d->log, severity, line);
 }
 
 static void handle_hup(struct daemon *d) {
@@ -349,8 +351,7 @@ static int run(struct daemon *d) {
                 return run_failed(r, fail_text(r));
         }
         report_status(d, SEVERITY_INFO, "start");
-        report(own_log_reporter(d->log), SEVERITY_DEBUG, 0,
-               "rsyslogd fully started up and initialized - begin actual processing");
+        own_log_say(d->log, SEVERITY_DEBUG, "rsyslogd fully started up and initialized - begin actual processing");
         daemonize_ready(&d->ready_fd);
         notify_service("READY=1");
         r = loop_run(d->loop);

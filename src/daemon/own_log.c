@@ -73,16 +73,12 @@ static void keep(struct own_log *log, enum severity severity, int code, const ch
         wake_housekeeping(log);
 }
 
-static void emit(struct reporter *reporter, enum severity severity, int code, const char *text) {
-        struct own_log *log = CONTAINER_OF(reporter, struct own_log, reporter);
-        _owned_(buffer_fini) struct buffer whole = {0};
-        buffer_text(&whole, text_of(text));
-        if (code > 0)
-                buffer_format(&whole, " [v%s try https://www.rsyslog.com/e/%d ]", PENSTOCK_RSYSLOG_VERSION, code);
-        for (size_t i = 0; i < whole.size; i++)
-                if ((unsigned char)whole.data[i] < ' ')
-                        whole.data[i] = ' ';
-        const char *line = buffer_string(&whole);
+/* Shows and keeps one line, control characters as blanks. */
+static void say(struct own_log *log, enum severity severity, int code, struct buffer *text) {
+        for (size_t i = 0; i < text->size; i++)
+                if ((unsigned char)text->data[i] < ' ')
+                        text->data[i] = ' ';
+        const char *line = buffer_string(text);
         if (!line)
                 return;
         pthread_mutex_lock(&log->lock);
@@ -98,6 +94,22 @@ static void emit(struct reporter *reporter, enum severity severity, int code, co
                 keep(log, SEVERITY_INFO, 0, note);
         }
         pthread_mutex_unlock(&log->lock);
+}
+
+static void emit(struct reporter *reporter, enum severity severity, int code, const char *text) {
+        _owned_(buffer_fini) struct buffer line = {0};
+        buffer_text(&line, text_of(text));
+        if (code > 0)
+                buffer_format(&line, " [v%s try https://www.rsyslog.com/e/%d ]", PENSTOCK_RSYSLOG_VERSION, code);
+        else
+                buffer_format(&line, " [v%s]", PENSTOCK_RSYSLOG_VERSION);
+        say(CONTAINER_OF(reporter, struct own_log, reporter), severity, code, &line);
+}
+
+void own_log_say(struct own_log *log, enum severity severity, const char *text) {
+        _owned_(buffer_fini) struct buffer line = {0};
+        buffer_text(&line, text_of(text));
+        say(log, severity, 0, &line);
 }
 
 void own_log_remember(struct own_log *log, enum severity severity, int code, const char *line) {

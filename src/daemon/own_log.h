@@ -32,7 +32,10 @@ OWNED_POINTER(struct own_log, own_log_free);
 void own_log_configure(struct own_log *log, const struct own_log_options *options);
 /* Keeps a line for the log that was shown in another way already (configuration mistakes). */
 void own_log_remember(struct own_log *log, enum severity severity, int code, const char *line);
+/* What is reported ends in our version, so that a reader knows whose words they are. */
 struct reporter *own_log_reporter(struct own_log *log);
+/* Says a line as it is: start, stop and what else scripts compare to the letter. */
+void own_log_say(struct own_log *log, enum severity severity, const char *text);
 
 /*
  * From here on lines become messages in `sink` (in batches of `pool`), pushed on

@@ -9,6 +9,7 @@
 #include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
+#include "daemon/repeats.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
 #include "parser/chain.h"
@@ -34,7 +35,7 @@ struct act {
 
 /* A parser instance, by the name that rulesets call it. */
 struct named_parser {
-        const char *name;
+        const char *name; /* of a parser() object; NULL: what the module is called without one */
         const struct module *module;
         void *instance;
         void *defaults; /* settings, where no parser() object gave any */
@@ -54,6 +55,7 @@ struct station {
         struct pipeline *pipeline;
         const struct ruleset_def *def;
         struct parser_chain chain;
+        struct repeats repeats;
         struct program *program;
         struct queue *queue; /* NULL: the main queue */
         struct ruleset_worker *workers;
@@ -143,9 +145,62 @@ static void push_to_station(struct sink *sink, struct batch *b, enum flow flow) 
         queue_push(s->queue ? s->queue : s->pipeline->main_queue, b, flow);
 }
 
+static const struct station *station_by_number(const struct pipeline *p, unsigned number) {
+        const struct station *s = p->stations;
+        while (s && --number)
+                s = s->next;
+        return s;
+}
+
+/* Records that a parser sent elsewhere run there, as if called, and are gone from here. */
+static void redirect(const struct pipeline *p, struct ruleset_worker *w, struct batch *b) {
+        uint16_t moved[BATCH_RECORDS_MAX];
+        size_t kept = 0, count = 0;
+        for (size_t i = 0; i < w->living_count; i++) {
+                if (b->records[w->living[i]].ruleset)
+                        moved[count++] = w->living[i];
+                else
+                        w->living[kept++] = w->living[i];
+        }
+        w->living_count = kept;
+        for (size_t from = 0, to; from < count; from = to) {
+                uint16_t number = b->records[moved[from]].ruleset;
+                for (to = from; to < count && b->records[moved[to]].ruleset == number; to++)
+                        ;
+                for (size_t i = from; i < to; i++)
+                        b->records[moved[i]].ruleset = 0;
+                const struct station *s = station_by_number(p, number);
+                if (s)
+                        program_run(s->program, &w->run, b, moved + from, to - from);
+        }
+}
+
+static void run_told(struct station *s, struct ruleset_worker *w, struct batch *told) {
+        const uint16_t only = 0;
+        while (told) {
+                struct batch *b = told;
+                told = b->next;
+                b->next = NULL;
+                program_run(s->program, &w->run, b, &only, 1);
+                batch_unref(b);
+        }
+}
+
+static void begin_batch(struct station *s, struct ruleset_worker *w, struct batch *b) {
+        bool has_redirected;
+        w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+        if (has_redirected)
+                redirect(s->pipeline, w, b);
+        if (!repeats_are_reduced(&s->repeats))
+                return;
+        struct batch *told;
+        w->living_count = repeats_reduce(&s->repeats, &w->run.context, b, w->living, w->living_count, &told);
+        run_told(s, w, told);
+}
+
 static void work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
         if (first == 0)
-                w->living_count = chain_parse(&s->chain, b, w->living);
+                begin_batch(s, w, b);
         size_t from = 0;
         while (from < w->living_count && w->living[from] < first)
                 from++;
@@ -260,31 +315,35 @@ static int add_parser(struct pipeline *p, const char *name, const struct module 
 
 static const struct named_parser *find_parser(const struct pipeline *p, const char *name) {
         for (const struct named_parser *n = p->parsers; n; n = n->next)
-                if (strcasecmp(n->name, name) == 0)
+                if (n->name ? strcasecmp(n->name, name) == 0 : parser_is_called(n->module, text_of(name)))
                         return n;
         return NULL;
 }
 
+static bool is_default_parser_there(const struct pipeline *p, const struct module *module) {
+        for (const struct named_parser *n = p->parsers; n; n = n->next)
+                if (!n->name && n->module == module)
+                        return true;
+        return false;
+}
+
 static int build_parsers(struct pipeline *p) {
-        static const char *const prefix = "pm";
         for (const struct parser_def *def = p->config->parsers; def; def = def->next) {
                 int r = add_parser(p, def->name, def->object->module, def->object->settings);
                 if (r == -ENOMEM)
                         return pass(r);
         }
-        /* Every parser module is there under its own name, and pmrfc3164 as rsyslog.rfc3164. */
+        /* Every parser module is there without a parser() object, too. */
         for (const struct module *const *m = registry_builtin(); *m; m++) {
-                if ((*m)->kind != MODULE_PARSER)
-                        continue;
-                char *name = arena_alloc(&p->config->arena, strlen((*m)->name) + sizeof "rsyslog.");
-                if (!name)
-                        return fail(-ENOMEM);
-                memcpy(name, "rsyslog.", sizeof "rsyslog.");
-                memcpy(name + strlen(name), (*m)->name + strlen(prefix), strlen((*m)->name) - strlen(prefix) + 1);
-                int r = add_parser(p, name, *m, NULL);
-                if (r == 0)
-                        r = add_parser(p, (*m)->name, *m, NULL);
+                int r = (*m)->kind == MODULE_PARSER ? add_parser(p, NULL, *m, NULL) : 0;
                 if (r)
+                        return pass(r);
+        }
+        for (const struct loaded_module *m = p->config->modules; m; m = m->next) {
+                int r = m->module->kind == MODULE_PARSER && !is_default_parser_there(p, m->module)
+                                ? add_parser(p, NULL, m->module, NULL)
+                                : 0;
+                if (r == -ENOMEM)
                         return pass(r);
         }
         return 0;
@@ -318,10 +377,15 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                 *end = s;
                 end = &s->next;
                 build_chain(p, s, diagnostics);
+                int r = 0;
+                if (p->config->reduces_repeated && !p->host.is_checking)
+                        r = repeats_init(&s->repeats, p->pool, p->host.housekeeping, &s->sink);
+                if (r)
+                        return pass(r);
                 if (!def->queue || p->host.is_checking)
                         continue;
                 struct queue_consumer consumer = {.consume = consume_station, .hurry = hurry_station, .consumer = s};
-                int r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
+                r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
                 if (r == 0)
                         r = workers_new(&s->workers, &s->worker_count, p, s->queue);
                 if (r)
@@ -339,12 +403,18 @@ static bool tri_state(int own, bool inherited) {
         return own < 0 ? inherited : own > 0;
 }
 
+/* As rsyslog calls modules that need no loading. */
+static const char *module_prefix(const struct module *module) {
+        return registry_is_always_loaded(module) ? "builtin:" : "";
+}
+
 static int open_output(struct pipeline *p, struct act *a) {
         const struct object *o = a->object;
         const struct global_settings *global = p->config->global;
         struct delivery_plan plan = {
                 .name = a->name,
                 .module = o->module,
+                .module_prefix = module_prefix(o->module),
                 .settings = o->settings,
                 .module_settings = config_module_settings(p->config, o->module),
                 .action = o->action,
@@ -385,8 +455,7 @@ static char *name_of(const struct object *o) {
         _owned_(buffer_fini) struct buffer name = {0};
         if (o->name)
                 return strdup(o->name);
-        buffer_format(&name, "action-%u-%s%s", o->number - 1, registry_is_always_loaded(o->module) ? "builtin:" : "",
-                      o->module->name);
+        buffer_format(&name, "action-%u-%s%s", o->number - 1, module_prefix(o->module), o->module->name);
         return text_copy(buffer_as_text(&name));
 }
 
@@ -445,7 +514,6 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         p->host = *host;
         p->config = config;
         module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
-        facts_init(&p->facts, config->global, host->is_checking);
         p->linker = (struct program_linker){
                 .names = {.find_template = find_template, .owner = p},
                 .find_delivery = find_delivery,
@@ -453,7 +521,9 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 .find_ruleset = find_ruleset,
                 .owner = p,
         };
-        int r = batch_pool_new(&p->pool);
+        int r = facts_init(&p->facts, config, host->is_checking);
+        if (r == 0)
+                r = batch_pool_new(&p->pool);
         if (r == 0)
                 r = globals_new(&p->globals, config->global->case_sensitive_variables);
         p->context = (struct property_context){.host_name = p->facts.host.host_name,
@@ -547,12 +617,22 @@ static void drain_stations(struct pipeline *p) {
         }
 }
 
+/* With no worker running any more: what their rulesets have held back. */
+static void tell_held_back(struct pipeline *p, const struct queue *queue, struct ruleset_worker *w) {
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue == queue && repeats_are_reduced(&s->repeats))
+                        run_told(s, w, repeats_end(&s->repeats));
+}
+
 uint64_t pipeline_drain(struct pipeline *p) {
         drain_stations(p);
         uint64_t left = queue_stop(p->main_queue);
+        tell_held_back(p, NULL, &p->main_workers[0]);
         for (struct station *s = p->stations; s; s = s->next)
-                if (s->queue)
+                if (s->queue) {
                         left += queue_stop(s->queue);
+                        tell_held_back(p, s->queue, &s->workers[0]);
+                }
         for (struct act *a = p->acts; a; a = a->next)
                 if (a->delivery && !a->is_shared)
                         left += delivery_stop(a->delivery);
@@ -613,6 +693,7 @@ bool pipeline_has_actions(const struct pipeline *p) {
 }
 
 static void station_free(struct station *s) {
+        repeats_fini(&s->repeats);
         program_free(s->program);
         queue_free(s->queue);
         workers_free(s->workers, s->worker_count);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -125,22 +126,29 @@ static int64_t interval_s(const struct delivery *d) {
         return a->resume_interval_max_s > 0 ? MIN(interval, a->resume_interval_max_s) : interval;
 }
 
-static void report_suspended(struct delivery *d, int64_t seconds, int error) {
-        if (!d->plan.reports_suspension)
-                return;
-        char when[32];
+static void report_suspended(struct delivery *d, const char *what) {
+        report(d->plan.reporter, SEVERITY_WARNING, RSYSLOG_SUSPENDED,
+               "action '%s' suspended (module '%s%s'), %s. There should be messages before this one giving the reason "
+               "for suspension.",
+               d->plan.name, d->plan.module_prefix, d->plan.module->name, what);
+}
+
+static void report_next_retry(struct delivery *d, int64_t seconds) {
+        char when[32], what[96];
         time_t next = time(NULL) + (time_t)seconds;
         struct tm local;
         localtime_r(&next, &local);
         strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &local);
-        report(d->plan.reporter, SEVERITY_WARNING, RSYSLOG_SUSPENDED,
-               "action '%s' suspended (module '%s'), next retry is %s, retry nbr %lld. There should be messages before "
-               "this one giving the reason for suspension.%s%s",
-               d->plan.name, d->plan.module->name, when, (long long)d->retries, error ? " Last error: " : "",
-               error ? fail_text(error) : "");
+        snprintf(what, sizeof what, "next retry is %s, retry nbr %lld", when, (long long)d->retries);
+        report_suspended(d, what);
 }
 
-static void suspend(struct delivery *d, int error) {
+static void report_resumed(struct delivery *d) {
+        report(d->plan.reporter, SEVERITY_INFO, RSYSLOG_RESUMED, "action '%s' resumed (module '%s%s')", d->plan.name,
+               d->plan.module_prefix, d->plan.module->name);
+}
+
+static void suspend(struct delivery *d, bool may_retry) {
         bool is_news = d->state == DELIVERY_READY;
         if (is_news) {
                 counter_add(&d->counters.suspended, 1);
@@ -149,8 +157,11 @@ static void suspend(struct delivery *d, int error) {
         int64_t seconds = interval_s(d);
         d->retry_at_ns = clock_mono_ns() + seconds * 1000000000;
         atomic_store(&d->is_suspended, true);
-        if (is_news || d->plan.reports_continuation)
-                report_suspended(d, seconds, error);
+        bool gives_up = !may_retry && d->state != DELIVERY_SUSPENDED;
+        if (is_news && d->plan.reports_suspension)
+                report_suspended(d, "retry 0");
+        if ((gives_up || (!is_news && d->plan.reports_continuation)) && d->plan.reports_suspension)
+                report_next_retry(d, seconds);
 }
 
 static void resume(struct delivery *d) {
@@ -162,8 +173,7 @@ static void resume(struct delivery *d) {
         counter_add(&d->counters.resumed, 1);
         counter_add(&d->counters.suspended_s, (uint64_t)((clock_mono_ns() - d->suspended_since_ns) / 1000000000));
         if (d->plan.reports_suspension)
-                report(d->plan.reporter, SEVERITY_INFO, RSYSLOG_RESUMED, "action '%s' resumed (module '%s')",
-                       d->plan.name, d->plan.module->name);
+                report_resumed(d);
 }
 
 /* Waits for the time of the next try; false when the daemon ends first. */
@@ -178,10 +188,10 @@ static bool wait_for_retry(struct delivery *d) {
 }
 
 /* The destination is away. True: the time to try again has come. False: suspended, the records are missed. */
-static bool back_off(struct delivery *d, int error) {
+static bool back_off(struct delivery *d) {
         const struct action_settings *a = d->plan.action;
         bool may_retry = a->resume_retry_count < 0 || d->retries < a->resume_retry_count;
-        suspend(d, error);
+        suspend(d, may_retry);
         d->state = may_retry ? DELIVERY_RETRYING : DELIVERY_SUSPENDED;
         d->retries++;
         return may_retry && wait_for_retry(d);
@@ -191,7 +201,7 @@ static bool back_off(struct delivery *d, int error) {
  * A destination that has just taken something and then failed is asked once whether it is back already: a server
  * that was restarted, a program that ended. True: try the same records again.
  */
-static bool try_at_once(struct delivery *d, int error) {
+static bool try_at_once(struct delivery *d) {
         if (!d->may_try_at_once || !d->ops->resume || atomic_load(&d->is_hurried))
                 return false;
         d->may_try_at_once = false;
@@ -199,15 +209,10 @@ static bool try_at_once(struct delivery *d, int error) {
                 return false;
         counter_add(&d->counters.suspended, 1);
         counter_add(&d->counters.resumed, 1);
-        if (!d->plan.reports_suspension)
-                return true;
-        report(d->plan.reporter, SEVERITY_WARNING, RSYSLOG_SUSPENDED,
-               "action '%s' suspended (module '%s'), retry 0. There should be messages before this one giving the "
-               "reason "
-               "for suspension.%s%s",
-               d->plan.name, d->plan.module->name, error ? " Last error: " : "", error ? fail_text(error) : "");
-        report(d->plan.reporter, SEVERITY_INFO, RSYSLOG_RESUMED, "action '%s' resumed (module '%s')", d->plan.name,
-               d->plan.module->name);
+        if (d->plan.reports_suspension) {
+                report_suspended(d, "retry 0");
+                report_resumed(d);
+        }
         return true;
 }
 
@@ -224,7 +229,7 @@ static bool is_ready(struct delivery *d) {
                                 resume(d);
                         return true;
                 }
-                if (!back_off(d, 0))
+                if (!back_off(d))
                         return false;
         }
         return true;
@@ -336,7 +341,7 @@ static size_t deliver(struct delivery *d, struct batch *b, const uint16_t *selec
                 case DELIVER_UNAVAILABLE:
                         if (o.taken)
                                 resume(d);
-                        if (!try_at_once(d, o.error) && !back_off(d, o.error))
+                        if (!try_at_once(d) && !back_off(d))
                                 return at;
                         break;
                 case DELIVER_REFUSED:

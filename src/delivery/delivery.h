@@ -34,6 +34,7 @@ struct delivery;
 struct delivery_plan {
         const char *name;            /* "action-1-builtin:omfile" where the user gave none */
         const struct module *module; /* an output */
+        const char *module_prefix;   /* in front of its name in reports: "builtin:" or "" */
         const void *settings;
         const void *module_settings;
         const struct action_settings *action;

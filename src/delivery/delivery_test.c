@@ -82,6 +82,16 @@ static const struct output_ops ops = {
         .columns = columns, .open = open_destination, .deliver = deliver, .resume = resume, .close = close_destination};
 static const struct module fake = {MODULE_HEAD, .kind = MODULE_OUTPUT, .name = "omfake", .output = &ops};
 
+/* ---- What it says ------------------------------------------------------------ */
+
+static struct buffer said;
+
+static void hear(struct reporter *reporter _unused_, enum severity severity, int code, const char *line) {
+        buffer_format(&said, "%d %d %s\n", (int)severity, code, line);
+}
+
+static struct reporter listener = {.emit = hear};
+
 /* ---- Around it --------------------------------------------------------------- */
 
 static struct template *plain;
@@ -106,6 +116,9 @@ static struct delivery *delivery_to(struct destination *d, const struct action_s
         pthread_mutex_init(&d->lock, NULL);
         pthread_cond_init(&d->changed, NULL);
         struct delivery_plan plan = {.name = "test",
+                                     .module_prefix = "builtin:",
+                                     .reporter = &listener,
+                                     .reports_suspension = true,
                                      .module = &fake,
                                      .settings = d,
                                      .action = action,
@@ -187,6 +200,31 @@ static void a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone(
         CHECK(d.tries < 12);
         batch_unref(b);
         delivery_free(delivery);
+}
+
+static void suspension_is_told_in_the_words_that_filters_look_for(void) {
+        static const char retry[] =
+                "4 2007 action 'test' suspended (module 'builtin:omfake'), retry 0. There should be "
+                "messages before this one giving the reason for suspension.\n"
+                "4 2007 action 'test' suspended (module 'builtin:omfake'), next retry is ";
+        struct destination d = {.is_away = true};
+        struct action_settings a = patient();
+        a.resume_interval_s = 0;
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 1);
+        buffer_clear(&said);
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 1);
+        CHECK(text_starts(buffer_as_text(&said), text_of(retry)));
+        CHECK(text_find(buffer_as_text(&said), TEXT(", retry nbr 0. There should be")) >= 0);
+        buffer_clear(&said);
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 1);
+        CHECK_TEXT(buffer_as_text(&said), "");
+        d.is_away = false;
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 0);
+        CHECK_TEXT(buffer_as_text(&said), "6 2359 action 'test' resumed (module 'builtin:omfake')\n");
+        batch_unref(b);
+        delivery_free(delivery);
+        buffer_fini(&said);
 }
 
 static void a_suspended_action_misses_records_and_does_not_try_in_vain(void) {
@@ -289,6 +327,7 @@ static void only_once_in_an_interval_it_executes(void) {
 
 TEST_MAIN(TEST(rows_arrive_once_and_in_order), TEST(a_refused_row_goes_to_the_error_file_and_holds_up_nobody),
           TEST(a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone),
+          TEST(suspension_is_told_in_the_words_that_filters_look_for),
           TEST(a_suspended_action_misses_records_and_does_not_try_in_vain),
           TEST(it_resumes_when_the_interval_has_passed), TEST(one_that_breaks_and_is_back_when_asked_misses_nothing),
           TEST(a_retry_that_waits_ends_with_the_daemon), TEST(only_every_nth_message_executes),

@@ -20,6 +20,7 @@
 #include "input/listening.h"
 #include "input/senders.h"
 #include "io/loop.h"
+#include "io/pace.h"
 #include "message/intake.h"
 
 enum {
@@ -161,6 +162,8 @@ struct udp_socket {
         char *name; /* property inputname */
         struct senders senders;
         uint32_t dropped_seen; /* by the kernel, a counter that wraps */
+        struct pace pace;
+        int64_t pause_ns; /* before the next look; what the last one found has left by then */
         struct udp_socket *next;
 };
 
@@ -206,6 +209,7 @@ static struct sender *meet(struct udp_socket *socket, const struct sockaddr_stor
                                                  input->preserves_case);
         if (!source)
                 return NULL;
+        source->origin = input;
         bool is_allowed = network_list_has(&input->senders, (const struct sockaddr *)peer);
         if (!is_allowed)
                 module_report(input->log, SEVERITY_ERR, 0, "imudp: UDP message from disallowed sender discarded (%s)",
@@ -264,6 +268,8 @@ static void on_datagrams(struct watch *watch, uint32_t events _unused_) {
         struct udp_input *input = reader->input;
         int64_t now_us = 0;
         unsigned taken = 0;
+        if (socket->pause_ns)
+                pace_pause(socket->pause_ns);
         for (int64_t call = 0; call < CALLS_A_ROUND_MAX; call++) {
                 offer_slots(reader, reader->batch_size);
                 int got = socket_receive_many(watch->fd, reader->messages, reader->batch_size);
@@ -282,6 +288,7 @@ static void on_datagrams(struct watch *watch, uint32_t events _unused_) {
                 if ((unsigned)got < reader->batch_size)
                         break;
         }
+        socket->pause_ns = pace_after(&socket->pace, taken, clock_mono_ns());
         /* A buffer that overflowed was full, so there was much to take. */
         if (taken >= DROPS_ASKED_FROM)
                 note_dropped(socket);
@@ -339,6 +346,7 @@ static int add_socket(struct udp_input *input, struct udp_reader *reader, int fd
                 return fail(-ENOMEM);
         }
         socket->reader = reader;
+        pace_init(&socket->pace, socket_receive_buffer(fd));
         socket->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = on_datagrams};
         socket->next = input->sockets;
         input->sockets = socket;

@@ -230,7 +230,7 @@ static void accept_later(struct stream_server *server, int error) {
                 watch_listeners(server, 0);
 }
 
-static struct source *make_source(struct stream_server *server, const struct sockaddr_storage *peer, socklen_t size) {
+static struct source *find_source(struct stream_server *server, const struct sockaddr_storage *peer, socklen_t size) {
         if (peer->ss_family == AF_INET || peer->ss_family == AF_INET6)
                 return listening_source(server->name, (const struct sockaddr *)peer, size, server->default_zone,
                                         server->options.preserves_case);
@@ -240,6 +240,13 @@ static struct source *make_source(struct stream_server *server, const struct soc
                 if (!source->default_zone)
                         return source_unref(source);
         }
+        return source;
+}
+
+static struct source *make_source(struct stream_server *server, const struct sockaddr_storage *peer, socklen_t size) {
+        struct source *source = find_source(server, peer, size);
+        if (source)
+                source->origin = server;
         return source;
 }
 

@@ -283,6 +283,12 @@ int socket_receive_many(int fd, struct mmsghdr *messages, unsigned count) {
         return got < 0 ? -errno : got;
 }
 
+int socket_receive_buffer(int fd) {
+        int bytes = 0;
+        socklen_t size = sizeof bytes;
+        return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) < 0 ? 0 : bytes;
+}
+
 int socket_dropped(int fd, uint32_t *ret) {
         uint32_t facts[SK_MEMINFO_VARS] = {0};
         socklen_t size = sizeof facts;

@@ -74,6 +74,8 @@ int socket_keepalive(int fd, const struct keepalive *keepalive);
 ssize_t socket_receive(int fd, void *to, size_t size);
 /* As recvmmsg(): how many datagrams, -EAGAIN, or the failure. */
 int socket_receive_many(int fd, struct mmsghdr *messages, unsigned count);
+/* Bytes that the kernel keeps for a socket before it drops; 0 where it does not say. */
+int socket_receive_buffer(int fd);
 /* How many datagrams the kernel had to drop on a socket since it was opened, a number that wraps. */
 int socket_dropped(int fd, uint32_t *ret);
 /* Closes; always -1, to be assigned. */

@@ -233,12 +233,15 @@ struct assignment *assignment_add(struct loader *l, struct assignment **list, co
 }
 
 bool is_enabled(struct loader *l, struct assignment *list) {
-        static const struct param enabled = {.type = PARAM_TYPE_BOOL, .name = "config.enabled"};
         const struct assignment *a = assignment_find(list, "config.enabled");
-        bool is_on = true;
-        if (a)
-                fill_one(l, a, &enabled, &is_on);
-        return is_on;
+        struct text value = assignment_text(list, "config.enabled");
+        if (!a || text_equal(value, TEXT("on")))
+                return true;
+        /* An empty value comes from an environment variable that is not set, and means off, too. */
+        if (value.size && !text_equal(value, TEXT("off")))
+                warn(l, a->value_place, shown_width(a), 0, "only \"on\" turns it on",
+                     "config.enabled is neither \"on\" nor \"off\": the object is off");
+        return false;
 }
 
 /* ---- Filling ------------------------------------------------------------------------------ */

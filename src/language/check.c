@@ -6,6 +6,8 @@
  */
 #include "language/loader.h"
 
+#include <errno.h>
+
 #include "module/settings.h"
 
 /* ---- Templates -------------------------------------------------------------------------- */
@@ -31,7 +33,7 @@ static const char *closest_template(struct loader *l, struct text name) {
 }
 
 /* Whether all templates that settings name exist; those that do not are reported where they are written. */
-static bool check_templates(struct loader *l, const void *settings, const struct param *params, struct assignment *list,
+static bool check_templates(struct loader *l, void *settings, const struct param *params, struct assignment *list,
                             struct place place, const char *consequence) {
         bool is_right = true;
         unsigned number = 0;
@@ -48,6 +50,8 @@ static bool check_templates(struct loader *l, const void *settings, const struct
                          closest_template(l, text_of(name)), " Could not find template %u '%s' - %s", this_one, name,
                          consequence);
                 is_right = false;
+                if (settings_reset(settings, p))
+                        l->failure = -ENOMEM;
         }
         return is_right;
 }
@@ -76,7 +80,7 @@ static bool check_call(struct loader *l, const struct statement *s) {
 }
 
 static void check_input(struct loader *l, struct object *o) {
-        check_templates(l, o->settings, o->module->settings.params, o->assignments, o->place, "it renders nothing");
+        check_templates(l, o->settings, o->module->settings.params, o->assignments, o->place, "the default is used");
         if (!o->ruleset || is_ruleset(l, text_of(o->ruleset)))
                 return;
         const struct assignment *a = assignment_find(o->assignments, "ruleset");
@@ -125,24 +129,22 @@ static void drop_actions(struct loader *l) {
 
 /* ---- Parsers ----------------------------------------------------------------------------------------- */
 
-/* "rsyslog.rfc3164" is what module pmrfc3164 offers without a parser() object. */
 static bool is_parser(struct loader *l, struct text name) {
         if (names_get(&l->parsers, name))
                 return true;
-        if (!text_starts_nocase(name, TEXT("rsyslog.")) || name.size > NAME_BYTES_MAX)
-                return false;
-        _owned_(buffer_fini) struct buffer module = {0};
-        buffer_text(&module, TEXT("pm"));
-        buffer_text(&module, text_slice(name, 8, name.size));
-        const struct module_state *found = find_module(l, buffer_as_text(&module));
-        return found && found->loaded->module->kind == MODULE_PARSER;
+        for (const struct module_state *m = l->module_list; m; m = m->next)
+                if (m->loaded->module->kind == MODULE_PARSER && parser_is_called(m->loaded->module, name))
+                        return true;
+        return false;
 }
 
+/* Names that are kept move before the others, so that whoever owns the strings still has each of them once. */
 static void check_parsers(struct loader *l, struct ruleset_def *def) {
         size_t kept = 0;
         for (size_t i = 0; i < def->parsers.count; i++) {
                 char *name = def->parsers.items[i];
                 if (is_parser(l, text_of(name))) {
+                        def->parsers.items[i] = def->parsers.items[kept];
                         def->parsers.items[kept++] = name;
                         continue;
                 }
@@ -168,7 +170,7 @@ void check_references(struct loader *l) {
         for (struct loaded_module *m = c->modules; m; m = m->next) {
                 check_templates(l, m->settings, m->module->module_settings.params, m->assignments, m->place,
                                 "the default is used");
-                if (m->assignments && !m->module->settings.params)
+                if (!m->module->settings.params)
                         check_object(l, m->module, NULL, m->settings, m->assignments, m->place);
         }
         for (const struct reference *r = l->template_references; r; r = r->next)

@@ -164,6 +164,8 @@ static void mistakes_in_objects_are_named_where_they_are(void) {
                    "parameter 'dynafile': file is given, too");
         check_said("ruleset(name=\"r\") { stop }\nruleset(name=\"r\") { stop }\n", 1, "specified more than once");
         check_said("ruleset(name=\"r\" parser=\"nosuch\") { stop }\n", 1, "parser 'nosuch' unknown at this time");
+        check_said("ruleset(name=\"r\" parser=[\"nosuch\", \"rsyslog.rfc3164\", \"rsyslog.rfc5424\"]) { stop }\n", 1,
+                   "parser 'nosuch' unknown at this time");
         check_said("main_queue(queue.size=\"5\")\nmain_queue(queue.size=\"6\")\n", 1, "can only be specified once");
         check_said("global(workDirectory=\"/a\")\nglobal(workDirectory=\"/b\")\n", 1, "specified more than once");
         check_said("template(name=\"t\" type=\"string\")\n", 1, "parameter 'string' required");
@@ -177,6 +179,18 @@ static void mistakes_in_objects_are_named_where_they_are(void) {
         check_said("set $!x = exec_template(\"nosuch\");\n", 1, "could not find template 'nosuch'");
         check_said("lookup_table(name=\"t\")\n", 1, "parameter 'file' required");
         check_said("global(parser.controlCharacterEscapePrefix=\"ab\")\n", 1, "exactly one character but contains 2");
+}
+
+static void what_the_environment_leaves_unset_is_off(void) {
+        _owned_(fixture_fini) struct fixture f = {0}, g = {0};
+        unsetenv("CONFIG_TEST_UNSET");
+        fixture_load(&f, "include(file=`echo $CONFIG_TEST_UNSET`)\n"
+                         "action(type=\"omfile\" file=\"/a\" config.enabled=`echo $CONFIG_TEST_UNSET`)\n");
+        CHECK_CLEAN(&f);
+        CHECK_INT(count_actions(&f), 0);
+        fixture_load(&g, "action(type=\"omfile\" file=\"/a\" config.enabled=\"yes\")\n");
+        CHECK_INT(count_actions(&g), 0);
+        CHECK_INT(g.diagnostics.warnings, 1);
 }
 
 static void broken_syntax_is_told_once_and_reading_goes_on(void) {
@@ -382,9 +396,10 @@ static void any_bytes_are_survived(void) {
 TEST_MAIN(TEST(modules_and_inputs_get_typed_settings), TEST(an_action_has_its_own_settings_and_its_queues),
           TEST(module_parameters_are_defaults_of_its_objects), TEST(templates_keep_what_their_compiler_needs),
           TEST(other_definitions_wait_for_those_who_use_them), TEST(config_enabled_turns_any_object_off),
-          TEST(mistakes_in_objects_are_named_where_they_are), TEST(broken_syntax_is_told_once_and_reading_goes_on),
-          TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd), TEST(what_a_stop_makes_unreachable_is_warned_about),
-          TEST(files_are_included_in_order_and_by_every_form), TEST(mistakes_name_the_included_file),
-          TEST(files_that_include_themselves_are_stopped), TEST(the_flat_form_shows_includes_in_place),
-          TEST(back_ticks_read_the_environment_and_files), TEST(a_sealed_load_touches_nothing),
-          TEST(a_missing_master_file_is_a_failure), TEST(secrets_are_masked_when_printed), TEST(any_bytes_are_survived))
+          TEST(mistakes_in_objects_are_named_where_they_are), TEST(what_the_environment_leaves_unset_is_off),
+          TEST(broken_syntax_is_told_once_and_reading_goes_on), TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd),
+          TEST(what_a_stop_makes_unreachable_is_warned_about), TEST(files_are_included_in_order_and_by_every_form),
+          TEST(mistakes_name_the_included_file), TEST(files_that_include_themselves_are_stopped),
+          TEST(the_flat_form_shows_includes_in_place), TEST(back_ticks_read_the_environment_and_files),
+          TEST(a_sealed_load_touches_nothing), TEST(a_missing_master_file_is_a_failure),
+          TEST(secrets_are_masked_when_printed), TEST(any_bytes_are_survived))

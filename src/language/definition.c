@@ -324,7 +324,14 @@ static struct ruleset_def *begin_ruleset(struct loader *l, struct assignment *li
         struct ruleset_state *state = get_ruleset(l, text_of(settings->name), place);
         if (!state)
                 return NULL;
-        state->def->parsers = settings->parsers;
+        /* Names that are not known are taken out later, so that the array is not the settings' own. */
+        size_t count = settings->parsers.count;
+        state->def->parsers.items = loader_alloc(l, (count + 1) * sizeof(char *));
+        if (!state->def->parsers.items)
+                return NULL;
+        if (count)
+                memcpy(state->def->parsers.items, settings->parsers.items, count * sizeof(char *));
+        state->def->parsers.count = count;
         for (size_t i = 0; queue_settings_type.params[i].name; i++)
                 if (targets[1].is_set[i])
                         state->def->queue = queue;

@@ -168,6 +168,15 @@ static bool is_valid(struct loader *l, const struct assignment *value, const str
         return is_right;
 }
 
+/* What a directive set is found with the module's parameters, for what is told about them later. */
+static void note_assignment(struct loaded_module *module, struct assignment *value, const struct param *p) {
+        value->name = text_of(p->name);
+        struct assignment **tail = &module->assignments;
+        while (*tail)
+                tail = &(*tail)->next;
+        *tail = value;
+}
+
 static void apply(struct loader *l, const struct line *line, const struct directive *d) {
         const struct param *p = d->param;
         struct assignment *value = value_of(l, line, p);
@@ -184,7 +193,8 @@ static void apply(struct loader *l, const struct line *line, const struct direct
                         prepare(l, &l->main_queue_values, p, value);
                 break;
         case DIRECTIVE_MODULE:
-                fill_one(l, value, p, d->module->loaded->settings);
+                if (fill_one(l, value, p, d->module->loaded->settings))
+                        note_assignment(d->module->loaded, value, p);
                 break;
         case DIRECTIVE_OBJECT:
                 if (p->flags & PARAM_LEGACY_CREATES)

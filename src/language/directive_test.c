@@ -187,6 +187,8 @@ static void what_cannot_be_used_says_what_replaces_it(void) {
         check_said("*.* :omfile:$nochan\n", 1, "outchannel 'nochan' not found");
         check_said("$AllowedSender XYZ, 1.2.3.4\n", 1, "a protocol (UDP or TCP)");
         check_said("$DefaultRuleset nosuch\n", 1, "ruleset 'nosuch' cannot be found");
+        check_said("$ActionFileDefaultTemplate nosuch\nmail.* /a\n", 2,
+                   "1:28: error: Could not find template 0 'nosuch' - the default is used");
         check_said("$DebugLevel 2\n", 0, "$DebugLevel has no effect");
         check_said("$ModLoad imfile\n$InputFileName /x\n$InputRunFileMonitor\n", 1,
                    "parameter 'tag' required but not specified");

@@ -59,6 +59,10 @@ static void strings_resolve_their_escapes(void) {
         const struct expr *e = f.config->rulesets->statements->value;
         CHECK_TEXT(e->args[0]->string, "aAA\n$\\\"'");
         CHECK_TEXT(e->args[1]->string, "b\"'$");
+        _owned_(fixture_fini) struct fixture g = {0};
+        fixture_load(&g, "set $!x = '\\7M\\12\\1018';\n");
+        CHECK_CLEAN(&g);
+        CHECK_TEXT(g.config->rulesets->statements->value->string, "\aM\nA8");
 }
 
 static void functions_are_known_with_their_number_of_arguments(void) {

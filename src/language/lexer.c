@@ -111,13 +111,16 @@ static bool is_octal(int c) {
 
 /* Resolves the escape whose backslash is at bytes[at]; returns how many bytes it takes, 0 for none such. */
 static size_t read_escape(const char *bytes, size_t left, char *ret) {
-        static const char letters[] = "abfnrtv\\'\"?$0", values[] = "\a\b\f\n\r\t\v\\'\"?$\0";
+        static const char letters[] = "abfnrtv\\'\"?$", values[] = "\a\b\f\n\r\t\v\\'\"?$";
         if (left < 2)
                 return 0;
-        if (left >= 4 && is_octal(bytes[1]) && is_octal(bytes[2]) && is_octal(bytes[3])) {
-                *ret = (char)((bytes[1] - '0') * 64 + (bytes[2] - '0') * 8 + (bytes[3] - '0'));
-                return 4;
+        size_t digits = 0;
+        for (int number = 0; digits < 3 && digits + 1 < left && is_octal(bytes[digits + 1]); digits++) {
+                number = number * 8 + (bytes[digits + 1] - '0');
+                *ret = (char)number;
         }
+        if (digits)
+                return digits + 1;
         if (left >= 4 && (bytes[1] | 32) == 'x' && hex_digit(bytes[2]) >= 0 && hex_digit(bytes[3]) >= 0) {
                 *ret = (char)(hex_digit(bytes[2]) * 16 + hex_digit(bytes[3]));
                 return 4;

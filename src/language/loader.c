@@ -207,7 +207,8 @@ static struct source *open_source(struct loader *l, const char *path, struct pla
 void include_files(struct loader *l, struct text pattern, enum include_mode mode, struct place place, size_t width) {
         const char *path = loader_string(l, pattern);
         struct strings found = {0};
-        if (!path || !may_include(l, place, width))
+        /* An empty name comes from an environment variable that is not set. */
+        if (!path || !*path || !may_include(l, place, width))
                 return;
         if (source_match(l->arena, path, &found)) {
                 complain(l, place, width, CODE_SYNTAX, NULL, "error accessing config file or directory '%s'", path);

@@ -6,6 +6,9 @@
  */
 #include "language/loader.h"
 
+#include <errno.h>
+
+#include "base/fail.h"
 #include "module/settings.h"
 
 enum { FACILITY_ALL = -2, FACILITY_MARK = FACILITIES };
@@ -26,12 +29,17 @@ static int find_facility(struct text name) {
                 return FACILITY_ALL;
         if (text_equal_nocase(name, TEXT("mark")))
                 return FACILITY_MARK;
+        /* A number is that of a priority whose facility is meant: 8 is user. */
+        int64_t number;
+        if (text_to_int(name, &number) == 0)
+                return number >= 0 && number >> 3 < FACILITIES ? (int)(number >> 3) : -1;
         return facility_by_name(name);
 }
 
 bool is_selector(struct text t) {
         size_t size = name_size(t, 0);
-        if (size == 0 || size >= t.size || (t.data[size] != '.' && t.data[size] != ','))
+        if (size == 0 || size >= t.size || (t.data[0] >= '0' && t.data[0] <= '9') ||
+            (t.data[size] != '.' && t.data[size] != ','))
                 return false;
         return find_facility(text_slice(t, 0, size)) != -1;
 }
@@ -84,6 +92,10 @@ static bool read_priority(struct loader *l, struct text t, size_t *at, size_t ba
                 ret->is_exact |= t.data[*at] == '=';
         }
         size_t size = name_size(t, *at), from = *at;
+        /* No priority has a `-` in it: it begins an action that follows without a blank. */
+        const char *dash = memchr(t.data + from, '-', size);
+        if (dash)
+                size = (size_t)(dash - (t.data + from));
         struct text name = text_slice(t, from, from + size);
         *at += size;
         ret->is_all = text_equal(name, TEXT("*"));
@@ -134,6 +146,11 @@ static bool read_part(struct loader *l, struct statement *s, struct text t, size
         return is_right;
 }
 
+/* "mail.info/var/log/mail": an action may follow without a blank. */
+static bool begins_action(char c) {
+        return memchr("/-|@:?~^", c, 8) != NULL;
+}
+
 struct statement *parse_selector(struct loader *l) {
         size_t base = l->at;
         struct statement *s = statement_new(l, STATEMENT_SELECTOR, loader_place(l, base));
@@ -145,6 +162,10 @@ struct statement *parse_selector(struct loader *l) {
         bool is_right = s != NULL;
         for (size_t at = 0; s && at < line.size;) {
                 is_right &= read_part(l, s, line, &at, base);
+                if (is_right && at < line.size && begins_action(line.data[at])) {
+                        size = at;
+                        break;
+                }
                 bool is_separated = at < line.size && (line.data[at] == ';' || line.data[at] == ',');
                 if (at < line.size && !is_separated) {
                         complain(l, loader_place(l, base + at), 1, CODE_SYNTAX,
@@ -158,6 +179,22 @@ struct statement *parse_selector(struct loader *l) {
         }
         l->at = base + size;
         return is_right ? s : NULL;
+}
+
+int selector_parse(uint8_t priorities[FACILITIES + 1], struct text selector) {
+        _owned_(arena_fini) struct arena arena = {0};
+        _owned_(diagnostics_fini) struct diagnostics diagnostics = {0};
+        struct loader *l = arena_zalloc(&arena, sizeof *l);
+        if (!l)
+                return fail(-ENOMEM);
+        l->arena = &arena;
+        l->diagnostics = &diagnostics;
+        l->source = source_new(&arena, "", selector);
+        const struct statement *s = l->source ? parse_selector(l) : NULL;
+        if (!s)
+                return -EINVAL;
+        memcpy(priorities, s->priorities, sizeof s->priorities);
+        return 0;
 }
 
 /* ---- Property filters ---------------------------------------------------------------- */

@@ -504,7 +504,8 @@ static void parse_single(struct loader *l, struct statement **ret, bool is_actio
                 return;
         }
         int behind = lex_peek(l, word.size);
-        if (word.size && (behind == '.' || behind == ',') && !is_action_place) {
+        /* A selector begins with a name; numbers are known within one only. */
+        if (word.size && (c < '0' || c > '9') && (behind == '.' || behind == ',') && !is_action_place) {
                 parse_filtered(l, parse_selector(l), ret); /* reports the facility that it does not know */
                 return;
         }

@@ -64,6 +64,9 @@ static void selectors_add_and_take_away(void) {
         CHECK_STATEMENTS("MAIL.Error,news.* stop\n", "mail.err;news.* {\n    stop\n}\n");
         CHECK_STATEMENTS("*.*\n  action(type=\"omfile\" file=\"/a\")\n",
                          "*.* {\n    action(type=\"omfile\" file=\"/a\")\n}\n");
+        CHECK_STATEMENTS("*.*/a\nmail.info-/a\n",
+                         "*.* {\n    action(type=\"omfile\" file=\"/a\")\n}\n"
+                         "mail.info {\n    action(type=\"omfile\" file=\"/a\" sync=\"off\")\n}\n");
         CHECK_STATEMENTS("*.* if $msg == 'a' then stop\n",
                          "*.* {\n    if $msg == 'a' then {\n        stop\n    }\n}\n");
 }

@@ -307,3 +307,6 @@ struct function_signature {
         const char *module; /* whose module(load=...) it needs; NULL: none */
 };
 const struct function_signature *function_signature_find(struct text name);
+
+/* The priorities that "mail.info;kern.none" lets pass, as in a statement. -EINVAL, -ENOMEM. */
+int selector_parse(uint8_t priorities[FACILITIES + 1], struct text selector);

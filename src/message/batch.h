@@ -42,7 +42,7 @@ struct span {
 };
 
 enum record_flag {
-        RECORD_IS_PARSED = 1 << 0,   /* no parser needed: the input set everything */
+        RECORD_IS_PARSED = 1 << 0,   /* the input set everything, or a parser did: none is needed any more */
         RECORD_NO_HOSTNAME = 1 << 1, /* local socket: the text holds no host name */
         RECORD_IGNORE_DATE = 1 << 2, /* take the time of reception */
         RECORD_IS_INTERNAL = 1 << 3, /* the daemon's own */
@@ -55,6 +55,7 @@ enum record_flag {
         /* An RFC 5424 header was read: host, app, procid, msgid and structured were all set, and an empty one is empty
            rather than absent. The tag is made of app and procid. */
         RECORD_HAS_HEADER = 1 << 10,
+        RECORD_IS_REPEAT = 1 << 11, /* was held back by message/repeat.h and is not to be again */
 };
 
 enum tree_kind {
@@ -83,6 +84,7 @@ struct record {
         uint8_t severity;
         uint8_t protocol; /* 0 RFC 3164, 1 RFC 5424 */
         uint8_t pri_size; /* bytes of "<PRI>" at the start of raw, 0 when there is none */
+        uint16_t ruleset; /* where a parser sends it: a place in host_facts.rulesets, from 1; 0: it stays where it is */
 };
 
 /* Told when the last reference to a batch goes: everything in it was delivered, discarded, or kept by a durable queue.

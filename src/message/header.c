@@ -189,6 +189,7 @@ static const char *read_offset(struct stamp *s, const char *at, const char *end)
                 return NULL;
         int offset = (int)(hours * 60 + minutes);
         s->offset_minutes = (int16_t)(is_west ? -offset : offset);
+        s->is_unknown = is_west && offset == 0;
         return at;
 }
 
@@ -255,14 +256,13 @@ const char *header_iso_date(struct stamp *s, const char *at, const char *end) {
         return at;
 }
 
-/* "+01:00" of a source's default zone. */
-static bool zone_offset(int16_t *ret, const char *zone) {
-        struct stamp s = {0};
+bool header_set_zone(struct stamp *s, const char *zone) {
+        struct stamp read = {0};
         size_t size = strlen(zone);
-        const char *end = size ? read_offset(&s, zone, zone + size) : NULL;
+        const char *end = size ? read_offset(&read, zone, zone + size) : NULL;
         if (!end || *end)
                 return false;
-        *ret = s.offset_minutes;
+        s->offset_minutes = read.offset_minutes;
         return true;
 }
 
@@ -275,7 +275,7 @@ void header_complete_date(struct stamp *s, const struct record *r) {
         if (s->year == 0)
                 s->year = received.year;
         const char *zone = r->source ? r->source->default_zone : NULL;
-        if (!zone || !zone_offset(&s->offset_minutes, zone))
+        if (!zone || !header_set_zone(s, zone))
                 s->offset_minutes = received.offset_minutes;
 }
 

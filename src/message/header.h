@@ -27,5 +27,8 @@ const char *header_iso_date(struct stamp *s, const char *at, const char *end);
  */
 void header_complete_date(struct stamp *s, const struct record *r);
 
+/* Gives the date an offset, "+01:00"; false, and nothing done, when the text is none. */
+bool header_set_zone(struct stamp *s, const char *zone);
+
 /* How many bytes at `at` are the tag: up to a blank, or to a colon and with it. */
 size_t header_tag(const char *at, const char *end);

@@ -14,6 +14,8 @@ static void show(char *out, size_t size, const struct stamp *s) {
                 n += snprintf(out + n, size - (size_t)n, ".%0*u", s->precision, s->fraction);
         if (s->is_utc)
                 snprintf(out + n, size - (size_t)n, "Z");
+        else if (s->is_unknown)
+                snprintf(out + n, size - (size_t)n, "-0");
         else if (s->offset_minutes)
                 snprintf(out + n, size - (size_t)n, "%+d", s->offset_minutes);
 }
@@ -109,6 +111,8 @@ static void iso_dates_keep_their_zone_and_precision(void) {
         static const struct date_case cases[] = {
                 {"2026-10-11T22:14:15Z h", "2026-10-11 22:14:15Z", "h"},
                 {"2026-10-11T22:14:15.003Z h", "2026-10-11 22:14:15.003Z", "h"},
+                {"2026-10-11T22:14:15-00:00 h", "2026-10-11 22:14:15-0", "h"},
+                {"2026-10-11T22:14:15+00:00 h", "2026-10-11 22:14:15", "h"},
                 {"2026-10-11T22:14:15.120000+02:00 h", "2026-10-11 22:14:15.120000+120", "h"},
                 {"2026-10-11T22:14:15-08:30", "2026-10-11 22:14:15-510", ""},
                 {"2026-10-11T22:14:15.123456789Z h", "2026-10-11 22:14:15.123456Z", "h"},

@@ -17,6 +17,7 @@ struct source {
         const char *address;          /* fromhost-ip; "" when there is none */
         const char *port;             /* fromhost-port; "" when there is none */
         _Atomic(const char *) host;   /* fromhost; NULL until source_host() */
+        const void *origin;           /* the listener, for telling apart only; NULL: this source is its own */
         const char *default_zone;     /* "+01:00" or NULL: where a date names no zone */
         bool is_local;                /* host is this machine, keeps its own name */
         bool lowers_case;             /* host is shown in lower case */

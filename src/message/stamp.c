@@ -100,6 +100,6 @@ struct stamp stamp_in_offset(const struct stamp *s, int offset_minutes) {
         moved.minute = (uint8_t)(rest / 60 % 60);
         moved.second = (uint8_t)(rest % 60);
         moved.offset_minutes = (int16_t)offset_minutes;
-        moved.is_utc = 0;
+        moved.is_utc = moved.is_unknown = 0;
         return moved;
 }

@@ -18,7 +18,8 @@ struct stamp {
         uint8_t precision;      /* digits of the fraction, 0 to 6 */
         uint32_t fraction;      /* in 10^-precision seconds */
         int16_t offset_minutes; /* east of UTC */
-        uint8_t is_utc;         /* came as "Z" */
+        uint8_t is_utc : 1;     /* came as "Z" */
+        uint8_t is_unknown : 1; /* came as "-00:00": UTC, and where the sender is it does not say (RFC 3339, 4.3) */
         uint8_t is_set;
 };
 static_assert(sizeof(struct stamp) == 16, "a stamp lies in every record");

@@ -56,7 +56,7 @@ char *stamp_rfc3339(char *to, const struct stamp *s) {
                 return to;
         }
         unsigned offset = (unsigned)(s->offset_minutes < 0 ? -s->offset_minutes : s->offset_minutes);
-        *to++ = s->offset_minutes < 0 ? '-' : '+';
+        *to++ = s->offset_minutes < 0 || s->is_unknown ? '-' : '+';
         to = stamp_two(to, offset / 60);
         *to++ = ':';
         return stamp_two(to, offset % 60);

@@ -205,6 +205,8 @@ enum parse_result {
 };
 
 struct parser_ops {
+        /* What chains call it where no parser() object names it; NULL: "rsyslog." and the module's name less "pm". */
+        const char *name;
         int (*open)(void **ret, struct module_log *log, const struct host_facts *facts, const void *settings);
         enum parse_result (*parse)(void *instance, struct batch *batch, struct record *record);
         void (*close)(void *instance);
@@ -318,6 +320,8 @@ struct host_facts {
         int ip_family; /* AF_UNSPEC, AF_INET, AF_INET6 */
         /* $AllowedSender, for inputs that say nothing themselves; NULL: everybody. */
         const struct strings *allowed_udp, *allowed_tcp;
+        const struct strings *rulesets; /* their names, as record.ruleset counts them */
+        const struct strings *zones; /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
 };
 
 struct module {
@@ -329,7 +333,10 @@ struct module {
         struct settings_type module_settings; /* module(load="name" ...) */
         struct settings_type settings;        /* input(), action(), parser() */
         const struct counter_def *counters;   /* ends with {} */
-        /* Checks parameters against one another; reports each mistake. May be NULL. 0 or -EINVAL. */
+        /*
+         * Checks parameters against one another; reports each mistake. May be NULL. 0 or -EINVAL. A module that has
+         * no parameters of objects is asked once, with settings NULL.
+         */
         int (*check)(const void *settings, const void *module_settings, struct module_log *log);
         /* Legacy selector-line form ":name:ARGUMENTS" (and "@host", "|pipe" ... for built-ins): fills settings. May be
          * NULL. */

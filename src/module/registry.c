@@ -248,3 +248,14 @@ int registry_find(struct registry *registry, struct text name, const struct modu
                 buffer_format(complaint, "; did you mean `%s`?", closest);
         return fail(-ENOENT);
 }
+
+bool parser_is_called(const struct module *module, struct text name) {
+        const struct text prefix = TEXT("rsyslog.");
+        const size_t kind_size = 2; /* "pm" */
+        if (module->parser->name && text_equal_nocase(name, text_of(module->parser->name)))
+                return true;
+        if (text_equal_nocase(name, text_of(module->name)))
+                return true;
+        return text_starts_nocase(name, prefix) && strlen(module->name) > kind_size &&
+               text_equal_nocase(text_slice(name, prefix.size, name.size), text_of(module->name + kind_size));
+}

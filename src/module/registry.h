@@ -27,3 +27,6 @@ int registry_find(struct registry *registry, struct text name, const struct modu
 const struct module *const *registry_builtin(void);
 /* Tells which built-in names need no module(load=): omfile, ompipe, pmrfc3164 ... */
 bool registry_is_always_loaded(const struct module *module);
+
+/* Whether chains call a parser module so: "rsyslog.rfc3164", "pmrfc3164", or the name that it gives itself. */
+bool parser_is_called(const struct module *module, struct text name);

@@ -515,6 +515,23 @@ void *settings_free(const struct settings_type *type, void *settings) {
         return NULL;
 }
 
+int settings_reset(void *settings, const struct param *p) {
+        void *field = (char *)settings + p->offset;
+        if (p->type == PARAM_TYPE_STRINGS)
+                strings_free(field);
+        else if (is_string(p->type)) {
+                char **string = field;
+                free(*string);
+                *string = NULL;
+        } else if (p->type == PARAM_TYPE_BOOL)
+                memset(field, 0, sizeof(bool));
+        else if (p->type == PARAM_TYPE_CHOICE)
+                memset(field, 0, sizeof(int));
+        else
+                memset(field, 0, sizeof(int64_t));
+        return set_default(settings, p);
+}
+
 static int copy_field(void *to, const void *from, enum param_type type, struct buffer *complaint) {
         switch (type) {
         case PARAM_TYPE_BOOL:

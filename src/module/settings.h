@@ -30,6 +30,8 @@ const char *param_closest(const struct param *params, struct text name);
  * was wrong and what would be right; -ENOMEM.
  */
 int settings_set(void *settings, const struct param *param, const struct param_value *value, struct buffer *complaint);
+/* Back to the default of the table. -ENOMEM. */
+int settings_reset(void *settings, const struct param *param);
 /* Copies every PARAM_INHERITS parameter that `is_set[i]` (by table index) does not name from the module's settings. */
 int settings_inherit(void *settings, const struct param *params, const bool *is_set, const void *module_settings,
                      const struct param *module_params);

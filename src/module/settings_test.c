@@ -124,6 +124,22 @@ static void unset_parameters_inherit_from_the_module(void) {
         buffer_fini(&complaint);
 }
 
+static void a_reset_brings_the_default_back(void) {
+        struct sample *s = settings_new(&sample_type);
+        struct buffer complaint = {0};
+        CHECK_INT(set(s, "word", "other", &complaint), 0);
+        CHECK_INT(set(s, "secret", "other", &complaint), 0);
+        CHECK_INT(set(s, "count", "9", &complaint), 0);
+        CHECK_INT(set(s, "on", "off", &complaint), 0);
+        for (const struct param *p = sample_params; p->name; p++)
+                CHECK_INT(settings_reset(s, p), 0);
+        CHECK_TEXT(text_of(s->word), "hello");
+        CHECK(!s->secret && s->is_on);
+        CHECK_INT(s->count, 3);
+        settings_free(&sample_type, s);
+        buffer_fini(&complaint);
+}
+
 static void values_print_as_they_are_written_and_secrets_are_masked(void) {
         struct sample *s = settings_new(&sample_type);
         struct buffer out = {0};
@@ -179,6 +195,7 @@ static void facilities_and_severities_have_names_and_numbers(void) {
 
 TEST_MAIN(TEST(defaults_come_from_the_table), TEST(numbers_are_read_as_rainerscript_does),
           TEST(what_is_wrong_is_said_with_what_would_be_right), TEST(names_aliases_and_typing_errors_are_found),
-          TEST(unset_parameters_inherit_from_the_module), TEST(values_print_as_they_are_written_and_secrets_are_masked),
+          TEST(unset_parameters_inherit_from_the_module), TEST(a_reset_brings_the_default_back),
+          TEST(values_print_as_they_are_written_and_secrets_are_masked),
           TEST(every_table_of_objects_has_valid_defaults_and_help), TEST(a_queue_knows_whom_it_serves),
           TEST(facilities_and_severities_have_names_and_numbers))

@@ -168,8 +168,8 @@ static const struct param omfile_params[] = {
                   .help = "Close a file that nothing was written to for that long; 0: never. -1, the default, is 0 for "
                           "file and 10 for dynaFile."),
         PARAM_SIZE(struct omfile_settings, size_limit, .name = "rotation.sizelimit", .dflt = "0",
-                   .help = "A file of that size is closed, rotation.sizeLimitCommand is run, and the file is opened "
-                           "again; 0: no limit."),
+                   .help = "When messages were added to a file that had that size already, it is closed and "
+                           "rotation.sizeLimitCommand is run; 0: no limit."),
         PARAM_STRING(struct omfile_settings, size_limit_command, .name = "rotation.sizelimitcommand",
                      .help = "Program run at the size limit to move the file away; what follows its path is given to "
                              "it as one argument."),

@@ -83,6 +83,7 @@ static int open_target(struct omfile_target *t) {
                 return pass(r);
         }
         t->wants_reopen = false;
+        t->written_to = 0;
         if (t->rules->syncs)
                 output_file_sync_directory(t->path);
         return 0;
@@ -96,15 +97,19 @@ static void leave_deleted(struct omfile_target *t) {
         output_file_close(&t->file);
 }
 
-static int rotate(struct omfile_target *t) {
+/* The command moves the file away, or makes it small; whether it did is seen when it is opened next. */
+static void rotate(struct omfile_target *t) {
         const struct omfile_rules *rules = t->rules;
         if (!omfile_target_close(t))
-                return fail(-ENOSPC);
+                return;
         if (rules->size_limit_command && *rules->size_limit_command)
                 omfile_rotate(rules->log, rules->size_limit_command, rules->passes_file_name ? t->path : NULL);
-        int r = open_target(t);
-        if (r)
-                return pass(r);
+        t->is_rotated = true;
+}
+
+static int check_rotated(struct omfile_target *t) {
+        const struct omfile_rules *rules = t->rules;
+        t->is_rotated = false;
         if (t->file.size < rules->size_limit)
                 return 0;
         if (t->reported != -EFBIG)
@@ -113,6 +118,7 @@ static int rotate(struct omfile_target *t) {
                               "rotation.sizeLimit is %lld",
                               t->path, (long long)t->file.size, (long long)rules->size_limit);
         t->reported = -EFBIG;
+        rotate(t); /* by the next try it may have helped */
         return fail(-EFBIG);
 }
 
@@ -129,8 +135,8 @@ int omfile_target_ready(struct omfile_target *t, int64_t now_ns) {
                 if (r)
                         return pass(r);
         }
-        if (t->rules->size_limit && t->file.size >= t->rules->size_limit) {
-                int r = rotate(t);
+        if (UNLIKELY(t->is_rotated)) {
+                int r = check_rotated(t);
                 if (r)
                         return pass(r);
         }
@@ -159,6 +165,11 @@ int omfile_target_write(struct omfile_target *t, const struct text *rows, const 
                         return pass(r);
                 }
         }
+        /* What began at or above the limit ends the file: rsyslog's measure. */
+        bool is_full = t->rules->size_limit && t->written_to >= t->rules->size_limit;
+        t->written_to = t->file.size;
+        if (is_full)
+                rotate(t);
         return 0;
 }
 

@@ -3,7 +3,9 @@
  *
  *   CLOSED -> OPEN     the first rows after start, HUP or a time-out    omfile_target_ready()
  *   OPEN   -> CLOSED   HUP, idle too long, evicted                      omfile_target_close()
- *   OPEN   -> CLOSED   the file was deleted, or has reached its limit   omfile_target_ready()
+ *   OPEN   -> CLOSED   the file was deleted                             omfile_target_ready()
+ *   OPEN   -> CLOSED   rows were added to one that had reached its size limit: the command has run
+ *                                                                      omfile_target_write()
  *
  * What goes wrong is reported once, until something else goes wrong or it works again.
  */
@@ -17,6 +19,8 @@ struct omfile_target {
         struct output_file file;
         int64_t used_ns;    /* when rows were last written */
         int64_t checked_ns; /* when it was last looked whether the file still has a name */
+        int64_t written_to; /* its size after the last write since it was opened; 0: none yet */
+        bool is_rotated;    /* the command of the size limit ran; the file must be smaller when it is opened */
         bool wants_reopen;  /* HUP came, but what is owed must be written first */
         int reported;       /* the error that was reported last; 0: none */
 };
@@ -24,7 +28,7 @@ struct omfile_target {
 void omfile_target_init(struct omfile_target *t, const struct omfile_rules *rules, const char *path);
 void omfile_target_fini(struct omfile_target *t);
 
-/* Makes it open and below its size limit. 0 or -errno, reported. */
+/* Makes it open, and small again where the size limit's command ran. 0 or -errno, reported. */
 int omfile_target_ready(struct omfile_target *t, int64_t now_ns);
 
 /*

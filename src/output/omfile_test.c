@@ -238,7 +238,7 @@ static void make_script(const char *name, const char *body) {
         CHECK_INT(chmod(test_place_path(name), 0700), 0);
 }
 
-static void the_size_limit_runs_the_command_before_more_is_written(void) {
+static void what_is_added_at_the_size_limit_ends_the_file(void) {
         test_place();
         char body[1024], command[1024];
         snprintf(body, sizeof body, "echo \"$1|$2\" >> %s/args; mv %s/a.log %s/a.log.1", test_place_directory,
@@ -248,8 +248,9 @@ static void the_size_limit_runs_the_command_before_more_is_written(void) {
         open_with(NULL, PAIRS("file", test_place_path("a.log"), "rotation.sizelimit", "8", "rotation.sizelimitcommand",
                               command));
         CHECK_OUTCOME(deliver_one("1234567\n", NULL), DELIVER_DONE, 1);
+        CHECK_OUTCOME(deliver_one("last\n", NULL), DELIVER_DONE, 1);
+        CHECK_TEXT(test_place_content("a.log.1"), "1234567\nlast\n");
         CHECK_OUTCOME(deliver_one("next\n", NULL), DELIVER_DONE, 1);
-        CHECK_TEXT(test_place_content("a.log.1"), "1234567\n");
         CHECK_TEXT(test_place_content("a.log"), "next\n");
         snprintf(body, sizeof body, "x y|%s\n", test_place_path("a.log"));
         CHECK_TEXT(test_place_content("args"), body);
@@ -261,10 +262,11 @@ static void a_command_that_does_not_help_stops_the_file(void) {
         open_with(NULL, PAIRS("file", test_place_path("a.log"), "rotation.sizelimit", "8", "rotation.sizelimitcommand",
                               test_place_path("rotate")));
         CHECK_OUTCOME(deliver_one("1234567\n", NULL), DELIVER_DONE, 1);
+        CHECK_OUTCOME(deliver_one("last\n", NULL), DELIVER_DONE, 1);
         CHECK_OUTCOME(deliver_one("next\n", NULL), DELIVER_UNAVAILABLE, 0);
         CHECK(test_heard("did no resolve situation"));
         CHECK(test_heard("exited with status 3"));
-        CHECK_TEXT(test_place_content("a.log"), "1234567\n");
+        CHECK_TEXT(test_place_content("a.log"), "1234567\nlast\n");
 }
 
 static void sync_makes_every_batch_durable(void) {
@@ -449,11 +451,10 @@ TEST_MAIN(TEST(a_batch_lands_in_the_file_in_order), TEST(nothing_is_created_befo
           TEST(a_deleted_file_is_made_anew), TEST(symbolic_links_are_refused_under_secure_defaults),
           TEST(a_buffer_waits_for_the_flush_interval), TEST(without_async_a_buffer_waits_to_be_full),
           TEST(compressed_lines_are_readable_at_the_end_of_each_batch), TEST(compressed_lines_survive_a_full_disk),
-          TEST(the_size_limit_runs_the_command_before_more_is_written),
-          TEST(a_command_that_does_not_help_stops_the_file), TEST(sync_makes_every_batch_durable),
-          TEST(rows_go_to_the_file_of_their_path), TEST(the_cache_keeps_no_more_files_open_than_it_may),
-          TEST(a_thousand_files_get_one_write_each), TEST(no_name_leaves_its_directory),
-          TEST(a_name_too_long_for_the_system_is_refused), TEST(rows_behind_a_refused_one_are_written_once),
-          TEST(a_full_file_among_others_is_retried_without_doubles), TEST(with_suspension_a_bad_file_is_tried_again),
-          TEST(hup_closes_every_dynafile), TEST(idle_dynafiles_have_a_time_to_close),
-          TEST(mistakes_are_told_before_anything_is_written))
+          TEST(what_is_added_at_the_size_limit_ends_the_file), TEST(a_command_that_does_not_help_stops_the_file),
+          TEST(sync_makes_every_batch_durable), TEST(rows_go_to_the_file_of_their_path),
+          TEST(the_cache_keeps_no_more_files_open_than_it_may), TEST(a_thousand_files_get_one_write_each),
+          TEST(no_name_leaves_its_directory), TEST(a_name_too_long_for_the_system_is_refused),
+          TEST(rows_behind_a_refused_one_are_written_once), TEST(a_full_file_among_others_is_retried_without_doubles),
+          TEST(with_suspension_a_bad_file_is_tried_again), TEST(hup_closes_every_dynafile),
+          TEST(idle_dynafiles_have_a_time_to_close), TEST(mistakes_are_told_before_anything_is_written))

@@ -48,8 +48,10 @@ static bool parse(const struct parser_chain *chain, struct batch *b, struct reco
         parse_pri(b, r);
         for (unsigned i = 0; i < chain->count; i++) {
                 enum parse_result result = chain->links[i].parse(chain->links[i].instance, b, r);
-                if (result != PARSE_NOT_MINE)
-                        return result == PARSE_TAKEN;
+                if (result == PARSE_NOT_MINE)
+                        continue;
+                r->flags |= RECORD_IS_PARSED;
+                return result == PARSE_TAKEN;
         }
         struct text start = text_slice(batch_text(b, r->raw), 0, SHOWN_BYTES_MAX);
         module_report(chain->log, 3, CODE_NO_PARSER,
@@ -59,14 +61,17 @@ static bool parse(const struct parser_chain *chain, struct batch *b, struct reco
         return false;
 }
 
-size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection) {
+size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, bool *has_redirected) {
         size_t count = 0;
+        unsigned redirected = 0;
         for (uint32_t i = 0; i < batch->count; i++) {
                 struct record *r = &batch->records[i];
                 selection[count] = (uint16_t)i;
                 count += (r->flags & RECORD_IS_PARSED) || parse(chain, batch, r);
+                redirected |= r->ruleset;
         }
         if (count < batch->count)
                 counter_add(&chain->discarded, batch->count - count);
+        *has_redirected = redirected != 0;
         return count;
 }

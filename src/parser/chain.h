@@ -7,6 +7,10 @@
  * reported and discarded, as is one that a parser drops. Records that their input
  * has parsed (RECORD_IS_PARSED) pass untouched.
  *
+ * A parser may send a record to another ruleset (record.ruleset); the chain tells that
+ * there are such, and its caller takes them there. What a parser took is not parsed
+ * again, whatever queue it passes.
+ *
  * A message that is "z" and a zlib stream, as forwarding with ziplevel makes it, is
  * expanded first; what only begins with a "z" is a message like any other.
  *
@@ -42,6 +46,7 @@ int parser_chain_add(struct parser_chain *chain, const struct module *module, vo
 
 /*
  * Parses every record of the batch and writes the indices of those that live to
- * `selection`, which has room for batch->count. Returns how many live.
+ * `selection`, which has room for batch->count. Returns how many live; *has_redirected
+ * is whether some of them shall go to another ruleset.
  */
-size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection);
+size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, bool *has_redirected);

@@ -42,7 +42,7 @@ static void the_living_are_told_from_the_dropped(void) {
         for (size_t i = 0; i < ARRAY_SIZE(more); i++)
                 batch_append(b.batch, NULL)->raw = batch_store(b.batch, text_of(more[i]));
         b.batch->records[0] = (struct record){.raw = b.batch->records[0].raw};
-        CHECK_INT(chain_parse(&b.chain, b.batch, b.selection), 3);
+        CHECK_INT(chain_parse(&b.chain, b.batch, b.selection, &b.has_redirected), 3);
         CHECK_INT(b.selection[0], 0);
         CHECK_INT(b.selection[1], 2);
         CHECK_INT(b.selection[2], 4);
@@ -55,6 +55,16 @@ static void what_the_input_parsed_stays_as_it_is(void) {
         b.flags = RECORD_IS_PARSED;
         CHECK(bench_parse(&b, "<13>h t: a\tb"));
         CHECK_TEXT(FIELD(&b, raw), "<13>h t: a\tb");
+        CHECK_TEXT(FIELD(&b, tag), "");
+        bench_close(&b);
+}
+
+static void what_a_parser_took_is_not_parsed_again(void) {
+        struct bench b;
+        bench_open(&b, false, true, "");
+        CHECK(bench_parse(&b, "<13>h t: text"));
+        b.record->tag = (struct span){0};
+        CHECK_INT(chain_parse(&b.chain, b.batch, b.selection, &b.has_redirected), 1);
         CHECK_TEXT(FIELD(&b, tag), "");
         bench_close(&b);
 }
@@ -89,4 +99,5 @@ static void a_chain_is_bounded(void) {
 TEST_MAIN(TEST(the_first_parser_that_takes_a_message_has_it),
           TEST(a_message_that_no_parser_takes_is_reported_and_discarded),
           TEST(raw_messages_are_made_safe_before_they_are_parsed), TEST(the_living_are_told_from_the_dropped),
-          TEST(what_the_input_parsed_stays_as_it_is), TEST(a_compressed_message_is_expanded), TEST(a_chain_is_bounded))
+          TEST(what_the_input_parsed_stays_as_it_is), TEST(what_a_parser_took_is_not_parsed_again),
+          TEST(a_compressed_message_is_expanded), TEST(a_chain_is_bounded))

@@ -43,7 +43,8 @@ static double chain_cost(struct batch_pool *pool, struct parser_chain *chain, co
                         abort();
                 fill(b, raw, size);
                 int64_t begin_ns = clock_mono_ns();
-                size_t count = chain_parse(chain, b, selection);
+                bool has_redirected;
+                size_t count = chain_parse(chain, b, selection, &has_redirected);
                 double cost = (double)(clock_mono_ns() - begin_ns) / RECORDS;
                 if (count != RECORDS)
                         abort();

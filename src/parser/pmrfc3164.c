@@ -37,8 +37,9 @@ struct pmrfc3164_settings {
 struct pmrfc3164 {
         const struct pmrfc3164_settings *settings;
         struct module_log *log;
-        int headerless_fd; /* -1: none; opened for appending */
-        bool is_host[256]; /* bytes that a host name may have */
+        int headerless_fd;           /* -1: none; opened for appending */
+        uint16_t headerless_ruleset; /* as record.ruleset counts; 0: none */
+        bool is_host[256];           /* bytes that a host name may have */
 };
 
 /* The host name at p without what follows it, 0 when there is none; *after is set to what follows its blank. */
@@ -127,6 +128,7 @@ static enum parse_result take_headerless(const struct pmrfc3164 *m, struct batch
         }
         if (s->drops_headerless)
                 return PARSE_DROP;
+        r->ruleset = m->headerless_ruleset;
         if (s->headerless_host)
                 r->host = batch_store(b, text_of(s->headerless_host));
         r->tag = batch_store(b, text_of(s->headerless_tag));
@@ -180,6 +182,14 @@ static void permit(struct pmrfc3164 *m, const char *bytes) {
                 m->is_host[(unsigned char)*bytes] = true;
 }
 
+/* The loader has checked that the ruleset exists. */
+static uint16_t ruleset_number(const struct strings *rulesets, const char *name) {
+        for (size_t i = 0; rulesets && name && i < MIN(rulesets->count, (size_t)UINT16_MAX); i++)
+                if (strcasecmp(rulesets->items[i], name) == 0)
+                        return (uint16_t)(i + 1);
+        return 0;
+}
+
 static int pmrfc3164_open(void **ret, struct module_log *log, const struct host_facts *facts, const void *settings) {
         const struct pmrfc3164_settings *s = settings;
         _owned_(pmrfc3164_close) struct pmrfc3164 *m = calloc(1, sizeof *m);
@@ -188,6 +198,7 @@ static int pmrfc3164_open(void **ret, struct module_log *log, const struct host_
         m->settings = s;
         m->log = log;
         m->headerless_fd = -1;
+        m->headerless_ruleset = ruleset_number(facts->rulesets, s->headerless_ruleset);
         permit(m, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
         if (s->permits_slashes)
                 permit(m, "/");
@@ -227,9 +238,10 @@ static const struct param pmrfc3164_params[] = {
                      .help = "Host name of messages without a header. Unset: the sender's."),
         PARAM_STRING(S, headerless_tag, .name = "headerless.tag", .dflt = "headerless",
                      .help = "Tag of messages without a header."),
-        PARAM_RULESET(S, headerless_ruleset, .name = "headerless.ruleset", .flags = PARAM_IS_IGNORED,
-                      .help = "Ruleset that messages without a header are meant for. Not in effect yet: they stay in "
-                              "the ruleset of their input, where the tag tells them apart."),
+        PARAM_RULESET(
+                S, headerless_ruleset, .name = "headerless.ruleset",
+                .help = "Ruleset that messages without a header go to, instead of the one of their input. It runs "
+                        "in the place of the latter, without a queue between."),
         PARAM_STRING(S, headerless_file, .name = "headerless.errorfile",
                      .help = "File that messages without a header are appended to, one a line."),
         PARAM_BOOL(S, drops_headerless, .name = "headerless.drop", .dflt = "off",

@@ -291,6 +291,24 @@ static void headerless_messages_are_told_apart_when_asked(void) {
         bench_close(&b);
 }
 
+static void headerless_messages_can_be_sent_to_another_ruleset(void) {
+        char *names[] = {"RSYSLOG_DefaultRuleset", "Bare"};
+        struct strings rulesets = {.items = names, .count = 2};
+        struct host_facts facts = facts_usual;
+        facts.rulesets = &rulesets;
+        struct bench b;
+        bench_open(&b, false, true, "detect.headerless=on headerless.ruleset=bare");
+        pmrfc3164_module.parser->close(b.rfc3164);
+        CHECK(pmrfc3164_module.parser->open(&b.rfc3164, &b.said.log, &facts, b.settings) == 0);
+        b.chain.links[0].instance = b.rfc3164;
+        CHECK(bench_parse(&b, "bare words"));
+        CHECK(b.has_redirected);
+        CHECK_INT(b.record->ruleset, 2);
+        CHECK(bench_parse(&b, "<13>Oct 11 22:14:15 host tag: whole"));
+        CHECK(!b.has_redirected);
+        bench_close(&b);
+}
+
 static void headerless_messages_can_be_kept_in_a_file_and_dropped(void) {
         char path[] = "/tmp/headerless-XXXXXX";
         int fd = mkstemp(path);
@@ -317,5 +335,5 @@ TEST_MAIN(TEST(messages_of_every_make_come_out_as_from_rsyslog), TEST(a_host_nam
           TEST(the_first_blank_of_the_message_goes_when_asked), TEST(a_year_behind_the_timestamp_is_no_host_when_asked),
           TEST(a_date_may_be_ignored_and_a_local_message_has_no_host),
           TEST(a_message_without_date_has_the_time_of_reception), TEST(a_host_name_is_bounded),
-          TEST(headerless_messages_are_told_apart_when_asked),
+          TEST(headerless_messages_are_told_apart_when_asked), TEST(headerless_messages_can_be_sent_to_another_ruleset),
           TEST(headerless_messages_can_be_kept_in_a_file_and_dropped))

@@ -70,13 +70,15 @@ static int compile_function(struct expression *e, const struct expr *tree, struc
                 return 0;
         _owned_(buffer_fini) struct buffer complaint = {0};
         int r = f->prepare(&e->call, tree, c->names, &complaint);
-        if (r)
+        if (complaint.size)
                 diagnose(c->diagnostics, SEVERITY_ERR, 2207, tree->place, (uint32_t)tree->string.size, NULL,
                          "function '%s': %s", f->name, buffer_string(&complaint));
         return r ? pass(r) : 0;
 }
 
 static bool is_constant(const struct expression *e) {
+        if (e->kind == EXPR_BINARY && e->op == OP_CONCAT)
+                return is_constant(e->arguments[0]) && is_constant(e->arguments[1]);
         return e->kind == EXPR_STRING || e->kind == EXPR_NUMBER;
 }
 
@@ -172,12 +174,11 @@ struct text evaluation_property(struct evaluation *ev, const struct property *p)
         return is_scratch ? arena_text(&ev->arena, t) : t;
 }
 
-static struct value eval_variable(const struct expression *e, struct evaluation *ev) {
+static struct json *find_variable(const struct expression *e, struct evaluation *ev) {
         const struct property *p = &e->property;
-        struct json *found = p->scope == '/'
-                                     ? globals_get(ev->context->globals, p->path, &ev->arena)
-                                     : variable_get(ev->record, p->scope, p->path, ev->context->is_case_sensitive);
-        return value_of_json(found, &ev->arena);
+        if (p->scope == '/')
+                return globals_get(ev->context->globals, p->path, &ev->arena);
+        return variable_get(ev->record, p->scope, p->path, ev->context->is_case_sensitive);
 }
 
 typedef bool (*text_test)(struct text whole, struct text part);
@@ -199,7 +200,7 @@ static text_test test_of(enum operator op) {
         case OP_STARTS:
                 return text_starts;
         case OP_STARTS_NOCASE:
-                return text_starts_nocase;
+                return starts_nocase_loosely;
         case OP_ENDS:
                 return text_ends;
         default:
@@ -207,32 +208,24 @@ static text_test test_of(enum operator op) {
         }
 }
 
-static bool holds(enum operator op, const struct value *left, const struct value *right, struct arena *a) {
+static int64_t holds(enum operator op, const struct value *left, const struct value *right, struct arena *a) {
         text_test test = test_of(op);
         if (test)
                 return test(value_to_text(left, a), value_to_text(right, a));
-        int order = value_compare(left, right, a);
-        switch (op) {
-        case OP_EQUAL:
-                return order == 0;
-        case OP_NOT_EQUAL:
-                return order != 0;
-        case OP_LESS:
-                return order < 0;
-        case OP_LESS_EQUAL:
-                return order <= 0;
-        case OP_GREATER:
-                return order > 0;
-        default:
-                return order >= 0;
-        }
+        return value_compare(op, left, right, a);
+}
+
+/* An array with one element is that element; and where order is asked for, its first stands for all. */
+static bool is_any_of(const struct expression *e) {
+        return e->arguments[1]->kind == EXPR_ARRAY && e->arguments[1]->count > 1 &&
+               (test_of(e->op) || e->op == OP_EQUAL || e->op == OP_NOT_EQUAL);
 }
 
 /* An array on the right is an "any of"; with != it is a "none of". */
-static bool compare(const struct expression *e, struct evaluation *ev) {
+static int64_t compare(const struct expression *e, struct evaluation *ev) {
         struct value left = expression_eval(e->arguments[0], ev);
         const struct expression *right = e->arguments[1];
-        if (right->kind != EXPR_ARRAY) {
+        if (!is_any_of(e)) {
                 struct value r = expression_eval(right, ev);
                 return holds(e->op, &left, &r, &ev->arena);
         }
@@ -260,8 +253,11 @@ static struct value concat(const struct expression *e, struct evaluation *ev) {
 
 static struct value calculate(const struct expression *e, struct evaluation *ev) {
         struct value left = expression_eval(e->arguments[0], ev), right = expression_eval(e->arguments[1], ev);
+        /* Between constants, which are calculated once, rsyslog reads texts in the manner of C. */
+        bool is_fixed = is_constant(e->arguments[0]) && is_constant(e->arguments[1]);
         /* Unsigned, so that an overflow wraps as it does in rsyslog. */
-        uint64_t l = (uint64_t)value_to_number(&left, NULL), r = (uint64_t)value_to_number(&right, NULL);
+        uint64_t l = (uint64_t)(is_fixed ? value_to_operand(&left) : value_to_number(&left, NULL));
+        uint64_t r = (uint64_t)(is_fixed ? value_to_operand(&right) : value_to_number(&right, NULL));
         switch (e->op) {
         case OP_ADD:
                 return value_number((int64_t)(l + r));
@@ -314,38 +310,40 @@ struct value expression_eval(const struct expression *e, struct evaluation *ev) 
         case EXPR_PROPERTY:
                 return value_text(evaluation_property(ev, &e->property));
         case EXPR_VARIABLE:
-                return eval_variable(e, ev);
+                return value_of_json(find_variable(e, ev));
         case EXPR_FUNCTION:
                 return e->call.function->call(&e->call, ev);
         case EXPR_UNARY:
                 return eval_unary(e, ev);
         case EXPR_BINARY:
                 return eval_binary(e, ev);
-        case EXPR_ARRAY: {
-                struct json *array = json_array(&ev->arena);
-                for (uint32_t i = 0; array && i < e->count; i++) {
-                        struct value v = expression_eval(e->arguments[i], ev);
-                        struct json *item = value_to_json(&v, &ev->arena);
-                        if (!item || json_append(&ev->arena, array, item))
-                                break;
-                }
-                return array ? (struct value){.kind = VALUE_JSON, .json = array} : value_text(TEXT(""));
-        }
+        case EXPR_ARRAY:
+                /* As a value, an array is its first element. */
+                return e->count ? expression_eval(e->arguments[0], ev) : value_text(TEXT(""));
         }
         return value_text(TEXT(""));
+}
+
+bool expression_is_variable(const struct expression *e) {
+        return e->kind == EXPR_VARIABLE;
+}
+
+bool expression_is_string(const struct expression *e) {
+        return e->kind == EXPR_STRING;
+}
+
+bool expression_is_property(const struct expression *e) {
+        return e->kind == EXPR_PROPERTY;
+}
+
+struct json *expression_json(const struct expression *e, struct evaluation *ev) {
+        if (e->kind == EXPR_VARIABLE)
+                return find_variable(e, ev);
+        struct value v = expression_eval(e, ev);
+        return v.kind == VALUE_JSON ? v.json : NULL;
 }
 
 bool expression_is_true(const struct expression *e, struct evaluation *ev) {
         struct value v = expression_eval(e, ev);
         return value_is_true(&v);
-}
-
-struct text function_text(const struct function_call *call, uint32_t i, struct evaluation *ev) {
-        struct value v = expression_eval(call->arguments[i], ev);
-        return value_to_text(&v, &ev->arena);
-}
-
-int64_t function_number(const struct function_call *call, uint32_t i, struct evaluation *ev) {
-        struct value v = expression_eval(call->arguments[i], ev);
-        return value_to_number(&v, NULL);
 }

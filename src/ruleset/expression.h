@@ -4,12 +4,11 @@
  */
 #pragma once
 
-#include <regex.h>
-
 #include "language/diagnostics.h"
 #include "language/tree.h"
 #include "message/property.h"
 #include "message/variable.h"
+#include "ruleset/pattern.h"
 #include "ruleset/selections.h"
 #include "ruleset/value.h"
 
@@ -24,6 +23,9 @@ struct evaluation {
         struct selections selections;
         const struct host_facts *facts;
         struct delivery *previous; /* the action before, for previous_action_suspended() */
+        struct pattern_room room;  /* for regular expressions */
+        uint64_t random_state;     /* of random(); 0: not seeded yet */
+        bool has_script_error;     /* what the last function that can fail left for script_error() */
 };
 
 struct expression;
@@ -45,6 +47,13 @@ OWNED_POINTER(struct expression, expression_free);
 struct value expression_eval(const struct expression *e, struct evaluation *ev);
 bool expression_is_true(const struct expression *e, struct evaluation *ev);
 
+/* Whether it is $!x, $.x or $/x, a property such as $msg, or a string as it stands; and the JSON value that it has,
+ * NULL where it has none. */
+bool expression_is_variable(const struct expression *e);
+bool expression_is_property(const struct expression *e);
+bool expression_is_string(const struct expression *e);
+struct json *expression_json(const struct expression *e, struct evaluation *ev);
+
 /* A property that does not move while another one is asked for. */
 struct text evaluation_property(struct evaluation *ev, const struct property *p);
 /* Between two records. */
@@ -54,8 +63,6 @@ static inline void evaluation_forget(struct evaluation *ev) {
 }
 
 /* ---- Functions ---------------------------------------------------------- */
-
-enum { FUNCTION_ARGUMENTS_MAX = 16 };
 
 struct function_call {
         const struct function *function;
@@ -68,8 +75,10 @@ struct function {
         const char *name;
         uint32_t arguments_min, arguments_max;
         struct value (*call)(const struct function_call *call, struct evaluation *ev);
-        /* Compiles constant arguments once (regular expressions, templates); says why it cannot in *complaint. May be
-         * NULL. */
+        /*
+         * Compiles constant arguments once (regular expressions, templates). What it says in *complaint is a mistake of
+         * the user; the call goes on without `prepared` unless it also returns -EINVAL. May be NULL.
+         */
         int (*prepare)(struct function_call *call, const struct expr *tree, const struct expression_names *names,
                        struct buffer *complaint);
         void (*release)(void *prepared);

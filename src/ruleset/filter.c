@@ -25,8 +25,7 @@ struct filter {
         bool (*test)(struct text whole, struct text part);
         struct text *patterns; /* point into the configuration */
         size_t pattern_count;
-        regex_t regex;
-        bool has_regex;
+        struct pattern *pattern; /* NULL: it did not compile, and matches nothing */
         struct filter *left, *right;
         struct expression *expression;
 };
@@ -34,8 +33,7 @@ struct filter {
 struct filter *filter_free(struct filter *f) {
         if (!f)
                 return NULL;
-        if (f->has_regex)
-                regfree(&f->regex);
+        pattern_free(f->pattern);
         free(f->patterns);
         filter_free(f->left);
         filter_free(f->right);
@@ -77,8 +75,7 @@ static bool passes(const struct filter *f, struct evaluation *ev) {
                 return passes_texts(f, property_get(ev->context, ev->batch, ev->record, &f->property));
         case FILTER_REGEX: {
                 struct text value = property_get(ev->context, ev->batch, ev->record, &f->property);
-                regmatch_t bounds = {.rm_so = 0, .rm_eo = (regoff_t)value.size};
-                return regexec(&f->regex, value.data ? value.data : "", 1, &bounds, REG_STARTEND) == 0;
+                return f->pattern && pattern_matches(f->pattern, &ev->room, value);
         }
         default:
                 return expression_is_true(f->expression, ev);
@@ -190,19 +187,16 @@ int filter_new_selector(struct filter **ret, const uint8_t priorities[FACILITIES
         return 0;
 }
 
+/* rsyslogd compiles it when it is first needed, so that a wrong one is no mistake of the configuration as a whole. */
 static int build_regex(struct filter *f, const struct statement *s, struct diagnostics *diagnostics) {
-        _owned_(memory_free) char *pattern = text_copy(s->pattern);
-        if (!pattern)
-                return fail(-ENOMEM);
-        int error = regcomp(&f->regex, pattern, s->comparison == COMPARE_EREGEX ? REG_EXTENDED : 0);
-        f->has_regex = error == 0;
-        if (!error)
-                return 0;
-        char why[128];
-        regerror(error, &f->regex, why, sizeof why);
-        diagnose(diagnostics, SEVERITY_ERR, 2184, s->place, 0, NULL, "invalid regular expression '%s': %s", pattern,
-                 why);
-        return fail(-EINVAL);
+        _owned_(buffer_fini) struct buffer why = {0};
+        int r = pattern_new(&f->pattern, s->pattern, s->comparison == COMPARE_EREGEX ? PATTERN_EXTENDED : 0u, &why);
+        if (r != -EINVAL)
+                return r ? pass(r) : 0;
+        diagnose(diagnostics, SEVERITY_WARNING, 2184, s->place, 0, "nothing matches it",
+                 "invalid regular expression '%.*s': %s", TEXT_ARGS(text_slice(s->pattern, 0, 200)),
+                 buffer_string(&why));
+        return 0;
 }
 
 int filter_new_property(struct filter **ret, const struct statement *s, struct diagnostics *diagnostics) {
@@ -251,7 +245,7 @@ static bool (*simple_test(enum operator op))(struct text, struct text) {
         case OP_STARTS:
                 return starts;
         case OP_STARTS_NOCASE:
-                return text_starts_nocase;
+                return starts_nocase_loosely;
         case OP_ENDS:
                 return ends;
         default:

@@ -291,6 +291,7 @@ void run_fini(struct run *run) {
                 free(run->collected[i].records);
         free(run->collected);
         arena_fini(&run->evaluation.arena);
+        pattern_room_fini(&run->evaluation.room);
         selections_fini(&run->evaluation.selections);
         buffer_fini(&run->context.scratch);
 }

@@ -76,7 +76,7 @@ class Case:
     """Header `key: value` lines, then sections that open with `--- verb arguments`."""
 
     KEYS = {"listen", "preamble", "compare", "modes", "mask", "tz", "differs", "check", "exit", "named", "needs", "sink", "fifo",
-            "env", "arguments", "unmasked", "sorted"}
+            "env", "arguments", "unmasked", "sorted", "later"}
     VERBS = {"config", "file", "send", "raw", "append", "signal", "wait", "restart", "remove", "rename", "probe", "stop", "run"}
 
     def __init__(self, path, name):
@@ -720,6 +720,9 @@ def judge(case, options, daemon, oracle):
         lines += judge_program(case, oracle, expected, options.patience)
     if options.against in ("golden", "both"):
         why = case.one("differs")
+        later = case.one("later")
+        if later and daemon.name != "oracle":
+            return Verdict(case, not lines, lines, skip=f"later: {later}")
         ours = read_lines(case.ours_path()) if why and daemon.name != "oracle" else expected
         if ours is None:
             return Verdict(case, not lines, lines, skip=f"differs: {why}")

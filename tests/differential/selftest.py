@@ -216,6 +216,17 @@ def a_difference_on_purpose_is_skipped_or_held_to_its_own_file(bench):
     assert done.returncode == 1 and "not ok 1" in done.stdout, done.stdout
 
 
+def a_case_for_later_is_skipped_and_still_held_to_the_oracle(bench):
+    bench.case.write_text(CASE.replace("\n", "\nlater: it needs a module to come\n", 1))
+    bench.record()
+    done = bench.judge("alters a byte")
+    assert done.returncode == 0 and "# SKIP later: it needs a module to come" in done.stdout, done.stdout
+    recording = bench.case.with_suffix(".expected")
+    recording.write_text(recording.read_text().replace("two", "2"))
+    done = bench.judge("", "--against", "both")
+    assert done.returncode == 1 and "not ok 1" in done.stdout, done.stdout
+
+
 def a_case_with_a_mistake_is_refused(bench):
     bench.case.write_text(CASE.replace("--- send", "--- sned"))
     done = bench.judge("")
