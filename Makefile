@@ -35,8 +35,11 @@ test-long: packages
 bench: all
 	python3 bench/run.py --daemon $(BUILD)/src/daemon/penstockd
 
+# `make install DESTDIR=/some/root PREFIX=/usr`. Another prefix than the last one's is built anew.
 install: all
-	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+	@[ "$$(meson introspect --buildoptions $(BUILD) | python3 -c 'import json, sys; print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')" = "$(PREFIX)" ] \
+	  || { meson configure $(BUILD) -Dprefix=$(PREFIX) && ninja -C $(BUILD); }
+	DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild
 
 # Writes doc/reference from the tables.
 reference: all

@@ -86,7 +86,8 @@ static bool warn_obsolete(int letter) {
 
 static void set_from_environment(struct options *o) {
         const char *debug = getenv("RSYSLOG_DEBUG");
-        o->module_path = getenv("RSYSLOG_MODDIR");
+        const char *modules = getenv("RSYSLOG_MODDIR");
+        o->module_path = modules ? modules : PENSTOCK_MODULE_DIRECTORY;
         o->is_debug = debug && strstr(debug, "Debug") != NULL;
 }
 

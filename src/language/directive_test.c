@@ -44,7 +44,7 @@ static void global_directives_hold_at_once(void) {
 
 static void action_directives_prepare_the_next_old_action_only(void) {
         _owned_(fixture_fini) struct fixture f = {0};
-        fixture_load(&f, "$ActionQueueType LinkedList\n$ActionQueueFileName q\n$ActionResumeRetryCount -1\n"
+        fixture_load(&f, "$ActionQueueType LinkedList\n$ActionQueueHighWaterMark 10\n$ActionResumeRetryCount -1\n"
                          "$ActionName one\n$FileCreateMode 0600\n"
                          "action(type=\"omfile\" file=\"/new\")\n*.* /first\n*.* /second\n");
         CHECK_CLEAN(&f);
@@ -190,6 +190,7 @@ static void what_cannot_be_used_says_what_replaces_it(void) {
         check_said("$ActionFileDefaultTemplate nosuch\nmail.* /a\n", 2,
                    "1:28: error: Could not find template 0 'nosuch' - the default is used");
         check_said("$DebugLevel 2\n", 0, "$DebugLevel has no effect");
+        check_said("$ActionQueueFileName q\n", 0, "queues on disk are not there yet");
         check_said("$ModLoad imfile\n$InputFileName /x\n$InputRunFileMonitor\n", 1,
                    "parameter 'tag' required but not specified");
 }

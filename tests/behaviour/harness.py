@@ -131,7 +131,10 @@ class Daemon:
         """Ends it and returns its exit status."""
         os.kill(self.pid(), number)
         try:
-            return self.process.wait(PATIENCE_SECONDS)
+            status = self.process.wait(PATIENCE_SECONDS)
+            for line in self.stderr().splitlines()[-80:] if status else []:
+                print("#", line)
+            return status
         except subprocess.TimeoutExpired as error:
             self.process.kill()
             raise AssertionError("the daemon does not end on a signal") from error

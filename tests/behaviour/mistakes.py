@@ -124,4 +124,79 @@ def penstock_check_says_the_same():
         assert "parameter 'fil' not known" in done.stdout and "did you mean `file`?" in done.stdout
 
 
+# One mistake each, in line 2: where its caret stands, what is said, and what would be right.
+LISTEN = 'module(load="imtcp") '
+MISTAKES = [
+    ("an object", 'actoin(type="omfile" file="/x")', 1, "syntax error on token 'actoin'", "did you mean `action`?"),
+    ("a parameter", 'action(type="omfile" file="/x" snc="on")', 32, "parameter 'snc' not known", "did you mean `sync`?"),
+    ("a function", 'if strlem($msg) > 3 then stop', 4, "function 'strlem' not found", "did you mean `strlen`?"),
+    ("arguments", 'if strlen($msg, "x") > 1 then stop', 4, "number of parameters for strlen() must be 1 but is 2", ""),
+    ("a module", 'module(load="imtpc")', 13, "could not load module 'imtpc'", "did you mean `imtcp`?"),
+    ("an output", 'action(type="omflie" file="/x")', 13, "module name 'omflie' is unknown", "did you mean `omfile`?"),
+    ("an input", 'input(type="imtpc" port="1")', 12, "input module name 'imtpc' is unknown", "did you mean `imtcp`?"),
+    ("a module not loaded", 'input(type="imtcp" port="1")', 12, "imtcp", 'module(load="imtcp")'),
+    ("a template", 'action(type="omfile" file="/x" template="nosuch")', 41, "Could not find template 1 'nosuch'", ""),
+    ("a template's name", '*.* /x;RSYSLOG_FileFromat', 8, "Could not find template", "did you mean `RSYSLOG_FileFormat`?"),
+    ("a ruleset", "call nosuch", 1, "ruleset 'nosuch' cannot be found", ""),
+    ("an input's ruleset", LISTEN + 'input(type="imtcp" port="0" ruleset="nosuch")', 58, "ruleset 'nosuch' not found", ""),
+    ("a property of a template", 'template(name="t" type="string" string="%mgs%")', 40, "invalid property 'mgs'", "did you mean `msg`?"),
+    ("a property of a filter", ':mgs, contains, "x" /x', 2, "invalid property 'mgs'", "did you mean `msg`?"),
+    ("a property of an expression", 'if $mgs == "x" then stop', 4, "invalid property 'mgs'", "did you mean `msg`?"),
+    ("an option of a property", 'template(name="t" type="string" string="%msg:::uppercas%")', 40, "invalid field option 'uppercas'", ""),
+    ("a quote", 'action(type="omfile" file="/x)', 27, 'this string has no closing "', ""),
+    ("a quote in an expression", 'if $msg == "x then stop', 12, 'this string has no closing "', ""),
+    ("a brace", 'if $msg == "x" then {\n stop', 21, "this block is not closed", "`}` is missing"),
+    ("a brace too many", "}", 1, "invalid character '}'", "there is no block that it could close"),
+    ("a parenthesis", 'action(type="omfile" file="/x"', 1, "the parameters of action() have no end", "`)` is missing"),
+    ("a comment", "/* no end", 1, "this comment has no end", "close it with */"),
+    ("an include of itself", 'include(file="@DIR@/penstock.conf")', 14, "already included", ""),
+    ("an include of nothing", 'include(file="@DIR@/nothing.conf")', 14, "No such file or directory", ""),
+    ("a regular expression", ':msg, ereregex, "a(" /x', 1, "invalid regular expression 'a('", ""),
+    ("a regular expression of a function", 'if re_match($msg, "a(") then stop', 4, "invalid regular expression 'a('", ""),
+    ("a regular expression of a template", 'template(name="t" type="string" string="%msg:R,ERE,1,DFLT:a(--end%")', 40, "error compiling regex 'a('", ""),
+    ("a required parameter", 'action(type="omfile")', 1, 'the "file" or "dynafile" parameter must be given', ""),
+    ("another required parameter", 'action(type="omfwd")', 1, "parameter 'target' required but not specified", ""),
+    ("a type", 'action(file="/x")', 1, "parameter 'type' required but not specified", "it names the module that does the work"),
+    ("a number", 'action(type="omfile" file="/x" action.resumeInterval="soon")', 54, "is not a proper number", "0 or more (seconds) is wanted"),
+    ("a bound", 'action(type="omfile" file="/x" queue.workerThreads="0")', 52, "is not a proper number", "1 to 1024 (threads) is wanted"),
+    ("a switch", 'action(type="omfile" file="/x" sync="maybe")', 37, 'must be "on" or "off"', "on or off is wanted"),
+    ("a choice", 'action(type="omfile" file="/x" queue.type="LinkdList")', 43, "unknown queue type: 'LinkdList'", "did you mean `LinkedList`?"),
+    ("a size", 'global(maxMessageSize="8q")', 23, "does not contain a valid size", "128 to 67108864 is wanted"),
+    ("a directive", "$ModLaod imtcp", 1, "invalid or yet-unknown config file command 'ModLaod'", "did you mean `$ModLoad`?"),
+    ("a directive's value", "$ActionFileEnableSync maybe", 23, 'must be "on" or "off"', "on or off is wanted"),
+    ("a facility", "maill.* /x", 1, 'unknown facility name "maill"', "did you mean `mail`?"),
+    ("a severity", "mail.inf /x", 6, 'unknown priority name "inf"', "did you mean `info`?"),
+    ("an operation", ':msg, contians, "x" /x', 7, "invalid compare operation 'contians'", "did you mean `contains`?"),
+    ("an operator", 'if $msg containz "x" then stop', 9, "syntax error on token 'containz'", ""),
+    ("then", 'if $msg == "x" stop', 16, "syntax error on token 'stop'", "behind the condition follows `then`"),
+    ("a duplicate", 'action(type="omfile" file="/x" file="/y")', 32, "duplicate parameter 'file'", "the last one counts"),
+    ("a variable", 'set $msg = "x";', 5, "invalid variable 'msg' in set statement", "$!name, $.name or $/name"),
+    ("a ruleset twice", 'ruleset(name="a") { stop } ruleset(name="a") { stop }', 28, "ruleset 'a' specified more than once", ""),
+    ("a BSD block", "!prog", 1, "BSD-style blocks are no longer supported", "write: if $programname == 'NAME' then"),
+    ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk" queue.filename="q")', 43, "queues on disk are not there yet", "lost and counted"),
+    ("an old disk queue", "$ActionQueueFileName q", 22, "queues on disk are not there yet", "lost and counted"),
+    ("a module to come", 'module(load="omrelp")', 13, "could not load module 'omrelp'", "not part of Penstock yet"),
+]
+
+
+@promise
+def every_kind_of_mistake_shows_its_place_a_caret_and_a_hint():
+    wrong = []
+    for kind, text, column, said, hint in MISTAKES:
+        with Place() as place:
+            text = text.replace("@DIR@", place.path)
+            found = check(place, CLEAN + text + "\n").stderr.splitlines()
+            at = f"{place.file('penstock.conf')}:2:{column}: "
+            heads = [n for n, line in enumerate(found) if line.startswith(at) and said in line]
+            shown = f"    2 | {text.splitlines()[0]}"
+            caret = "      | " + " " * (column - 1) + "^"
+            if not heads:
+                wrong.append(f"{kind}: {at}... {said}: not said:\n" + "\n".join(found))
+            elif found[heads[0] + 1] != shown or not found[heads[0] + 2].startswith(caret):
+                wrong.append(f"{kind}: the line and its caret are not shown:\n" + "\n".join(found))
+            elif hint and hint not in "\n".join(found[heads[0]:heads[0] + 4]):
+                wrong.append(f"{kind}: `{hint}` is no hint of:\n" + "\n".join(found))
+    assert not wrong, "\n".join(wrong)
+
+
 run()

@@ -11,13 +11,13 @@ FUNCTION_LINES_MAX = 120
 
 
 def unformatted(paths):
-    bad = []
-    for path in paths:
-        done = subprocess.run(["clang-format", "--style=file", "--dry-run", "--Werror", path], cwd=ROOT,
-                              capture_output=True, text=True)
-        if done.returncode:
-            bad.append(path)
-    return bad
+    """All in one call; only when something is wrong, which."""
+    command = ["clang-format", "--style=file", "--dry-run", "--Werror"]
+
+    def is_bad(some):
+        return subprocess.run([*command, *some], cwd=ROOT, capture_output=True, check=False).returncode != 0
+
+    return [path for path in paths if is_bad([path])] if is_bad(paths) else []
 
 
 def long_functions(path):
