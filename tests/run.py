@@ -156,7 +156,7 @@ def collect(directory, label, suites, seconds):
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:allow_addr2line=1")
         env.setdefault("TSAN_OPTIONS", "halt_on_error=0:exitcode=66")
         run = run_tap if test["protocol"] == "tap" else run_plain
-        yield Job(f"{label} {test['name']}", test["cmd"], env, test.get("workdir") or ROOT, seconds,
+        yield Job(f"{label} {test['name']}", test["cmd"], env, test.get("workdir") or directory, seconds,
                   test["is_parallel"], run)
 
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +49,10 @@ struct daemon {
         struct registry *registry;
         struct config *config;
         struct diagnostics diagnostics;
-        struct loop *loop;
+        struct loop *loop;         /* of the main thread: signals alone, so that they are always heard */
+        struct loop *housekeeping; /* of a thread of its own: own messages, flush timers; it may wait for a queue */
+        pthread_t housekeeper;
+        bool has_housekeeper;
         struct pipeline *pipeline;
         struct watch signals;
         int ready_fd; /* of the parent that waits, or -1 */
@@ -132,7 +136,7 @@ static int prepare(struct daemon *d) {
                 return run_failed(RSYSLOG_FILE_NOT_FOUND, fail_text(r));
         }
         struct pipeline_host host = {.log = d->log,
-                                     .housekeeping = d->loop,
+                                     .housekeeping = d->housekeeping,
                                      .diagnosis = &d->diagnosis,
                                      .is_checking = d->options.check_level > 0};
         r = pipeline_new(&d->pipeline, d->config, &host, &d->diagnostics);
@@ -286,12 +290,36 @@ static int enter_root(const struct options *o) {
         return 0;
 }
 
+static void *housekeep(void *argument) {
+        struct daemon *d = argument;
+        int r = loop_run(d->housekeeping);
+        if (r)
+                report(own_log_reporter(d->log), SEVERITY_ERR, 0, "housekeeping ended: %s", fail_text(r));
+        return NULL;
+}
+
+static int start_housekeeping(struct daemon *d) {
+        int r = pthread_create(&d->housekeeper, NULL, housekeep, d);
+        if (r)
+                return fail(-r);
+        d->has_housekeeper = true;
+        return 0;
+}
+
+static void stop_housekeeping(struct daemon *d) {
+        if (!d->has_housekeeper)
+                return;
+        loop_stop(d->housekeeping);
+        pthread_join(d->housekeeper, NULL);
+        d->has_housekeeper = false;
+}
+
 /* Opens everything and drops privileges. */
 static int open_all(struct daemon *d) {
         int r = watch_signals(d);
         if (r)
                 return pass(r);
-        r = own_log_open(d->log, d->loop, processes_own_messages(d) ? pipeline_main_sink(d->pipeline) : NULL,
+        r = own_log_open(d->log, d->housekeeping, processes_own_messages(d) ? pipeline_main_sink(d->pipeline) : NULL,
                          pipeline_pool(d->pipeline), pipeline_facts(d->pipeline)->host_name);
         if (r)
                 return pass(r);
@@ -304,7 +332,9 @@ static int open_all(struct daemon *d) {
                 return pass(r);
         if (drops && (r = drop_privileges(d)))
                 return pass(r);
-        r = pipeline_start(d->pipeline);
+        r = start_housekeeping(d);
+        if (r == 0)
+                r = pipeline_start(d->pipeline);
         if (r)
                 return pass(r);
         return !drops && d->options.pid_file ? pidfile_write(d->options.pid_file) : 0;
@@ -313,7 +343,11 @@ static int open_all(struct daemon *d) {
 static int run(struct daemon *d) {
         int r = open_all(d);
         if (r) {
+                stop_housekeeping(d);
                 own_log_close(d->log);
+                /* It is there already when dropping privileges failed. */
+                if (d->options.pid_file)
+                        pidfile_remove(d->options.pid_file);
                 return run_failed(r, fail_text(r));
         }
         report_status(d, SEVERITY_INFO, "start");
@@ -323,6 +357,7 @@ static int run(struct daemon *d) {
         r = loop_run(d->loop);
         notify_service("STOPPING=1");
         pipeline_stop_inputs(d->pipeline);
+        stop_housekeeping(d);
         char status[64];
         snprintf(status, sizeof status, "exiting on signal %d.", d->last_signal);
         report_status(d, SEVERITY_INFO, status);
@@ -378,6 +413,8 @@ int main(int argc, char **argv) {
         int r = own_log_new(&d.log);
         if (r == 0)
                 r = loop_new(&d.loop);
+        if (r == 0)
+                r = loop_new(&d.housekeeping);
         if (r) {
                 fprintf(stderr, "rsyslogd: cannot start: %s\n", fail_text(r));
                 return EXIT_ERRORS;
@@ -395,6 +432,7 @@ int main(int argc, char **argv) {
         if (d.signals.fd >= 0)
                 close(d.signals.fd);
         loop_free(d.loop);
+        loop_free(d.housekeeping);
         if (d.last_signal)
                 diagnosis_end(&d.diagnosis, d.last_signal, d.left);
         diagnosis_fini(&d.diagnosis);

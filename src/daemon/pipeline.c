@@ -222,6 +222,30 @@ static void consume_station(void *consumer, unsigned worker, struct batch *b, ui
         work(s, &s->workers[worker], b, first, count);
 }
 
+/* A queue's time is over: whatever its workers may be waiting for in the actions shall end. */
+static void hurry(struct pipeline *p) {
+        for (struct act *a = p->acts; a; a = a->next) {
+                if (!a->delivery || a->is_shared)
+                        continue;
+                if (delivery_queue(a->delivery))
+                        queue_release_senders(delivery_queue(a->delivery), 0);
+                else
+                        delivery_hurry(a->delivery);
+        }
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        queue_release_senders(s->queue, 0);
+}
+
+static void hurry_main(void *consumer) {
+        hurry(consumer);
+}
+
+static void hurry_station(void *consumer) {
+        struct station *s = consumer;
+        hurry(s->pipeline);
+}
+
 static int workers_new(struct ruleset_worker **ret, unsigned *count, struct pipeline *p, struct queue *queue) {
         unsigned wanted = queue_workers(queue);
         struct ruleset_worker *workers = calloc(wanted, sizeof *workers);
@@ -360,14 +384,14 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                         return pass(r);
                 if (!def->queue || p->host.is_checking)
                         continue;
-                struct queue_consumer consumer = {.consume = consume_station, .consumer = s};
+                struct queue_consumer consumer = {.consume = consume_station, .hurry = hurry_station, .consumer = s};
                 r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
                 if (r == 0)
                         r = workers_new(&s->workers, &s->worker_count, p, s->queue);
                 if (r)
                         return pass(r);
         }
-        struct queue_consumer consumer = {.consume = consume_main, .consumer = p};
+        struct queue_consumer consumer = {.consume = consume_main, .hurry = hurry_main, .consumer = p};
         int r = queue_new(&p->main_queue, "main Q", p->config->main_queue, consumer, own_log_reporter(p->host.log));
         if (r)
                 return pass(r);
@@ -562,8 +586,35 @@ int pipeline_start(struct pipeline *p) {
         return r ? pass(r) : 0;
 }
 
+/* An input that is held by a full queue, or works on a direct one, ends its waiting in bounded time. */
 void pipeline_stop_inputs(struct pipeline *p) {
+        int64_t grace_ms = p->config->global->input_timeout_shutdown_ms;
+        queue_release_senders(p->main_queue, grace_ms);
+        bool is_direct = queue_is_direct(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue) {
+                        queue_release_senders(s->queue, grace_ms);
+                        is_direct |= queue_is_direct(s->queue);
+                }
+        if (is_direct)
+                hurry(p);
         inputs_stop(p->inputs);
+}
+
+/* Empties the rulesets' queues while all are open, because one may call another, in whatever order they stand. */
+static void drain_stations(struct pipeline *p) {
+        if (!queue_drain(p->main_queue))
+                return;
+        bool is_drained = false;
+        for (struct station *round = p->stations; round && !is_drained; round = round->next) {
+                is_drained = true;
+                for (struct station *s = p->stations; s; s = s->next)
+                        if (s->queue && queue_unfinished(s->queue)) {
+                                is_drained = false;
+                                if (!queue_drain(s->queue))
+                                        return;
+                        }
+        }
 }
 
 /* With no worker running any more: what their rulesets have held back. */
@@ -574,6 +625,7 @@ static void tell_held_back(struct pipeline *p, const struct queue *queue, struct
 }
 
 uint64_t pipeline_drain(struct pipeline *p) {
+        drain_stations(p);
         uint64_t left = queue_stop(p->main_queue);
         tell_held_back(p, NULL, &p->main_workers[0]);
         for (struct station *s = p->stations; s; s = s->next)

@@ -57,6 +57,7 @@ struct delivery {
 
         atomic_bool is_suspended;
         atomic_bool is_hurried;
+        bool may_try_at_once; /* it has taken something since the last time */
         atomic_bool wants_reopen;
         atomic_bool is_flush_armed;
         atomic_ulong working; /* messages that a direct delivery has in hand */
@@ -142,6 +143,11 @@ static void report_next_retry(struct delivery *d, int64_t seconds) {
         report_suspended(d, what);
 }
 
+static void report_resumed(struct delivery *d) {
+        report(d->plan.reporter, SEVERITY_INFO, RSYSLOG_RESUMED, "action '%s' resumed (module '%s%s')", d->plan.name,
+               d->plan.module_prefix, d->plan.module->name);
+}
+
 static void suspend(struct delivery *d, bool may_retry) {
         bool is_news = d->state == DELIVERY_READY;
         if (is_news) {
@@ -167,8 +173,7 @@ static void resume(struct delivery *d) {
         counter_add(&d->counters.resumed, 1);
         counter_add(&d->counters.suspended_s, (uint64_t)((clock_mono_ns() - d->suspended_since_ns) / 1000000000));
         if (d->plan.reports_suspension)
-                report(d->plan.reporter, SEVERITY_INFO, RSYSLOG_RESUMED, "action '%s' resumed (module '%s%s')",
-                       d->plan.name, d->plan.module_prefix, d->plan.module->name);
+                report_resumed(d);
 }
 
 /* Waits for the time of the next try; false when the daemon ends first. */
@@ -190,6 +195,25 @@ static bool back_off(struct delivery *d) {
         d->state = may_retry ? DELIVERY_RETRYING : DELIVERY_SUSPENDED;
         d->retries++;
         return may_retry && wait_for_retry(d);
+}
+
+/*
+ * A destination that has just taken something and then failed is asked once whether it is back already: a server
+ * that was restarted, a program that ended. True: try the same records again.
+ */
+static bool try_at_once(struct delivery *d) {
+        if (!d->may_try_at_once || !d->ops->resume || atomic_load(&d->is_hurried))
+                return false;
+        d->may_try_at_once = false;
+        if (d->ops->resume(d->instance) != DELIVER_DONE)
+                return false;
+        counter_add(&d->counters.suspended, 1);
+        counter_add(&d->counters.resumed, 1);
+        if (d->plan.reports_suspension) {
+                report_suspended(d, "retry 0");
+                report_resumed(d);
+        }
+        return true;
 }
 
 /* Whether the output can be given something now. */
@@ -305,6 +329,7 @@ static size_t deliver(struct delivery *d, struct batch *b, const uint16_t *selec
                         work.column[c] = d->rows[c];
                 struct outcome o = transact(d, &work);
                 at += o.taken;
+                d->may_try_at_once |= o.taken > 0;
                 counter_add(&d->counters.processed, o.taken);
                 switch (o.verdict) {
                 case DELIVER_DONE:
@@ -316,7 +341,7 @@ static size_t deliver(struct delivery *d, struct batch *b, const uint16_t *selec
                 case DELIVER_UNAVAILABLE:
                         if (o.taken)
                                 resume(d);
-                        if (!back_off(d))
+                        if (!try_at_once(d) && !back_off(d))
                                 return at;
                         break;
                 case DELIVER_REFUSED:
@@ -393,10 +418,13 @@ static void flush_due(struct timer *timer) {
 /* On the housekeeping thread. */
 static void arm_flush(void *argument) {
         struct delivery *d = argument;
-        int64_t due_ns;
-        pthread_mutex_lock(&d->lock);
-        bool is_pending = d->ops->pending(d->instance, &due_ns);
-        pthread_mutex_unlock(&d->lock);
+        /* Whoever has it may wait for a destination; this thread looks again instead. */
+        bool is_pending = true;
+        int64_t due_ns = clock_mono_ns() + DELIVERY_FLUSH_AGAIN_MS * 1000000LL;
+        if (pthread_mutex_trylock(&d->lock) == 0) {
+                is_pending = d->ops->pending(d->instance, &due_ns);
+                pthread_mutex_unlock(&d->lock);
+        }
         atomic_store(&d->is_flush_armed, is_pending);
         if (is_pending)
                 loop_arm(d->plan.housekeeping, &d->flush_timer, due_ns);
@@ -460,12 +488,15 @@ static void consume(void *consumer, unsigned worker _unused_, struct batch *b, u
         run(consumer, b, selection, count, NULL);
 }
 
-static void hurry(void *consumer) {
-        struct delivery *d = consumer;
+void delivery_hurry(struct delivery *d) {
         pthread_mutex_lock(&d->wait_lock);
         atomic_store(&d->is_hurried, true);
         pthread_cond_broadcast(&d->hurried);
         pthread_mutex_unlock(&d->wait_lock);
+}
+
+static void hurry(void *consumer) {
+        delivery_hurry(consumer);
 }
 
 void delivery_reopen(struct delivery *d) {
@@ -555,7 +586,7 @@ int delivery_start(struct delivery *d) {
 
 uint64_t delivery_stop(struct delivery *d) {
         uint64_t left = d->queue ? queue_stop(d->queue) : 0;
-        hurry(d);
+        delivery_hurry(d);
         return left;
 }
 

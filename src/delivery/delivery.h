@@ -6,6 +6,7 @@
  *   READY     -> READY      a row refused: error file    refuse()
  *   READY     -> READY      rows refused together: half as many are tried, until
  *                           the bad one stands alone      deliver()
+ *   READY     -> READY      away, but back when asked     try_at_once()
  *   READY     -> RETRYING   destination away              back_off()
  *   RETRYING  -> READY      it is back                    try_again()
  *   RETRYING  -> SUSPENDED  resumeRetryCount used up      back_off()
@@ -62,6 +63,8 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan);
 int delivery_start(struct delivery *d);
 /* Drains the queue within its time-outs, or ends a direct delivery's waiting. Returns messages left behind. */
 uint64_t delivery_stop(struct delivery *d);
+/* The daemon ends: waiting for a destination that is away ends, now and from now on. */
+void delivery_hurry(struct delivery *d);
 struct delivery *delivery_free(struct delivery *d);
 OWNED_POINTER(struct delivery, delivery_free);
 

@@ -18,6 +18,7 @@ struct destination {
         bool refuses_whole_batch; /* poison is reported as REFUSED_BATCH */
         bool is_transactional;
         unsigned tries, resumes;
+        unsigned breaks_at_try; /* the connection is lost then, and there again when asked */
         char got[4096];
         size_t got_size;
 };
@@ -36,7 +37,7 @@ static void note_try(struct destination *d) {
 static struct outcome deliver(void *instance, const struct work *work) {
         struct destination *d = destination_of(instance);
         note_try(d);
-        if (d->is_away)
+        if (d->is_away || (d->breaks_at_try && d->tries >= d->breaks_at_try && d->resumes == 0))
                 return (struct outcome){.verdict = DELIVER_UNAVAILABLE, .error = ECONNREFUSED};
         for (size_t i = 0; i < work->count; i++) {
                 const struct text *row = &work->column[0][i];
@@ -258,6 +259,21 @@ static void it_resumes_when_the_interval_has_passed(void) {
         delivery_free(delivery);
 }
 
+static void one_that_breaks_and_is_back_when_asked_misses_nothing(void) {
+        struct destination d = {.breaks_at_try = 2};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 2);
+        CHECK_INT(delivery_submit(delivery, b, all, 2, NULL), 0);
+        CHECK_INT(delivery_submit(delivery, b, all, 2, NULL), 0);
+        CHECK(!delivery_is_suspended(delivery));
+        CHECK_TEXT(got(&d), "a\nb\na\nb\n");
+        CHECK_INT(d.resumes, 1);
+        CHECK_INT(counter_get(&delivery_counters(delivery)->resumed), 1);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
 static void a_retry_that_waits_ends_with_the_daemon(void) {
         struct destination d = {.is_away = true};
         struct action_settings a = patient();
@@ -313,5 +329,6 @@ TEST_MAIN(TEST(rows_arrive_once_and_in_order), TEST(a_refused_row_goes_to_the_er
           TEST(a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone),
           TEST(suspension_is_told_in_the_words_that_filters_look_for),
           TEST(a_suspended_action_misses_records_and_does_not_try_in_vain),
-          TEST(it_resumes_when_the_interval_has_passed), TEST(a_retry_that_waits_ends_with_the_daemon),
-          TEST(only_every_nth_message_executes), TEST(only_once_in_an_interval_it_executes))
+          TEST(it_resumes_when_the_interval_has_passed), TEST(one_that_breaks_and_is_back_when_asked_misses_nothing),
+          TEST(a_retry_that_waits_ends_with_the_daemon), TEST(only_every_nth_message_executes),
+          TEST(only_once_in_an_interval_it_executes))

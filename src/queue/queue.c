@@ -46,6 +46,8 @@ struct queue {
         unsigned running;
         uint64_t sample; /* messages since the last kept one */
         bool is_closing;
+        bool is_releasing; /* senders are held until senders_until at most */
+        struct timespec senders_until;
         bool is_late;  /* the time to drain is over */
         bool was_full; /* reported, until there was room again */
         int64_t timeout_shutdown_ms, timeout_enqueue_ms;
@@ -203,12 +205,20 @@ static bool has_room(const struct queue *q) {
         return (int64_t)q->waiting < s->size && (s->bytes_max <= 0 || (int64_t)q->waiting_bytes < s->bytes_max);
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b) {
+        return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
 /* Waits until no more than `release` messages are left, at most `ms` (negative: for ever). */
 static void hold(struct queue *q, int64_t release, int64_t ms) {
         struct timespec until = after_ms(MAX(ms, (int64_t)0));
         q->held++;
         q->release_at = MAX(q->release_at, release);
         while (((int64_t)q->waiting > release || !has_room(q)) && !q->is_closing) {
+                if (q->is_releasing && (ms < 0 || is_before(&q->senders_until, &until))) {
+                        until = q->senders_until;
+                        ms = 0;
+                }
                 if (ms < 0)
                         pthread_cond_wait(&q->drained, &q->lock);
                 else if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
@@ -417,7 +427,7 @@ static void wait_for_more(struct queue *q) {
                 return;
         struct timespec until = after_ms(s->min_dequeue_batch_timeout_ms);
         q->idle++;
-        while (!q->is_closing && (int64_t)q->waiting < s->min_dequeue_batch_size)
+        while (!q->is_closing && !q->is_releasing && (int64_t)q->waiting < s->min_dequeue_batch_size)
                 if (pthread_cond_timedwait(&q->filled, &q->lock, &until) == ETIMEDOUT)
                         break;
         q->idle--;
@@ -471,7 +481,7 @@ static void *worker_main(void *argument) {
                 batch_unref(b);
                 pthread_mutex_lock(&q->lock);
                 q->working -= count;
-                if (q->is_closing)
+                if (q->is_closing || q->is_releasing)
                         pthread_cond_broadcast(&q->drained);
         }
         q->running--;
@@ -499,6 +509,32 @@ static bool wait_for_workers(struct queue *q, int64_t ms) {
                 if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
                         break;
         return q->running == 0;
+}
+
+void queue_release_senders(struct queue *q, int64_t ms) {
+        /* A direct queue holds nobody itself, and its lock is held by whoever works on it. */
+        if (queue_is_direct(q))
+                return;
+        pthread_mutex_lock(&q->lock);
+        q->senders_until = after_ms(MAX(ms, (int64_t)0));
+        q->is_releasing = true;
+        pthread_cond_broadcast(&q->filled);
+        pthread_cond_broadcast(&q->drained);
+        pthread_mutex_unlock(&q->lock);
+}
+
+bool queue_drain(struct queue *q) {
+        if (queue_is_direct(q))
+                return true;
+        pthread_mutex_lock(&q->lock);
+        assert(q->is_releasing);
+        struct timespec until = after_ms(MAX(q->timeout_shutdown_ms, (int64_t)0));
+        while (q->waiting + q->working && !q->is_closing)
+                if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
+                        break;
+        bool is_empty = q->waiting + q->working == 0;
+        pthread_mutex_unlock(&q->lock);
+        return is_empty;
 }
 
 uint64_t queue_stop(struct queue *q) {

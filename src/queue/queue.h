@@ -60,6 +60,10 @@ int queue_start(struct queue *q);
 struct sink *queue_sink(struct queue *q);
 void queue_push(struct queue *q, struct batch *b, enum flow flow);
 
+/* The daemon ends: senders are held at most `ms` from now on, so that inputs can be stopped. */
+void queue_release_senders(struct queue *q, int64_t ms);
+/* Waits until nothing waits and nothing is in work, at most timeoutShutdown. True when it is empty. */
+bool queue_drain(struct queue *q);
 /* Drains and ends the workers within the queue's time-outs. Returns how many messages were left. */
 uint64_t queue_stop(struct queue *q);
 

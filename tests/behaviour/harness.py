@@ -91,25 +91,29 @@ class Place:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
                               errors="replace", check=False, **options)
 
-    def daemon(self, config, arguments=("-n",), environment=None):
-        return Daemon(self, config, arguments, environment)
+    def daemon(self, config, arguments=("-n",), environment=None, **options):
+        return Daemon(self, config, arguments, environment, **options)
 
 
 class Daemon:
     """penstockd with a configuration; up when its pid file is there."""
 
-    def __init__(self, place, config, arguments, environment):
+    def __init__(self, place, config, arguments, environment, launcher=(), pid_path=None, has_mistakes=False,
+                 **options):
+        """`launcher`: what to put before the command; `pid_path`: the pid file as the daemon sees it."""
         self.place = place
         self.config = place.file("penstock.conf", config)
         self.pid_file = place.file("pid")
         self.stderr_path = place.file("stderr")
         with open(self.stderr_path, "ab") as stderr:
             self.process = place.spawn(
-                [argument("daemon"), *arguments, "-C", "-f", self.config, "-i", self.pid_file], cwd=place.path,
-                stdout=stderr, stderr=stderr, env=dict(os.environ, TZ="UTC", **(environment or {})))
+                [*launcher, argument("daemon"), *arguments, "-C", "-f", self.config, "-i", pid_path or self.pid_file],
+                cwd=place.path, stdout=stderr, stderr=stderr,
+                env=dict(os.environ, TZ="UTC", **(environment or {})), **options)
         wait(lambda: read(self.pid_file) or self.process.poll() is not None, "the daemon's start")
         if self.process.poll() is not None and self.process.returncode:
             raise AssertionError(f"the daemon left with {self.process.returncode}:\n{self.stderr()}")
+        assert has_mistakes or ": error: " not in self.stderr(), f"a mistake in the test's configuration:\n{self.stderr()}"
 
     def stderr(self):
         return read(self.stderr_path).decode("utf-8", "replace")
@@ -133,15 +137,52 @@ class Daemon:
             raise AssertionError("the daemon does not end on a signal") from error
 
 
+class Diag:
+    """A connection to imdiag: one command, one line of answer."""
+
+    def __init__(self, port):
+        self.connection = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
+        self.answers = self.connection.makefile("r", encoding="utf-8")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.answers.close()
+        self.connection.close()
+
+    def ask(self, command):
+        self.connection.sendall(command.encode() + b"\n")
+        return self.answers.readline().removesuffix("\n")
+
+
+def numbered(first, count, host="host"):
+    """Lines whose message is its number."""
+    return "".join(f"<13>Oct 11 22:14:15 {host} tag: {i}\n" for i in range(first, first + count))
+
+
+def memory_bytes(pid):
+    """The resident memory of a process."""
+    return int(read(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def needs_root(why):
+    if os.geteuid() != 0:
+        raise Skip(f"only root can {why}")
+
+
 def send_tcp(port, data):
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(data if isinstance(data, bytes) else data.encode())
 
 
 def run():
-    print(f"1..{len(PROMISES)}", flush=True)
+    """All promises, or those whose name holds the word after `--only`."""
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+    chosen = [function for function in PROMISES if only in function.__name__]
+    print(f"1..{len(chosen)}", flush=True)
     failed = False
-    for number, function in enumerate(PROMISES, 1):
+    for number, function in enumerate(chosen, 1):
         name = function.__name__.replace("_", " ")
         try:
             function()
