@@ -412,7 +412,7 @@ static bool asks_libc(const struct pattern *p, struct text t) {
 }
 
 bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct text t) {
-        if (p->needle && !memmem(t.data ? t.data : "", t.size, p->needle, p->needle_size))
+        if (p->needle && text_find(t, (struct text){p->needle, p->needle_size}) < 0)
                 return false;
         if (p->is_text)
                 return true;
@@ -430,7 +430,7 @@ bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct 
 
 bool pattern_extract(const struct pattern *p, struct text t, regmatch_t *matches, size_t count) {
         assert(p->has_regex && count > 0);
-        if (p->needle && !memmem(t.data ? t.data : "", t.size, p->needle, p->needle_size))
+        if (p->needle && text_find(t, (struct text){p->needle, p->needle_size}) < 0)
                 return false;
         matches[0] = (regmatch_t){.rm_so = 0, .rm_eo = (regoff_t)t.size};
         return regexec(&p->regex, t.data ? t.data : "", count, matches, REG_STARTEND) == 0;
