@@ -321,7 +321,7 @@ struct host_facts {
         /* $AllowedSender, for inputs that say nothing themselves; NULL: everybody. */
         const struct strings *allowed_udp, *allowed_tcp;
         const struct strings *rulesets; /* their names, as record.ruleset counts them */
-        const struct strings *zones; /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
+        const struct strings *zones;    /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
 };
 
 struct module {
