@@ -241,11 +241,16 @@ static struct state_entry *first_entry(struct state_store *store, uint64_t inode
                 else
                         to = middle;
         }
-        return store->entries + from;
+        return store->entries ? store->entries + from : NULL;
+}
+
+/* Behind the last entry; NULL, like the first, when there are none. */
+static const struct state_entry *behind_entries(const struct state_store *store) {
+        return store->entries ? store->entries + store->count : NULL;
 }
 
 static void mark_used(struct state_store *store, uint64_t inode, const char *name) {
-        const struct state_entry *end = store->entries + store->count;
+        const struct state_entry *end = behind_entries(store);
         for (struct state_entry *e = first_entry(store, inode); e < end && e->inode == inode; e++)
                 if (strcmp(e->name, name) == 0)
                         e->is_used = true;
@@ -264,7 +269,7 @@ int state_store_find(struct state_store *store, const struct state_query *q, str
                         return 0;
                 }
         }
-        const struct state_entry *end = store->entries + store->count;
+        const struct state_entry *end = behind_entries(store);
         for (struct state_entry *e = first_entry(store, q->facts->inode); e < end && e->inode == q->facts->inode; e++) {
                 bool has_hash = strchr(e->name + strlen(STATE_PREFIX), ':') != NULL;
                 _owned_(state_fini) struct state s = {0};

@@ -367,9 +367,13 @@ void add_template(struct loader *l, struct template_def *def) {
         if (l->skipping)
                 return;
         if (known) {
+                /* As in rsyslog: the first counts, but a $template takes the place of a template(). */
+                bool replaces = def->has_escapes && !known->has_escapes;
                 struct template_def *next = known->next;
-                warn(l, def->place, 0, 0, "the later one counts", "template '%s' is defined more than once", def->name);
-                *known = *def;
+                warn(l, def->place, 0, 0, replaces ? "the later one counts" : "the first one counts",
+                     "template '%s' is defined more than once", def->name);
+                if (replaces)
+                        *known = *def;
                 known->next = next;
                 return;
         }

@@ -252,7 +252,7 @@ int registry_find(struct registry *registry, struct text name, const struct modu
 bool parser_is_called(const struct module *module, struct text name) {
         const struct text prefix = TEXT("rsyslog.");
         const size_t kind_size = 2; /* "pm" */
-        if (module->parser->name && text_equal_nocase(name, text_of(module->parser->name)))
+        if (module->parser && module->parser->name && text_equal_nocase(name, text_of(module->parser->name)))
                 return true;
         if (text_equal_nocase(name, text_of(module->name)))
                 return true;

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "ruleset/comparison.h"
 
 enum filter_kind {
         FILTER_SELECTOR, /* mask */
-        FILTER_PROPERTY, /* property against one constant text */
-        FILTER_ANY_OF,   /* property against several */
-        FILTER_REGEX,
+        FILTER_TEXTS,    /* a property against constant texts */
+        FILTER_PATTERN,  /* a property against a regular expression */
         FILTER_AND,
         FILTER_OR,
         FILTER_NOT,
@@ -22,9 +22,7 @@ struct filter {
         bool is_negated;
         uint8_t priorities[FACILITIES + 1];
         struct property property;
-        bool (*test)(struct text whole, struct text part);
-        struct text *patterns; /* point into the configuration */
-        size_t pattern_count;
+        struct comparison texts;
         struct pattern *pattern; /* NULL: it did not compile, and matches nothing */
         struct filter *left, *right;
         struct expression *expression;
@@ -34,7 +32,7 @@ struct filter *filter_free(struct filter *f) {
         if (!f)
                 return NULL;
         pattern_free(f->pattern);
-        free(f->patterns);
+        comparison_fini(&f->texts);
         filter_free(f->left);
         filter_free(f->right);
         expression_free(f->expression);
@@ -42,44 +40,29 @@ struct filter *filter_free(struct filter *f) {
         return NULL;
 }
 
-static bool is_same(struct text whole, struct text part) {
-        return text_equal(whole, part);
-}
-static bool contains(struct text whole, struct text part) {
-        return text_find(whole, part) >= 0;
-}
-static bool contains_nocase(struct text whole, struct text part) {
-        return text_find_nocase(whole, part) >= 0;
-}
-static bool starts(struct text whole, struct text part) {
-        return text_starts(whole, part);
-}
-static bool ends(struct text whole, struct text part) {
-        return text_ends(whole, part);
-}
-
 /* ---- Narrowing ------------------------------------------------------------ */
 
-static bool passes_texts(const struct filter *f, struct text value) {
-        for (size_t i = 0; i < f->pattern_count; i++)
-                if (f->test(value, f->patterns[i]))
-                        return true;
-        return false;
-}
-
-static bool passes(const struct filter *f, struct evaluation *ev) {
-        switch (f->kind) {
-        case FILTER_PROPERTY:
-                return f->test(property_get(ev->context, ev->batch, ev->record, &f->property), f->patterns[0]);
-        case FILTER_ANY_OF:
-                return passes_texts(f, property_get(ev->context, ev->batch, ev->record, &f->property));
-        case FILTER_REGEX: {
-                struct text value = property_get(ev->context, ev->batch, ev->record, &f->property);
-                return f->pattern && pattern_matches(f->pattern, &ev->room, value);
-        }
+/* The properties that filters ask for most lie in the record as they are. */
+static inline struct text quick_property(struct evaluation *ev, struct record *r, const struct property *p) {
+        switch (p->id) {
+        case PROPERTY_MSG:
+                return batch_text(ev->batch, r->msg);
+        case PROPERTY_HOSTNAME:
+                if (r->host.size)
+                        return batch_text(ev->batch, r->host);
+                break;
+        case PROPERTY_SYSLOGTAG:
+                if (r->tag.size)
+                        return batch_text(ev->batch, r->tag);
+                break;
+        case PROPERTY_PROGRAMNAME:
+                if (r->tag.size && (r->flags & RECORD_IS_NAMED))
+                        return (struct text){batch_at(ev->batch, r->tag), r->program_size};
+                break;
         default:
-                return expression_is_true(f->expression, ev);
+                break;
         }
+        return property_get(ev->context, ev->batch, r, p);
 }
 
 static size_t narrow_selector(const struct filter *f, struct batch *b, const uint16_t *selection, size_t count,
@@ -99,13 +82,32 @@ static size_t narrow_selector(const struct filter *f, struct batch *b, const uin
         return yeses;
 }
 
-static size_t narrow_each(const struct filter *f, struct evaluation *ev, struct batch *b, const uint16_t *selection,
-                          size_t count, uint16_t *yes, uint16_t *no) {
+static size_t narrow_property(const struct filter *f, struct evaluation *ev, struct batch *b, const uint16_t *selection,
+                              size_t count, uint16_t *yes, uint16_t *no) {
+        size_t yeses = 0, noes = 0;
+        ev->batch = b;
+        for (size_t i = 0; i < count; i++) {
+                struct text value = quick_property(ev, &b->records[selection[i]], &f->property);
+                bool is_found = f->kind == FILTER_TEXTS ? comparison_holds(&f->texts, value)
+                                                        : f->pattern && pattern_matches(f->pattern, &ev->room, value);
+                bool is_in = is_found != f->is_negated;
+                yes[yeses] = selection[i];
+                yeses += is_in;
+                if (no) {
+                        no[noes] = selection[i];
+                        noes += !is_in;
+                }
+        }
+        return yeses;
+}
+
+static size_t narrow_expression(const struct filter *f, struct evaluation *ev, struct batch *b,
+                                const uint16_t *selection, size_t count, uint16_t *yes, uint16_t *no) {
         size_t yeses = 0, noes = 0;
         ev->batch = b;
         for (size_t i = 0; i < count; i++) {
                 ev->record = &b->records[selection[i]];
-                bool is_in = passes(f, ev) != f->is_negated;
+                bool is_in = expression_is_true(f->expression, ev);
                 evaluation_forget(ev);
                 if (is_in)
                         yes[yeses++] = selection[i];
@@ -164,8 +166,11 @@ size_t filter_narrow(const struct filter *f, struct evaluation *ev, struct batch
                 selections_give(&ev->selections, inside);
                 return rest;
         }
+        case FILTER_TEXTS:
+        case FILTER_PATTERN:
+                return narrow_property(f, ev, b, selection, count, yes, no);
         default:
-                return narrow_each(f, ev, b, selection, count, yes, no);
+                return narrow_expression(f, ev, b, selection, count, yes, no);
         }
 }
 
@@ -200,12 +205,13 @@ static int build_regex(struct filter *f, const struct statement *s, struct diagn
 }
 
 int filter_new_property(struct filter **ret, const struct statement *s, struct diagnostics *diagnostics) {
-        static bool (*const tests[])(struct text, struct text) = {
-                [COMPARE_CONTAINS] = contains, [COMPARE_EQUAL] = is_same, [COMPARE_EMPTY] = is_same,
-                [COMPARE_STARTS] = starts,     [COMPARE_ENDS] = ends,
+        static const enum comparison_kind kinds[] = {
+                [COMPARE_CONTAINS] = COMPARISON_CONTAINS, [COMPARE_EQUAL] = COMPARISON_SAME,
+                [COMPARE_EMPTY] = COMPARISON_SAME,        [COMPARE_STARTS] = COMPARISON_STARTS,
+                [COMPARE_ENDS] = COMPARISON_ENDS,
         };
         bool is_regex = s->comparison == COMPARE_REGEX || s->comparison == COMPARE_EREGEX;
-        _owned_(filter_free) struct filter *f = filter_of(is_regex ? FILTER_REGEX : FILTER_PROPERTY);
+        _owned_(filter_free) struct filter *f = filter_of(is_regex ? FILTER_PATTERN : FILTER_TEXTS);
         if (!f)
                 return fail(-ENOMEM);
         f->is_negated = s->is_negated;
@@ -217,45 +223,38 @@ int filter_new_property(struct filter **ret, const struct statement *s, struct d
                          "invalid property '%.*s' in filter", TEXT_ARGS(s->property));
                 return fail(-EINVAL);
         }
-        if (is_regex) {
-                int r = build_regex(f, s, diagnostics);
-                if (r)
-                        return pass(r);
-        } else {
-                f->test = tests[s->comparison];
-                f->patterns = malloc(sizeof *f->patterns);
-                if (!f->patterns)
-                        return fail(-ENOMEM);
-                f->patterns[0] = s->comparison == COMPARE_EMPTY ? TEXT("") : s->pattern;
-                f->pattern_count = 1;
-        }
+        struct text text = s->comparison == COMPARE_EMPTY ? TEXT("") : s->pattern;
+        int r = is_regex ? build_regex(f, s, diagnostics) : comparison_init(&f->texts, kinds[s->comparison], &text, 1);
+        if (r)
+                return pass(r);
         *ret = TAKE(f);
         return 0;
 }
 
-static bool (*simple_test(enum operator op))(struct text, struct text) {
-        switch (op) {
-        case OP_EQUAL:
-        case OP_NOT_EQUAL:
-                return is_same;
-        case OP_CONTAINS:
-                return contains;
-        case OP_CONTAINS_NOCASE:
-                return contains_nocase;
-        case OP_STARTS:
-                return starts;
-        case OP_STARTS_NOCASE:
-                return starts_nocase_loosely;
-        case OP_ENDS:
-                return ends;
-        default:
-                return NULL;
-        }
+/* ---- Expressions that need no evaluation ---------------------------------------------- */
+
+static bool find_kind(enum operator op, enum comparison_kind *ret) {
+        static const struct {
+                enum operator op;
+                enum comparison_kind kind;
+        } kinds[] = {
+                {OP_EQUAL, COMPARISON_SAME},        {OP_NOT_EQUAL, COMPARISON_SAME},
+                {OP_CONTAINS, COMPARISON_CONTAINS}, {OP_CONTAINS_NOCASE, COMPARISON_CONTAINS_NOCASE},
+                {OP_STARTS, COMPARISON_STARTS},     {OP_STARTS_NOCASE, COMPARISON_STARTS_NOCASE},
+                {OP_ENDS, COMPARISON_ENDS},
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+                if (kinds[i].op == op) {
+                        *ret = kinds[i].kind;
+                        return true;
+                }
+        return false;
 }
 
-/* A property against constant texts needs no evaluation: it is looked at where it lies. */
-static bool is_simple(const struct expr *tree) {
-        if (tree->kind != EXPR_BINARY || !simple_test(tree->op) || tree->args[0]->kind != EXPR_PROPERTY)
+/* A property against constant texts is looked at where it lies. */
+static bool is_textual(const struct expr *tree) {
+        enum comparison_kind kind;
+        if (tree->kind != EXPR_BINARY || !find_kind(tree->op, &kind) || tree->args[0]->kind != EXPR_PROPERTY)
                 return false;
         const struct expr *right = tree->args[1];
         if (right->kind == EXPR_STRING)
@@ -268,25 +267,101 @@ static bool is_simple(const struct expr *tree) {
         return right->count > 0;
 }
 
-static int build_simple(struct filter **ret, const struct expr *tree) {
+static int build_textual(struct filter **ret, const struct expr *tree) {
         const struct expr *right = tree->args[1];
-        bool is_array = right->kind == EXPR_ARRAY;
-        _owned_(filter_free) struct filter *f = filter_of(is_array ? FILTER_ANY_OF : FILTER_PROPERTY);
-        if (!f)
+        uint32_t count = right->kind == EXPR_ARRAY ? right->count : 1;
+        _owned_(filter_free) struct filter *f = filter_of(FILTER_TEXTS);
+        _owned_(memory_free) struct text *texts = calloc(count, sizeof *texts);
+        if (!f || !texts)
                 return fail(-ENOMEM);
         if (property_find(&f->property, tree->args[0]->string))
                 return -EINVAL; /* expression_new() says so better */
-        f->test = simple_test(tree->op);
+        for (uint32_t i = 0; i < count; i++)
+                texts[i] = right->kind == EXPR_ARRAY ? right->args[i]->string : right->string;
+        enum comparison_kind kind = COMPARISON_SAME;
+        find_kind(tree->op, &kind);
         f->is_negated = tree->op == OP_NOT_EQUAL;
-        f->pattern_count = is_array ? right->count : 1;
-        f->patterns = malloc(f->pattern_count * sizeof *f->patterns);
-        if (!f->patterns)
-                return fail(-ENOMEM);
-        for (size_t i = 0; i < f->pattern_count; i++)
-                f->patterns[i] = is_array ? right->args[i]->string : right->string;
+        int r = comparison_init(&f->texts, kind, texts, count);
+        if (r)
+                return pass(r);
         *ret = TAKE(f);
         return 0;
 }
+
+/* re_match($property, "constant") */
+static bool is_pattern(const struct expr *tree) {
+        return tree->kind == EXPR_FUNCTION && tree->count == 2 && tree->args[0]->kind == EXPR_PROPERTY &&
+               tree->args[1]->kind == EXPR_STRING &&
+               (text_equal(tree->string, TEXT("re_match")) || text_equal(tree->string, TEXT("re_match_i")));
+}
+
+static int build_pattern(struct filter **ret, const struct expr *tree) {
+        _owned_(filter_free) struct filter *f = filter_of(FILTER_PATTERN);
+        if (!f)
+                return fail(-ENOMEM);
+        unsigned how = PATTERN_EXTENDED | (text_ends(tree->string, TEXT("_i")) ? PATTERN_NOCASE : 0u);
+        if (property_find(&f->property, tree->args[0]->string) ||
+            pattern_new(&f->pattern, tree->args[1]->string, how, NULL))
+                return -EINVAL; /* expression_new() says so better */
+        *ret = TAKE(f);
+        return 0;
+}
+
+/* ---- Expressions that look at nothing but the priority ----------------------------------- */
+
+static bool is_of_priority(const struct expr *tree, unsigned depth) {
+        struct property p;
+        if (depth > EXPRESSION_DEPTH_MAX)
+                return false;
+        switch (tree->kind) {
+        case EXPR_STRING:
+        case EXPR_NUMBER:
+                return true;
+        case EXPR_PROPERTY:
+                return property_find(&p, tree->string) == 0 && p.id >= PROPERTY_PRI && p.id <= PROPERTY_SEVERITY_TEXT &&
+                       p.id != PROPERTY_IUT;
+        case EXPR_FUNCTION:
+                if (!text_equal(tree->string, TEXT("prifilt")))
+                        return false;
+                break;
+        case EXPR_VARIABLE:
+                return false;
+        default:
+                break;
+        }
+        for (uint32_t i = 0; i < tree->count; i++)
+                if (!is_of_priority(tree->args[i], depth + 1))
+                        return false;
+        return true;
+}
+
+/* Such an expression is a selector: it is asked once for each priority there is. */
+static int build_of_priority(struct filter **ret, const struct expr *tree, const struct expression_names *names,
+                             struct diagnostics *diagnostics) {
+        _owned_(expression_free) struct expression *e = NULL;
+        int r = expression_new(&e, tree, names, diagnostics);
+        if (r)
+                return pass(r);
+        _owned_(filter_free) struct filter *f = filter_of(FILTER_SELECTOR);
+        if (!f)
+                return fail(-ENOMEM);
+        struct property_context context = {0};
+        struct evaluation ev = {.context = &context};
+        for (uint8_t facility = 0; facility <= FACILITIES; facility++)
+                for (uint8_t severity = 0; severity < 8; severity++) {
+                        struct record record = {.facility = facility, .severity = severity};
+                        ev.record = &record;
+                        if (expression_is_true(e, &ev))
+                                f->priorities[facility] |= (uint8_t)(1u << severity);
+                        evaluation_forget(&ev);
+                }
+        arena_fini(&ev.arena);
+        buffer_fini(&context.scratch);
+        *ret = TAKE(f);
+        return 0;
+}
+
+/* ---- All of them ----------------------------------------------------------------------- */
 
 static int build(struct filter **ret, const struct expr *tree, const struct expression_names *names,
                  struct diagnostics *diagnostics, unsigned depth);
@@ -314,11 +389,15 @@ static int build_connective(struct filter **ret, const struct expr *tree, const 
 
 static int build(struct filter **ret, const struct expr *tree, const struct expression_names *names,
                  struct diagnostics *diagnostics, unsigned depth) {
+        if (is_of_priority(tree, depth))
+                return build_of_priority(ret, tree, names, diagnostics);
         bool is_connective = (tree->kind == EXPR_BINARY && (tree->op == OP_AND || tree->op == OP_OR)) ||
                              (tree->kind == EXPR_UNARY && tree->op == OP_NOT);
         if (is_connective)
                 return build_connective(ret, tree, names, diagnostics, depth);
-        if (is_simple(tree) && build_simple(ret, tree) == 0)
+        if (is_textual(tree) && build_textual(ret, tree) == 0)
+                return 0;
+        if (is_pattern(tree) && build_pattern(ret, tree) == 0)
                 return 0;
         _owned_(filter_free) struct filter *f = filter_of(FILTER_EXPRESSION);
         if (!f)

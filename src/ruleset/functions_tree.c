@@ -37,11 +37,10 @@ static void set_variable(struct evaluation *ev, char scope, struct text path, st
         }
         unsigned how = ev->context->is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u;
         const struct json *there = variable_get(ev->record, scope, path, ev->context->is_case_sensitive);
-        /* Where an object is already, a new one joins the members of the whole tree, and a scalar stays: so rsyslog
-         * has it. */
-        if (there && there->type == JSON_OBJECT && json->type == JSON_OBJECT)
+        /* Where something is already, an object joins the members of the whole tree: so rsyslog has it. */
+        if (there && json->type == JSON_OBJECT)
                 path = TEXT("");
-        else if (there && there->type < JSON_ARRAY && json->type >= JSON_ARRAY)
+        else if (there && there->type < JSON_ARRAY && json->type == JSON_ARRAY)
                 return;
         (void)variable_set(ev->batch, ev->record, scope, path, json, how);
 }

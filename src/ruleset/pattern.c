@@ -8,13 +8,15 @@
 #include <pcre2.h>
 
 #include "base/fail.h"
+#include "ruleset/search.h"
 
 struct pattern {
         regex_t regex;
         bool has_regex;
         bool is_text; /* the whole pattern is `needle`, anywhere */
         char *needle; /* every match holds it; NULL: nothing is known */
-        size_t needle_size;
+        struct search search;
+        bool has_machine_code;
         pcre2_code *code;
         pcre2_match_context *context;
 };
@@ -326,7 +328,7 @@ static int build_pcre2(struct pattern *p, struct text source, uint32_t options, 
                 return fail(-ENOMEM);
         pcre2_set_match_limit(p->context, PATTERN_MATCH_LIMIT);
         /* Without compiled code the interpreter answers, slower. */
-        (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
+        p->has_machine_code = pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) == 0;
         return 0;
 }
 
@@ -344,7 +346,7 @@ static int build_fast(struct pattern *p, struct text source, unsigned how) {
                 p->needle = text_copy(buffer_as_text(&best));
                 if (!p->needle)
                         return fail(-ENOMEM);
-                p->needle_size = best.size;
+                search_init(&p->search, (struct text){p->needle, best.size}, false);
         }
         if (p->is_text)
                 return 0;
@@ -412,7 +414,7 @@ static bool asks_libc(const struct pattern *p, struct text t) {
 }
 
 bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct text t) {
-        if (p->needle && !memmem(t.data ? t.data : "", t.size, p->needle, p->needle_size))
+        if (p->needle && !search_finds(&p->search, t))
                 return false;
         if (p->is_text)
                 return true;
@@ -422,7 +424,9 @@ bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct 
                 room->match = pcre2_match_data_create(1, NULL);
         if (!room->match)
                 return asks_libc(p, t);
-        int r = pcre2_match(p->code, (PCRE2_SPTR)(t.data ? t.data : ""), t.size, 0, 0, room->match, p->context);
+        PCRE2_SPTR subject = (PCRE2_SPTR)(t.data ? t.data : "");
+        int r = p->has_machine_code ? pcre2_jit_match(p->code, subject, t.size, 0, 0, room->match, p->context)
+                                    : pcre2_match(p->code, subject, t.size, 0, 0, room->match, p->context);
         if (r >= 0)
                 return true;
         return r != PCRE2_ERROR_NOMATCH && asks_libc(p, t);
@@ -430,7 +434,7 @@ bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct 
 
 bool pattern_extract(const struct pattern *p, struct text t, regmatch_t *matches, size_t count) {
         assert(p->has_regex && count > 0);
-        if (p->needle && !memmem(t.data ? t.data : "", t.size, p->needle, p->needle_size))
+        if (p->needle && !search_finds(&p->search, t))
                 return false;
         matches[0] = (regmatch_t){.rm_so = 0, .rm_eo = (regoff_t)t.size};
         return regexec(&p->regex, t.data ? t.data : "", count, matches, REG_STARTEND) == 0;

@@ -1,5 +1,8 @@
 #include "ruleset/value.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "message/variable.h"
 
 struct value value_of_json(struct json *json) {
@@ -86,14 +89,49 @@ bool value_is_true(const struct value *v) {
 
 /* ---- Texts and JSON ---------------------------------------------------------- */
 
+/* A double that an expression touched no longer prints as it came. */
+static struct text double_text(struct arena *a, double real) {
+        if (isinf(real))
+                return real < 0 ? TEXT("-Infinity") : TEXT("Infinity");
+        char digits[40];
+        int size = snprintf(digits, sizeof digits - 2, "%.17g", real);
+        if (!strpbrk(digits, ".en")) {
+                digits[size++] = '.';
+                digits[size++] = '0';
+        }
+        return arena_text(a, (struct text){digits, (size_t)size});
+}
+
+static void retell_doubles(struct arena *a, struct json *json) {
+        if (json->type == JSON_DOUBLE)
+                json->literal = double_text(a, json->real);
+        else if (json->type == JSON_ARRAY)
+                for (uint32_t i = 0; i < json->count; i++)
+                        retell_doubles(a, json->items[i]);
+        else if (json->type == JSON_OBJECT)
+                for (struct json_member *m = json->first; m; m = m->next)
+                        if (m->value)
+                                retell_doubles(a, m->value);
+}
+
+static struct json *copy_json(struct arena *a, const struct json *json) {
+        struct json *copy = json_copy(a, json);
+        if (copy)
+                retell_doubles(a, copy);
+        return copy;
+}
+
 struct text value_to_text(const struct value *v, struct arena *a) {
         if (v->kind == VALUE_TEXT)
                 return v->text;
         _owned_(buffer_fini) struct buffer out = {0};
         if (v->kind == VALUE_NUMBER)
                 buffer_int(&out, v->number);
-        else
-                variable_text(&out, v->json);
+        else {
+                const struct json *copy = copy_json(a, v->json);
+                if (copy)
+                        variable_text(&out, copy);
+        }
         return arena_text(a, buffer_as_text(&out));
 }
 
@@ -102,7 +140,7 @@ struct json *value_to_json(const struct value *v, struct arena *a) {
         case VALUE_NUMBER:
                 return json_int(a, v->number);
         case VALUE_JSON:
-                return json_copy(a, v->json);
+                return copy_json(a, v->json);
         default:
                 return json_string(a, v->text);
         }

@@ -41,6 +41,7 @@ struct step {
         struct text out_name;      /* empty: no member in JSON */
         struct replacer *replacer; /* NULL for constants */
         uint32_t bytes_max;        /* of a plain value: %syslogtag:1:32% is cut there */
+        bool fills_empty;          /* STEP_MSG_SPACE in rsyslog's own formats: a space also before an empty msg */
         bool keeps_slash;          /* in paths: the value is the configuration's own, not the sender's */
 };
 

@@ -100,8 +100,9 @@ char *date_render(char *to, const struct stamp *s, enum date_format format) {
         unsigned offset = (unsigned)(s->offset_minutes < 0 ? -s->offset_minutes : s->offset_minutes);
         switch (format) {
         case DATE_RFC3164:
-        case DATE_RFC3164_BUGGYDAY: /* rsyslogd 8.2302 documents a zero before single-digit days and writes none */
                 return stamp_rfc3164(to, s, ' ');
+        case DATE_RFC3164_BUGGYDAY:
+                return stamp_rfc3164(to, s, '0');
         case DATE_RFC3339:
                 return stamp_rfc3339(to, s);
         case DATE_MYSQL:

@@ -39,8 +39,8 @@ static inline struct text cut_text(const struct batch *b, struct span s, const s
         return (struct text){batch_at(b, s), MIN(s.size, step->bytes_max)};
 }
 
-static inline bool needs_space(const struct batch *b, const struct record *r) {
-        return r->msg.size && *batch_at(b, r->msg) != ' ';
+static inline bool needs_space(const struct step *step, const struct batch *b, const struct record *r) {
+        return r->msg.size ? *batch_at(b, r->msg) != ' ' : step->fills_empty;
 }
 
 static inline struct text msg_less_lf(const struct batch *b, const struct record *r) {
@@ -95,7 +95,7 @@ static inline void render_step(const struct step *step, struct property_context 
                 put_property(out, step, context, b, r);
                 break;
         case STEP_MSG_SPACE:
-                if (needs_space(b, r))
+                if (needs_space(step, b, r))
                         buffer_byte(out, ' ');
                 break;
         case STEP_MSG_LESS_LF:
@@ -147,7 +147,7 @@ _hot_ static void render_direct(const struct template *t, const struct batch *b,
                         break;
                 case STEP_MSG_SPACE:
                         *to = ' ';
-                        to += needs_space(b, r);
+                        to += needs_space(step, b, r);
                         continue;
                 case STEP_RFC3164:
                         to = stamp_rfc3164(to, &r->reported, ' ');

@@ -323,7 +323,7 @@ static void every_date_format_shows_what_rsyslog_shows(void) {
                 {"%timereported:::date-mysql%", {"20030824051415", "20220102000000", "20261103235959"}},
                 {"%timereported:::date-pgsql%", {"2003-08-24 05:14:15", "2022-01-02 00:00:00", "2026-11-03 23:59:59"}},
                 {"%timereported:::date-rfc3164%", {"Aug 24 05:14:15", "Jan  2 00:00:00", "Nov  3 23:59:59"}},
-                {"%timereported:::date-rfc3164-buggyday%", {"Aug 24 05:14:15", "Jan  2 00:00:00", "Nov  3 23:59:59"}},
+                {"%timereported:::date-rfc3164-buggyday%", {"Aug 24 05:14:15", "Jan 02 00:00:00", "Nov 03 23:59:59"}},
                 {"%timereported:::date-rfc3339%",
                  {"2003-08-24T05:14:15.000003-07:30", "2022-01-02T00:00:00.12Z", "2026-11-03T23:59:59+05:45"}},
                 {"%timereported:::date-unixtimestamp%", {"1061729055", "1641081600", "1793729699"}},
