@@ -109,11 +109,13 @@ def run_plain(name, command, env, cwd, seconds):
     return name, int(status == 0), failures, [], time.monotonic() - began
 
 
-def run_tap(name, command, env, cwd, seconds):
-    """Runs one TAP program; returns (name, passed, [(failure, detail)], [skip], seconds)."""
-    began = time.monotonic()
-    output, status = execute(command, env, cwd, seconds)
+def read_tap(name, output):
+    """(planned, seen, passed, failures, skips); planned is None without a plan.
+
+    What explains a failure stands before its line or, where nothing does, behind it.
+    """
     passed, failures, skips, planned, seen, notes = 0, [], [], None, 0, []
+    is_claimed = False  # the notes belong to the failure before them
     for line in output.splitlines():
         plan = re.match(r"1\.\.(\d+)(\s*#\s*SKIP\s*(.*))?", line, re.I)
         result = re.match(r"(not )?ok\b\s*\d*\s*-?\s*(.*)", line)
@@ -124,16 +126,25 @@ def run_tap(name, command, env, cwd, seconds):
         elif result:
             seen += 1
             text = result.group(2)
-            skip = re.search(r"#\s*SKIP\b:?\s*(.*)", text, re.I)
+            is_skip = re.search(r"#\s*SKIP\b:?\s*(.*)", text, re.I)
+            before, notes = ([] if is_claimed else notes), []
+            is_claimed = bool(result.group(1)) and not before
             if result.group(1):
-                failures.append((f"{name}: {text}", "\n".join(notes[-60:])))
-            elif skip:
+                failures.append((f"{name}: {text}", before or notes))
+            elif is_skip:
                 skips.append(f"{name}: {text}")
             else:
                 passed += 1
-            notes = []
         else:
             notes.append(line)
+    return planned, seen, passed, [(what, "\n".join(lines[-60:])) for what, lines in failures], skips
+
+
+def run_tap(name, command, env, cwd, seconds):
+    """Runs one TAP program; returns (name, passed, [(failure, detail)], [skip], seconds)."""
+    began = time.monotonic()
+    output, status = execute(command, env, cwd, seconds)
+    planned, seen, passed, failures, skips = read_tap(name, output)
     tail = "\n".join(output.splitlines()[-60:])
     if status is None:
         failures.append((f"{name}: still running after {seconds} s", tail))

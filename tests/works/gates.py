@@ -50,6 +50,8 @@ def promises_and_skips_are_counted():
 def a_broken_promise_is_a_failure_with_what_was_said_before_it():
     passed, failures, _ = tap("echo 1..2; echo ok 1 - a; echo '# two is not three'; echo not ok 2 - b; exit 1")
     assert passed == 1 and failures == [("it: b", "# two is not three")], failures
+    _, failures, _ = tap("echo 1..3; echo not ok 1 - a; echo '# because'; echo '# of this'; echo not ok 2 - b; echo ok 3 - c")
+    assert failures == [("it: a", "# because\n# of this"), ("it: b", "")], failures
 
 
 @promise
