@@ -26,6 +26,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/own_log.h"
+#include "daemon/own_thread.h"
 #include "daemon/pidfile.h"
 #include "daemon/pipeline.h"
 #include "daemon/version.h"
@@ -49,6 +50,7 @@ struct daemon {
         struct config *config;
         struct diagnostics diagnostics;
         struct loop *loop;
+        struct own_thread own_thread; /* only where own messages go through a direct queue */
         struct pipeline *pipeline;
         struct watch signals;
         int ready_fd; /* of the parent that waits, or -1 */
@@ -289,7 +291,12 @@ static int open_all(struct daemon *d) {
         int r = watch_signals(d);
         if (r)
                 return pass(r);
-        r = own_log_open(d->log, d->loop, processes_own_messages(d) ? pipeline_main_sink(d->pipeline) : NULL,
+        if (processes_own_messages(d) && pipeline_main_is_direct(d->pipeline))
+                r = own_thread_start(&d->own_thread);
+        if (r)
+                return pass(r);
+        struct loop *carrier = d->own_thread.loop ? d->own_thread.loop : d->loop;
+        r = own_log_open(d->log, carrier, processes_own_messages(d) ? pipeline_main_sink(d->pipeline) : NULL,
                          pipeline_pool(d->pipeline), pipeline_facts(d->pipeline)->host_name);
         if (r)
                 return pass(r);
@@ -311,6 +318,7 @@ static int open_all(struct daemon *d) {
 static int run(struct daemon *d) {
         int r = open_all(d);
         if (r) {
+                own_thread_stop(&d->own_thread);
                 own_log_close(d->log);
                 return run_failed(r, fail_text(r));
         }
@@ -322,6 +330,7 @@ static int run(struct daemon *d) {
         r = loop_run(d->loop);
         notify_service("STOPPING=1");
         pipeline_stop_inputs(d->pipeline);
+        own_thread_stop(&d->own_thread);
         char status[64];
         snprintf(status, sizeof status, "exiting on signal %d.", d->last_signal);
         report_status(d, SEVERITY_INFO, status);

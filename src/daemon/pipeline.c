@@ -69,6 +69,7 @@ struct pipeline {
         struct module_log_reporter log;
         struct facts facts;
         struct batch_pool *pool;
+        struct budget *budget; /* global(memory.max) */
         struct globals *globals;
         struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
@@ -210,6 +211,27 @@ static void workers_free(struct ruleset_worker *workers, unsigned count) {
         free(workers);
 }
 
+/* Nothing that runs on a worker of ours, or on an input's thread, waits for a destination any more. */
+static void hurry(void *owner) {
+        for (struct act *a = ((struct pipeline *)owner)->acts; a; a = a->next)
+                if (a->delivery && !a->is_shared && !delivery_queue(a->delivery))
+                        delivery_hurry(a->delivery);
+}
+
+static void hurry_station(void *owner) {
+        hurry(((struct station *)owner)->pipeline);
+}
+
+/* What an input's thread pushes into a direct queue it delivers itself; other queues have a time-out of their own. */
+static void hurry_inputs(void *owner) {
+        struct pipeline *p = owner;
+        bool is_direct = queue_is_direct(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                is_direct |= s->queue && queue_is_direct(s->queue);
+        if (is_direct)
+                hurry(p);
+}
+
 /* ---- Building --------------------------------------------------------------- */
 
 static int build_templates(struct pipeline *p, struct diagnostics *diagnostics) {
@@ -323,17 +345,20 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                         return pass(r);
                 if (!def->queue || p->host.is_checking)
                         continue;
-                struct queue_consumer consumer = {.consume = consume_station, .consumer = s};
+                struct queue_consumer consumer = {.consume = consume_station, .hurry = hurry_station, .consumer = s};
                 r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
+                if (r == 0)
+                        queue_share_budget(s->queue, p->budget);
                 if (r == 0)
                         r = workers_new(&s->workers, &s->worker_count, p, s->queue);
                 if (r)
                         return pass(r);
         }
-        struct queue_consumer consumer = {.consume = consume_main, .consumer = p};
+        struct queue_consumer consumer = {.consume = consume_main, .hurry = hurry, .consumer = p};
         int r = queue_new(&p->main_queue, "main Q", p->config->main_queue, consumer, own_log_reporter(p->host.log));
         if (r)
                 return pass(r);
+        queue_share_budget(p->main_queue, p->budget);
         r = workers_new(&p->main_workers, &p->main_worker_count, p, p->main_queue);
         return r ? pass(r) : 0;
 }
@@ -364,6 +389,7 @@ static int open_output(struct pipeline *p, struct act *a) {
                 .housekeeping = p->host.housekeeping,
                 .find_template = find_template,
                 .owner = p,
+                .budget = p->budget,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
         };
@@ -463,6 +489,8 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         };
         int r = batch_pool_new(&p->pool);
         if (r == 0)
+                r = budget_new(&p->budget, (uint64_t)config->global->memory_bytes_max);
+        if (r == 0)
                 r = globals_new(&p->globals, config->global->case_sensitive_variables);
         p->context = (struct property_context){.host_name = p->facts.host.host_name,
                                                .globals = p->globals,
@@ -504,6 +532,8 @@ int pipeline_open(struct pipeline *p) {
                                    .facts = &p->facts.host,
                                    .pool = p->pool,
                                    .find_sink = find_sink,
+                                   .hurry = hurry_inputs,
+                                   .timeout_stop_ms = p->config->global->input_timeout_shutdown_ms,
                                    .owner = p,
                                    .diag = diagnosis_services(),
                                    .daemon = p->host.diagnosis};
@@ -525,7 +555,16 @@ int pipeline_start(struct pipeline *p) {
 }
 
 void pipeline_stop_inputs(struct pipeline *p) {
+        budget_open(p->budget);
+        queue_hold_no_more(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        queue_hold_no_more(s->queue);
+        for (struct act *a = p->acts; a; a = a->next)
+                if (a->delivery && !a->is_shared && delivery_queue(a->delivery))
+                        queue_hold_no_more(delivery_queue(a->delivery));
         inputs_stop(p->inputs);
+        hurry_inputs(p);
 }
 
 /* With no worker running any more: what their rulesets have held back. */
@@ -590,6 +629,11 @@ struct sink *pipeline_main_sink(struct pipeline *p) {
         return find_sink(p, NULL);
 }
 
+bool pipeline_main_is_direct(struct pipeline *p) {
+        const struct station *s = CONTAINER_OF(pipeline_main_sink(p), struct station, sink);
+        return queue_is_direct(s->queue ? s->queue : p->main_queue);
+}
+
 struct batch_pool *pipeline_pool(struct pipeline *p) {
         return p->pool;
 }
@@ -647,6 +691,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
                 template_free(t->template);
                 free(t);
         }
+        budget_free(p->budget);
         globals_free(p->globals);
         batch_pool_unref(p->pool);
         facts_fini(&p->facts);

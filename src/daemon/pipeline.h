@@ -49,8 +49,9 @@ uint64_t pipeline_unfinished(struct pipeline *p);
 uint64_t pipeline_main_queue_size(struct pipeline *p);
 /* A time-out in milliseconds; a default gives way to what the configuration says itself. */
 void pipeline_set_timeout(struct pipeline *p, enum diag_timeout timeout, int64_t ms, bool is_default);
-/* Where own messages go. */
+/* Where own messages go; direct: whoever pushes there delivers. */
 struct sink *pipeline_main_sink(struct pipeline *p);
+bool pipeline_main_is_direct(struct pipeline *p);
 struct batch_pool *pipeline_pool(struct pipeline *p);
 const struct host_facts *pipeline_facts(const struct pipeline *p);
 bool pipeline_has_actions(const struct pipeline *p);
