@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/fail.h"
 #include "io/loop.h"
@@ -230,20 +231,31 @@ int inputs_start(struct inputs *in) {
         return 0;
 }
 
+/* Gives the thread its time, then makes it come. */
+static void join(struct inputs *in, struct input_thread *t, const struct timespec *until) {
+        if (pthread_clockjoin_np(t->thread, NULL, CLOCK_MONOTONIC, until)) {
+                in->plan.hurry(in->plan.owner);
+                pthread_join(t->thread, NULL);
+        }
+        t->is_running = false;
+}
+
 void inputs_stop(struct inputs *in) {
-        for (struct input_group *g = in ? in->groups : NULL; g; g = g->next) {
+        if (!in)
+                return;
+        int64_t due_ns = clock_mono_ns() + in->plan.timeout_stop_ms * 1000000;
+        const struct timespec until = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
+        for (struct input_group *g = in->groups; g; g = g->next) {
                 if (!g->thread[0].is_running)
                         continue;
                 for (struct input_instance *i = g->instances; i; i = i->next)
                         loop_post(g->loops[0], stop_instance, i);
                 /* loop_stop() lets what was posted before run first, so the loop of the instances goes last. */
                 loop_stop(g->loops[0]);
-                pthread_join(g->thread[0].thread, NULL);
-                g->thread[0].is_running = false;
+                join(in, &g->thread[0], &until);
                 for (unsigned n = 1; n < g->threads; n++) {
                         loop_stop(g->loops[n]);
-                        pthread_join(g->thread[n].thread, NULL);
-                        g->thread[n].is_running = false;
+                        join(in, &g->thread[n], &until);
                 }
                 for (unsigned n = 0; n < g->threads; n++)
                         flush_intakes(&g->thread[n].flush);

@@ -17,6 +17,9 @@ struct inputs_plan {
         const struct host_facts *facts;
         struct batch_pool *pool;
         struct sink *(*find_sink)(void *owner, const char *ruleset);
+        /* Inputs do not end in time: whatever holds their threads up is to let go. */
+        void (*hurry)(void *owner);
+        int64_t timeout_stop_ms;
         void *owner;
         const struct diag_services *diag; /* for imdiag, with its first argument */
         void *daemon;

@@ -69,6 +69,7 @@ struct pipeline {
         struct module_log_reporter log;
         struct facts facts;
         struct batch_pool *pool;
+        struct budget *budget; /* global(memory.max) */
         struct globals *globals;
         struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
@@ -222,30 +223,6 @@ static void consume_station(void *consumer, unsigned worker, struct batch *b, ui
         work(s, &s->workers[worker], b, first, count);
 }
 
-/* A queue's time is over: whatever its workers may be waiting for in the actions shall end. */
-static void hurry(struct pipeline *p) {
-        for (struct act *a = p->acts; a; a = a->next) {
-                if (!a->delivery || a->is_shared)
-                        continue;
-                if (delivery_queue(a->delivery))
-                        queue_release_senders(delivery_queue(a->delivery), 0);
-                else
-                        delivery_hurry(a->delivery);
-        }
-        for (struct station *s = p->stations; s; s = s->next)
-                if (s->queue)
-                        queue_release_senders(s->queue, 0);
-}
-
-static void hurry_main(void *consumer) {
-        hurry(consumer);
-}
-
-static void hurry_station(void *consumer) {
-        struct station *s = consumer;
-        hurry(s->pipeline);
-}
-
 static int workers_new(struct ruleset_worker **ret, unsigned *count, struct pipeline *p, struct queue *queue) {
         unsigned wanted = queue_workers(queue);
         struct ruleset_worker *workers = calloc(wanted, sizeof *workers);
@@ -265,6 +242,27 @@ static void workers_free(struct ruleset_worker *workers, unsigned count) {
         for (unsigned i = 0; i < count; i++)
                 run_fini(&workers[i].run);
         free(workers);
+}
+
+/* Nothing that runs on a worker of ours, or on an input's thread, waits for a destination any more. */
+static void hurry(void *owner) {
+        for (struct act *a = ((struct pipeline *)owner)->acts; a; a = a->next)
+                if (a->delivery && !a->is_shared && !delivery_queue(a->delivery))
+                        delivery_hurry(a->delivery);
+}
+
+static void hurry_station(void *owner) {
+        hurry(((struct station *)owner)->pipeline);
+}
+
+/* What an input's thread pushes into a direct queue it delivers itself; other queues have a time-out of their own. */
+static void hurry_inputs(void *owner) {
+        struct pipeline *p = owner;
+        bool is_direct = queue_is_direct(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                is_direct |= s->queue && queue_is_direct(s->queue);
+        if (is_direct)
+                hurry(p);
 }
 
 /* ---- Building --------------------------------------------------------------- */
@@ -387,14 +385,17 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                 struct queue_consumer consumer = {.consume = consume_station, .hurry = hurry_station, .consumer = s};
                 r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
                 if (r == 0)
+                        queue_share_budget(s->queue, p->budget);
+                if (r == 0)
                         r = workers_new(&s->workers, &s->worker_count, p, s->queue);
                 if (r)
                         return pass(r);
         }
-        struct queue_consumer consumer = {.consume = consume_main, .hurry = hurry_main, .consumer = p};
+        struct queue_consumer consumer = {.consume = consume_main, .hurry = hurry, .consumer = p};
         int r = queue_new(&p->main_queue, "main Q", p->config->main_queue, consumer, own_log_reporter(p->host.log));
         if (r)
                 return pass(r);
+        queue_share_budget(p->main_queue, p->budget);
         r = workers_new(&p->main_workers, &p->main_worker_count, p, p->main_queue);
         return r ? pass(r) : 0;
 }
@@ -425,6 +426,7 @@ static int open_output(struct pipeline *p, struct act *a) {
                 .housekeeping = p->host.housekeeping,
                 .find_template = find_template,
                 .owner = p,
+                .budget = p->budget,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
         };
@@ -525,6 +527,8 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         if (r == 0)
                 r = batch_pool_new(&p->pool);
         if (r == 0)
+                r = budget_new(&p->budget, (uint64_t)config->global->memory_bytes_max);
+        if (r == 0)
                 r = globals_new(&p->globals, config->global->case_sensitive_variables);
         p->context = (struct property_context){.host_name = p->facts.host.host_name,
                                                .globals = p->globals,
@@ -566,6 +570,8 @@ int pipeline_open(struct pipeline *p) {
                                    .facts = &p->facts.host,
                                    .pool = p->pool,
                                    .find_sink = find_sink,
+                                   .hurry = hurry_inputs,
+                                   .timeout_stop_ms = p->config->global->input_timeout_shutdown_ms,
                                    .owner = p,
                                    .diag = diagnosis_services(),
                                    .daemon = p->host.diagnosis};
@@ -588,17 +594,16 @@ int pipeline_start(struct pipeline *p) {
 
 /* An input that is held by a full queue, or works on a direct one, ends its waiting in bounded time. */
 void pipeline_stop_inputs(struct pipeline *p) {
-        int64_t grace_ms = p->config->global->input_timeout_shutdown_ms;
-        queue_release_senders(p->main_queue, grace_ms);
-        bool is_direct = queue_is_direct(p->main_queue);
+        budget_open(p->budget);
+        queue_hold_no_more(p->main_queue);
         for (struct station *s = p->stations; s; s = s->next)
-                if (s->queue) {
-                        queue_release_senders(s->queue, grace_ms);
-                        is_direct |= queue_is_direct(s->queue);
-                }
-        if (is_direct)
-                hurry(p);
+                if (s->queue)
+                        queue_hold_no_more(s->queue);
+        for (struct act *a = p->acts; a; a = a->next)
+                if (a->delivery && !a->is_shared && delivery_queue(a->delivery))
+                        queue_hold_no_more(delivery_queue(a->delivery));
         inputs_stop(p->inputs);
+        hurry_inputs(p);
 }
 
 /* Empties the rulesets' queues while all are open, because one may call another, in whatever order they stand. */
@@ -737,6 +742,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
                 template_free(t->template);
                 free(t);
         }
+        budget_free(p->budget);
         globals_free(p->globals);
         batch_pool_unref(p->pool);
         facts_fini(&p->facts);

@@ -27,7 +27,7 @@ static void tell_late(struct timer *timer) {
                 struct batch *b = late;
                 late = b->next;
                 b->next = NULL;
-                repeats->sink->push(repeats->sink, b, FLOW_NONE);
+                repeats->sink->push(repeats->sink, b, FLOW_WITHIN);
         }
         arm(repeats);
 }

@@ -14,9 +14,10 @@
 
 enum {
         DELIVERY_ROWS_MAX = BATCH_RECORDS_MAX,
-        DELIVERY_BYTES_MAX = 4 << 20, /* rendered text of one deliver(); a single row may be more */
-        DELIVERY_RETRIES_A_STEP = 10, /* resumeInterval grows by itself every so many retries */
-        DELIVERY_FLUSH_AGAIN_MS = 50, /* the output was busy when its flush was due */
+        DELIVERY_BYTES_MAX = 4 << 20,       /* rendered text of one deliver(); a single row may be more */
+        DELIVERY_RETRIES_A_STEP = 10,       /* resumeInterval grows by itself every so many retries */
+        DELIVERY_FLUSH_AGAIN_MS = 50,       /* the output was busy when its flush was due */
+        DELIVERY_FLUSH_SUSPENDED_MS = 1000, /* ... and will be for longer */
         MARK_PERIOD_S = 1200,
         RSYSLOG_SUSPENDED = 2007, /* numbers that existing filters look for */
         RSYSLOG_RESUMED = 2359,
@@ -398,13 +399,19 @@ static size_t select_wanted(struct delivery *d, const struct batch *b, const uin
 
 static void arm_flush(void *argument);
 
+/* The output is busy: the thread of the loop never waits for it. */
+static void flush_later(struct delivery *d) {
+        int64_t ms = delivery_is_suspended(d) ? DELIVERY_FLUSH_SUSPENDED_MS : DELIVERY_FLUSH_AGAIN_MS;
+        atomic_store(&d->is_flush_armed, true);
+        loop_arm(d->plan.housekeeping, &d->flush_timer, clock_mono_ns() + ms * 1000000);
+}
+
 static void flush_due(struct timer *timer) {
         struct delivery *d = CONTAINER_OF(timer, struct delivery, flush_timer);
         atomic_store(&d->is_flush_armed, false);
         int64_t due_ns;
         if (pthread_mutex_trylock(&d->lock)) {
-                atomic_store(&d->is_flush_armed, true);
-                loop_arm(d->plan.housekeeping, timer, clock_mono_ns() + DELIVERY_FLUSH_AGAIN_MS * 1000000LL);
+                flush_later(d);
                 return;
         }
         if (d->ops->pending(d->instance, &due_ns) && due_ns <= clock_mono_ns())
@@ -418,13 +425,13 @@ static void flush_due(struct timer *timer) {
 /* On the housekeeping thread. */
 static void arm_flush(void *argument) {
         struct delivery *d = argument;
-        /* Whoever has it may wait for a destination; this thread looks again instead. */
-        bool is_pending = true;
-        int64_t due_ns = clock_mono_ns() + DELIVERY_FLUSH_AGAIN_MS * 1000000LL;
-        if (pthread_mutex_trylock(&d->lock) == 0) {
-                is_pending = d->ops->pending(d->instance, &due_ns);
-                pthread_mutex_unlock(&d->lock);
+        int64_t due_ns;
+        if (pthread_mutex_trylock(&d->lock)) {
+                flush_later(d);
+                return;
         }
+        bool is_pending = d->ops->pending(d->instance, &due_ns);
+        pthread_mutex_unlock(&d->lock);
         atomic_store(&d->is_flush_armed, is_pending);
         if (is_pending)
                 loop_arm(d->plan.housekeeping, &d->flush_timer, due_ns);
@@ -474,7 +481,7 @@ size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *sele
         struct batch *view = batch_view(b, selection, count);
         if (view) {
                 /* The sender was held at the ruleset's queue already; this one may only wait its time-out. */
-                queue_push(d->queue, view, FLOW_NONE);
+                queue_push(d->queue, view, FLOW_WITHIN);
                 return 0;
         }
         counter_add(&d->counters.failed, count);
@@ -575,6 +582,8 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
                 r = queue_new(&d->queue, plan->name, plan->queue, consumer, plan->reporter);
                 if (r)
                         return pass(r);
+                if (plan->budget)
+                        queue_share_budget(d->queue, plan->budget);
         }
         *ret = TAKE(d);
         return 0;

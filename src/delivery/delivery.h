@@ -45,6 +45,7 @@ struct delivery_plan {
         struct loop *housekeeping;              /* where flush timers live; NULL: none */
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
+        struct budget *budget; /* of all queues; NULL: none */
         bool reports_suspension, reports_continuation;
 };
 
@@ -61,6 +62,8 @@ struct delivery_counters {
 int delivery_new(struct delivery **ret, const struct delivery_plan *plan);
 /* Starts the queue's worker, where it has one. */
 int delivery_start(struct delivery *d);
+/* The daemon ends and time is up: nothing waits for a destination to come back any more. Any thread. */
+void delivery_hurry(struct delivery *d);
 /* Drains the queue within its time-outs, or ends a direct delivery's waiting. Returns messages left behind. */
 uint64_t delivery_stop(struct delivery *d);
 /* The daemon ends: waiting for a destination that is away ends, now and from now on. */

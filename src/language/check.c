@@ -60,6 +60,27 @@ static bool check_action(struct loader *l, const struct object *o) {
         return check_templates(l, o->settings, o->module->settings.params, o->assignments, o->place, "action disabled");
 }
 
+/* ---- Queues --------------------------------------------------------------------------------- */
+
+/* What a queue was asked to keep on disk; NULL: nothing. */
+static const char *wanted_on_disk(const struct queue_settings *queue) {
+        static const char *const by_type[] = {[QUEUE_DISK] = "queue.type=\"Disk\"",
+                                              [QUEUE_SEGMENTED_DISK] = "queue.type=\"segmentedDisk\"",
+                                              [QUEUE_DELAY] = "queue.type=\"Delay\""};
+        if ((size_t)queue->type < ARRAY_SIZE(by_type) && by_type[queue->type])
+                return by_type[queue->type];
+        return queue->file_name && *queue->file_name && queue->type != QUEUE_DIRECT ? "queue.fileName" : NULL;
+}
+
+static void check_queue(struct loader *l, const struct queue_settings *queue, const char *whose, struct place place) {
+        const char *wanted = queue ? wanted_on_disk(queue) : NULL;
+        if (wanted)
+                warn(l, place, 0, 0, NULL,
+                     "%s of %s: Penstock does not store queues on disk yet; messages wait in memory, up to queue.size "
+                     "of them, and what a stop cannot deliver within queue.timeoutShutdown is lost",
+                     wanted, whose);
+}
+
 /* ---- Rulesets --------------------------------------------------------------------------------- */
 
 static bool is_ruleset(struct loader *l, struct text name) {
@@ -156,6 +177,16 @@ static void check_parsers(struct loader *l, struct ruleset_def *def) {
         def->parsers.count = kept;
 }
 
+static void check_queues(struct loader *l) {
+        const struct config *c = l->config;
+        check_queue(l, c->main_queue, "the main queue", (struct place){0});
+        for (const struct ruleset_def *r = c->rulesets; r; r = r->next)
+                check_queue(l, r->queue, "this ruleset", r->place);
+        for (const struct object *o = c->actions_first; o; o = o->next)
+                if (o->has_queue)
+                        check_queue(l, o->queue, "this action", o->place);
+}
+
 /* ---- The whole -------------------------------------------------------------------------------------------- */
 
 void check_references(struct loader *l) {
@@ -167,6 +198,7 @@ void check_references(struct loader *l) {
         drop_actions(l);
         for (struct object *o = c->inputs; o; o = o->next)
                 check_input(l, o);
+        check_queues(l);
         for (struct loaded_module *m = c->modules; m; m = m->next) {
                 check_templates(l, m->settings, m->module->module_settings.params, m->assignments, m->place,
                                 "the default is used");

@@ -56,7 +56,7 @@ static void an_action_has_its_own_settings_and_its_queues(void) {
         _owned_(fixture_fini) struct fixture f = {0};
         fixture_load(&f, "global(default.action.queue.timeoutshutdown=\"77\")\n"
                          "action(type=\"omfile\" file=\"/a\" name=\"first\" action.resumeRetryCount=\"-1\"\n"
-                         "  queue.type=\"fixedArray\" queue.fileName=\"q\" fileCreateMode=\"0600\")\n"
+                         "  queue.type=\"fixedArray\" fileCreateMode=\"0600\")\n"
                          "action(type=\"builtin:omfile\" file=\"/b\")\n");
         CHECK_CLEAN(&f);
         const struct object *one = f.config->actions_first, *two = one->next;
@@ -224,6 +224,23 @@ static void the_valid_part_of_an_object_counts_as_in_rsyslogd(void) {
                 CHECK_TEXT(text_of(((const struct fake_file *)o->settings)->file), kept[i]);
         }
         CHECK(!o);
+}
+
+static void each_queue_that_asks_for_the_disk_is_warned_about_once(void) {
+        struct fixture f = {0};
+        fixture_load(&f, "action(type=\"omfile\" file=\"/a\" queue.type=\"LinkedList\" queue.filename=\"a\" "
+                         "queue.saveonshutdown=\"on\" queue.maxdiskspace=\"1g\")\n"
+                         "action(type=\"omfile\" file=\"/a\" queue.type=\"Disk\" queue.filename=\"b\")\n"
+                         "action(type=\"omfile\" file=\"/a\" queue.type=\"LinkedList\" queue.saveonshutdown=\"on\")\n"
+                         "action(type=\"omfile\" file=\"/a\")\n");
+        struct text said = fixture_complaints(&f);
+        ptrdiff_t first = text_find(said, TEXT("1:1: warning: queue.fileName of this action: "));
+        CHECK(first >= 0);
+        ptrdiff_t second = text_find(said, TEXT("2:1: warning: queue.type=\"Disk\" of this action: "));
+        CHECK(second > first);
+        CHECK(text_find(said, TEXT("3:1")) < 0);
+        CHECK(text_find(said, TEXT("4:1")) < 0);
+        fixture_fini(&f);
 }
 
 static void what_a_stop_makes_unreachable_is_warned_about(void) {
@@ -398,6 +415,7 @@ TEST_MAIN(TEST(modules_and_inputs_get_typed_settings), TEST(an_action_has_its_ow
           TEST(other_definitions_wait_for_those_who_use_them), TEST(config_enabled_turns_any_object_off),
           TEST(mistakes_in_objects_are_named_where_they_are), TEST(what_the_environment_leaves_unset_is_off),
           TEST(broken_syntax_is_told_once_and_reading_goes_on), TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd),
+          TEST(each_queue_that_asks_for_the_disk_is_warned_about_once),
           TEST(what_a_stop_makes_unreachable_is_warned_about), TEST(files_are_included_in_order_and_by_every_form),
           TEST(mistakes_name_the_included_file), TEST(files_that_include_themselves_are_stopped),
           TEST(the_flat_form_shows_includes_in_place), TEST(back_ticks_read_the_environment_and_files),

@@ -44,7 +44,7 @@ static void global_directives_hold_at_once(void) {
 
 static void action_directives_prepare_the_next_old_action_only(void) {
         _owned_(fixture_fini) struct fixture f = {0};
-        fixture_load(&f, "$ActionQueueType LinkedList\n$ActionQueueHighWaterMark 10\n$ActionResumeRetryCount -1\n"
+        fixture_load(&f, "$ActionQueueType LinkedList\n$ActionResumeRetryCount -1\n"
                          "$ActionName one\n$FileCreateMode 0600\n"
                          "action(type=\"omfile\" file=\"/new\")\n*.* /first\n*.* /second\n");
         CHECK_CLEAN(&f);
@@ -138,14 +138,14 @@ static void distributions_defaults_load_without_a_word(void) {
                 "$IncludeConfig /nonexistent/*.conf\n$OmitLocalLogging on\n$IMJournalStateFile imjournal.state\n"
                 "*.info;mail.none;authpriv.none;cron.none                /var/log/messages\n"
                 "uucp,news.crit                                          /var/log/spooler\n"
-                "$ActionQueueFileName fwdRule1 # prefix\n$ActionQueueMaxDiskSpace 1g   # limit\n"
+                "$ActionQueueMaxDiskSpace 1g   # limit\n"
                 "$ActionQueueSaveOnShutdown on # save\n$ActionQueueType LinkedList   # run\n"
                 "$ActionResumeRetryCount -1    # infinite\n*.* @@remote-host:514\n",
                 "*.info;mail,cron,authpriv.none {\n    action(type=\"omfile\" file=\"/var/log/messages\")\n}\n"
                 "news,uucp.crit {\n    action(type=\"omfile\" file=\"/var/log/spooler\")\n}\n"
                 "*.* {\n    action(type=\"omfwd\" protocol=\"tcp\" target=\"remote-host\" port=\"514\" "
                 "queue.type=\"LinkedList\" queue.saveonshutdown=\"on\" queue.maxdiskspace=\"1g\" "
-                "queue.filename=\"fwdRule1\" action.resumeretrycount=\"-1\")\n}\n");
+                "action.resumeretrycount=\"-1\")\n}\n");
         CHECK_STATEMENTS("global(workDirectory=\"/var/lib/rsyslog\")\n"
                          "module(load=\"builtin:omfile\" Template=\"RSYSLOG_TraditionalFileFormat\")\n"
                          "module(load=\"imuxsock\"    # local\n       SysSock.Use=\"off\") # off\n\t\t  # more\n"

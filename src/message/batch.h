@@ -114,6 +114,7 @@ struct batch {
         uint32_t acknowledgement_count;
         struct batch_pool *pool;
         const void *route;  /* who shall consume it, where one queue serves several; NULL: the queue's own */
+        uint64_t charge;    /* bytes that the queue it waits in counts for it */
         struct batch *next; /* belongs to whoever owns the batch: pool, queue */
 };
 

@@ -25,6 +25,9 @@ enum flow {
         FLOW_NONE,  /* never wait for room longer than queue.timeoutEnqueue: datagrams */
         FLOW_LIGHT, /* wait above lightDelayMark: files, local sockets that ask for it */
         FLOW_FULL,  /* wait above fullDelayMark: TCP, RELP */
+        /* From another queue, whose marks have held the sender already: as FLOW_NONE, and first where memory is short.
+         */
+        FLOW_WITHIN,
 };
 
 /* The receiving end of a queue, as inputs see it. */

@@ -13,6 +13,7 @@ enum {
         QUEUE_COALESCE_RECORDS_MAX = 64, /* a batch of more travels as it is */
         QUEUE_LIGHT_DELAY_MS = 1000,     /* how long FLOW_LIGHT is held above its mark */
         QUEUE_RELEASE_PERCENT = 75,      /* of its mark: a held sender goes on there, not batch by batch */
+        QUEUE_LIGHT_DELAY_NEVER = 0,     /* queue.lightDelayMark */
         HOURS_ALWAYS = 25,
         SEVERITY_NEVER_DISCARDED = 8,
 };
@@ -31,6 +32,7 @@ struct queue {
         const struct queue_settings *settings;
         struct queue_consumer consumer;
         struct reporter *reporter;
+        struct budget *budget; /* NULL: none */
         struct queue_counters counters;
 
         pthread_mutex_t lock; /* guards all below */
@@ -38,19 +40,19 @@ struct queue {
         pthread_cond_t drained;
         struct batch *first, *last;
         uint64_t waiting;       /* messages in the list */
-        uint64_t waiting_bytes; /* their raw bytes */
+        uint64_t waiting_bytes; /* what they were charged */
         uint64_t working;       /* messages that workers have */
         unsigned idle;          /* workers that wait for messages */
         unsigned held;          /* pushers that wait for room */
         int64_t release_at;     /* they look again when no more than this many wait */
         unsigned running;
         uint64_t sample; /* messages since the last kept one */
-        bool is_closing;
-        bool is_releasing; /* senders are held until senders_until at most */
-        struct timespec senders_until;
-        bool is_late;  /* the time to drain is over */
-        bool was_full; /* reported, until there was room again */
-        int64_t timeout_shutdown_ms, timeout_enqueue_ms;
+        bool is_closing; /* senders are held no more, and what they bring has room */
+        bool is_ending;  /* workers leave when there is nothing to do */
+        bool is_late;    /* the time to drain is over */
+        bool was_full;   /* reported, until there was room again */
+        int64_t timeout_shutdown_ms;
+        _Atomic int64_t timeout_enqueue_ms;
         unsigned worker_count;
         struct worker *workers;
 };
@@ -58,6 +60,7 @@ struct queue {
 static void queue_check(const struct queue *q) {
         assert((q->first == NULL) == (q->last == NULL));
         assert((q->first == NULL) == (q->waiting == 0));
+        assert(q->first || q->waiting_bytes == 0);
         assert(q->idle <= q->running);
 }
 
@@ -66,7 +69,7 @@ static void sink_push(struct sink *sink, struct batch *b, enum flow flow) {
 }
 
 static int64_t mark_or(int64_t mark, int64_t size, int percent) {
-        return mark > 0 ? mark : size * percent / 100;
+        return mark > 0 ? MIN(mark, size) : MAX(size * percent / 100, (int64_t)1);
 }
 
 int queue_new(struct queue **ret, const char *name, const struct queue_settings *settings,
@@ -103,6 +106,8 @@ struct queue *queue_free(struct queue *q) {
         while (q->first) {
                 struct batch *b = q->first;
                 q->first = b->next;
+                if (q->budget)
+                        budget_give(q->budget, b->charge);
                 batch_unref(b);
         }
         pthread_mutex_destroy(&q->lock);
@@ -112,6 +117,11 @@ struct queue *queue_free(struct queue *q) {
         free(q->workers);
         free(q);
         return NULL;
+}
+
+void queue_share_budget(struct queue *q, struct budget *budget) {
+        assert(!q->first);
+        q->budget = budget;
 }
 
 struct sink *queue_sink(struct queue *q) {
@@ -135,6 +145,8 @@ const struct queue_counters *queue_counters(const struct queue *q) {
 }
 
 uint64_t queue_waiting(struct queue *q) {
+        if (queue_is_direct(q))
+                return 0; /* its lock is held as long as its consumer takes */
         pthread_mutex_lock(&q->lock);
         uint64_t n = q->waiting;
         pthread_mutex_unlock(&q->lock);
@@ -142,6 +154,8 @@ uint64_t queue_waiting(struct queue *q) {
 }
 
 uint64_t queue_unfinished(struct queue *q) {
+        if (queue_is_direct(q))
+                return 0; /* its lock is held as long as its consumer takes */
         pthread_mutex_lock(&q->lock);
         uint64_t n = q->waiting + q->working;
         pthread_mutex_unlock(&q->lock);
@@ -202,11 +216,9 @@ static void drop_unwanted(struct queue *q, struct batch *b, bool is_above_mark) 
 
 static bool has_room(const struct queue *q) {
         const struct queue_settings *s = q->settings;
+        if (q->is_closing)
+                return true;
         return (int64_t)q->waiting < s->size && (s->bytes_max <= 0 || (int64_t)q->waiting_bytes < s->bytes_max);
-}
-
-static bool is_before(const struct timespec *a, const struct timespec *b) {
-        return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
 /* Waits until no more than `release` messages are left, at most `ms` (negative: for ever). */
@@ -215,10 +227,6 @@ static void hold(struct queue *q, int64_t release, int64_t ms) {
         q->held++;
         q->release_at = MAX(q->release_at, release);
         while (((int64_t)q->waiting > release || !has_room(q)) && !q->is_closing) {
-                if (q->is_releasing && (ms < 0 || is_before(&q->senders_until, &until))) {
-                        until = q->senders_until;
-                        ms = 0;
-                }
                 if (ms < 0)
                         pthread_cond_wait(&q->drained, &q->lock);
                 else if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
@@ -238,7 +246,7 @@ static bool wait_for_room(struct queue *q, enum flow flow) {
         const struct queue_settings *s = q->settings;
         if (flow == FLOW_FULL)
                 hold_above(q, mark_or(s->full_delay_mark, s->size, 97), -1);
-        else if (flow == FLOW_LIGHT)
+        else if (flow == FLOW_LIGHT && s->light_delay_mark != QUEUE_LIGHT_DELAY_NEVER)
                 hold_above(q, mark_or(s->light_delay_mark, s->size, 70), QUEUE_LIGHT_DELAY_MS);
         if (has_room(q))
                 return true;
@@ -296,8 +304,10 @@ static void append(struct queue *q, struct batch *b) {
         uint32_t count = b->count;
         size_t bytes = batch_bytes(b);
         if (coalesce(q, b)) {
+                q->last->charge += bytes;
                 batch_unref(b);
         } else {
+                b->charge = bytes;
                 b->next = NULL;
                 if (q->last)
                         q->last->next = b;
@@ -307,6 +317,8 @@ static void append(struct queue *q, struct batch *b) {
         }
         q->waiting += count;
         q->waiting_bytes += bytes;
+        if (q->budget)
+                budget_take(q->budget, bytes);
         counter_add(&q->counters.enqueued, count);
         if (q->waiting > counter_get(&q->counters.size_max))
                 atomic_store_explicit(&q->counters.size_max.value, q->waiting, memory_order_relaxed);
@@ -330,7 +342,7 @@ static struct batch *split(struct batch *b, uint32_t count) {
 /* Takes in as much as fits, again and again while the sender may be held. Returns what remains, or NULL. */
 static struct batch *push_what_fits(struct queue *q, struct batch *b, enum flow flow) {
         while (b && wait_for_room(q, flow)) {
-                uint64_t room = (uint64_t)q->settings->size - q->waiting;
+                uint64_t room = q->is_closing ? b->count : (uint64_t)q->settings->size - q->waiting;
                 struct batch *rest = b->count > room ? split(b, (uint32_t)room) : NULL;
                 append(q, b);
                 b = rest;
@@ -346,19 +358,26 @@ static void push_direct(struct queue *q, struct batch *b) {
         batch_unref(b);
 }
 
+/* Before the lock, so that workers can make room meanwhile. */
+static bool wait_for_budget(struct queue *q, enum flow flow) {
+        return !q->budget ||
+               budget_wait(q->budget, flow == FLOW_WITHIN, flow == FLOW_FULL ? -1 : q->timeout_enqueue_ms);
+}
+
 void queue_push(struct queue *q, struct batch *b, enum flow flow) {
         const struct queue_settings *s = q->settings;
         if (s->type == QUEUE_DIRECT) {
                 push_direct(q, b);
                 return;
         }
+        bool is_affordable = wait_for_budget(q, flow);
         pthread_mutex_lock(&q->lock);
         queue_check(q);
         bool is_above_mark = s->discard_severity < SEVERITY_NEVER_DISCARDED &&
                              (int64_t)q->waiting >= mark_or(s->discard_mark, s->size, 80);
         if (is_above_mark || s->sampling_interval > 1)
                 drop_unwanted(q, b, is_above_mark);
-        struct batch *rest = b->count ? push_what_fits(q, b, flow) : b;
+        struct batch *rest = b->count && is_affordable ? push_what_fits(q, b, flow) : b;
         uint64_t dropped = rest ? rest->count : 0;
         bool is_news = dropped && !q->was_full;
         q->was_full = dropped > 0;
@@ -367,7 +386,13 @@ void queue_push(struct queue *q, struct batch *b, enum flow flow) {
         pthread_mutex_unlock(&q->lock);
         batch_unref(rest);
         /* After the lock: the report may be a message for this very queue. */
-        if (is_news)
+        if (is_news && !is_affordable)
+                report(q->reporter, SEVERITY_ERR, 2105,
+                       "queue '%s': waiting messages take all memory that they may, and did so for %lld ms: new "
+                       "messages "
+                       "are discarded. See what actions wait for, or raise global(memory.max)",
+                       q->name, (long long)q->timeout_enqueue_ms);
+        else if (is_news)
                 report(q->reporter, SEVERITY_ERR, 2105,
                        "queue '%s' is full (%lld messages) and stayed so for %lld ms: new messages are discarded. "
                        "See what its actions wait for, or raise queue.size",
@@ -399,7 +424,7 @@ static bool has_work(const struct queue *q) {
 static bool wait_for_work(struct queue *q, const struct worker *w) {
         struct timespec until = after_ms(MAX(q->settings->timeout_worker_ms, (int64_t)1));
         while (!has_work(q)) {
-                if (q->is_closing)
+                if (q->is_ending)
                         return false;
                 int r = 0;
                 q->idle++;
@@ -419,7 +444,7 @@ static bool wait_for_work(struct queue *q, const struct worker *w) {
 static void wait_for_more(struct queue *q) {
         const struct queue_settings *s = q->settings;
         int64_t closed_ms;
-        while (!q->is_closing && (closed_ms = closed_for_ms(s)) > 0) {
+        while (!q->is_ending && (closed_ms = closed_for_ms(s)) > 0) {
                 struct timespec until = after_ms(closed_ms);
                 pthread_cond_timedwait(&q->filled, &q->lock, &until);
         }
@@ -427,7 +452,7 @@ static void wait_for_more(struct queue *q) {
                 return;
         struct timespec until = after_ms(s->min_dequeue_batch_timeout_ms);
         q->idle++;
-        while (!q->is_closing && !q->is_releasing && (int64_t)q->waiting < s->min_dequeue_batch_size)
+        while (!q->is_ending && (int64_t)q->waiting < s->min_dequeue_batch_size)
                 if (pthread_cond_timedwait(&q->filled, &q->lock, &until) == ETIMEDOUT)
                         break;
         q->idle--;
@@ -442,9 +467,9 @@ static struct batch *take_first(struct queue *q) {
                 q->last = NULL;
         b->next = NULL;
         q->waiting -= b->count;
-        q->waiting_bytes -= MIN(q->waiting_bytes, (uint64_t)batch_bytes(b));
-        if (!q->first)
-                q->waiting_bytes = 0;
+        q->waiting_bytes -= b->charge;
+        if (q->budget)
+                budget_give(q->budget, b->charge);
         q->working += b->count;
         if (q->held && (int64_t)q->waiting <= q->release_at)
                 pthread_cond_broadcast(&q->drained);
@@ -458,7 +483,7 @@ static void consume(struct queue *q, unsigned worker, struct batch *b) {
         for (uint32_t at = 0; at < b->count; at += step) {
                 uint32_t count = MIN(step, b->count - at);
                 q->consumer.consume(q->consumer.consumer, worker, b, at, count);
-                if (s->dequeue_slowdown_us > 0 && !q->is_closing) {
+                if (s->dequeue_slowdown_us > 0 && !q->is_ending) {
                         struct timespec pause = {.tv_sec = s->dequeue_slowdown_us / 1000000,
                                                  .tv_nsec = s->dequeue_slowdown_us % 1000000 * 1000};
                         nanosleep(&pause, NULL);
@@ -481,7 +506,7 @@ static void *worker_main(void *argument) {
                 batch_unref(b);
                 pthread_mutex_lock(&q->lock);
                 q->working -= count;
-                if (q->is_closing || q->is_releasing)
+                if (q->is_closing)
                         pthread_cond_broadcast(&q->drained);
         }
         q->running--;
@@ -502,6 +527,15 @@ int queue_start(struct queue *q) {
 
 /* ---- Ending ------------------------------------------------------------- */
 
+void queue_hold_no_more(struct queue *q) {
+        if (queue_is_direct(q))
+                return;
+        pthread_mutex_lock(&q->lock);
+        q->is_closing = true;
+        pthread_cond_broadcast(&q->drained);
+        pthread_mutex_unlock(&q->lock);
+}
+
 /* Waits until no worker runs, at most `ms`; true when none does. */
 static bool wait_for_workers(struct queue *q, int64_t ms) {
         struct timespec until = after_ms(ms);
@@ -511,25 +545,13 @@ static bool wait_for_workers(struct queue *q, int64_t ms) {
         return q->running == 0;
 }
 
-void queue_release_senders(struct queue *q, int64_t ms) {
-        /* A direct queue holds nobody itself, and its lock is held by whoever works on it. */
-        if (queue_is_direct(q))
-                return;
-        pthread_mutex_lock(&q->lock);
-        q->senders_until = after_ms(MAX(ms, (int64_t)0));
-        q->is_releasing = true;
-        pthread_cond_broadcast(&q->filled);
-        pthread_cond_broadcast(&q->drained);
-        pthread_mutex_unlock(&q->lock);
-}
-
 bool queue_drain(struct queue *q) {
         if (queue_is_direct(q))
                 return true;
         pthread_mutex_lock(&q->lock);
-        assert(q->is_releasing);
+        assert(q->is_closing);
         struct timespec until = after_ms(MAX(q->timeout_shutdown_ms, (int64_t)0));
-        while (q->waiting + q->working && !q->is_closing)
+        while (q->waiting + q->working && !q->is_ending)
                 if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
                         break;
         bool is_empty = q->waiting + q->working == 0;
@@ -541,7 +563,7 @@ uint64_t queue_stop(struct queue *q) {
         if (queue_is_direct(q))
                 return 0;
         pthread_mutex_lock(&q->lock);
-        q->is_closing = true;
+        q->is_closing = q->is_ending = true;
         pthread_cond_broadcast(&q->filled);
         pthread_cond_broadcast(&q->drained);
         if (!wait_for_workers(q, MAX(q->timeout_shutdown_ms, (int64_t)0))) {

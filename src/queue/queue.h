@@ -9,11 +9,12 @@
  * record never holds a slab. A direct queue has no list and no thread: push()
  * consumes at once, one caller at a time.
  *
- * Bounds are kept in messages (queue.size) and in bytes (queue.maxBytes). What a
- * full queue does with a sender is in `enum flow`: the marks of rsyslog, each
- * with its parameter.
+ * Bounds are kept in messages (queue.size), in bytes (queue.maxBytes) and, all
+ * queues together, in bytes of a budget (global(memory.max)). What a full queue does with a sender is in `enum flow`:
+ * the marks of rsyslog, each with its parameter.
  *
- *   OPEN -> DRAINING   queue_stop(): workers go on until empty or timeoutShutdown
+ *   OPEN -> CLOSING    queue_hold_no_more(): nobody is held any more, so that inputs can end
+ *   ...  -> DRAINING   queue_stop(): workers go on until empty or timeoutShutdown
  *   DRAINING -> CLOSED every worker has left; what is still there is counted lost
  *
  * queue_push() may be called from any thread; a batch belongs to the queue from
@@ -25,6 +26,7 @@
 #include "base/reporter.h"
 #include "message/intake.h"
 #include "module/objects.h"
+#include "queue/budget.h"
 
 struct queue;
 
@@ -53,6 +55,9 @@ int queue_new(struct queue **ret, const char *name, const struct queue_settings 
 struct queue *queue_free(struct queue *q);
 OWNED_POINTER(struct queue, queue_free);
 
+/* The queue's messages are counted there too; lent. Before the first message. */
+void queue_share_budget(struct queue *q, struct budget *budget);
+
 /* Starts the first worker; the others come when there is enough to do. 0 or -errno. */
 int queue_start(struct queue *q);
 
@@ -60,9 +65,10 @@ int queue_start(struct queue *q);
 struct sink *queue_sink(struct queue *q);
 void queue_push(struct queue *q, struct batch *b, enum flow flow);
 
-/* The daemon ends: senders are held at most `ms` from now on, so that inputs can be stopped. */
-void queue_release_senders(struct queue *q, int64_t ms);
-/* Waits until nothing waits and nothing is in work, at most timeoutShutdown. True when it is empty. */
+/* The daemon ends: who is held goes on, and what comes from now on is taken in beyond all bounds. Any thread. */
+void queue_hold_no_more(struct queue *q);
+/* Waits until nothing waits and nothing is in work, at most timeoutShutdown. True when it is empty. After
+ * queue_hold_no_more(). */
 bool queue_drain(struct queue *q);
 /* Drains and ends the workers within the queue's time-outs. Returns how many messages were left. */
 uint64_t queue_stop(struct queue *q);

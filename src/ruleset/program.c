@@ -194,7 +194,7 @@ static void call_ruleset(struct run *run, const char *name, struct batch *b, con
         if (queue) {
                 struct batch *view = batch_view(b, selection, count);
                 if (view)
-                        queue->push(queue, view, FLOW_NONE);
+                        queue->push(queue, view, FLOW_WITHIN);
                 return;
         }
         if (run->depth >= PROGRAM_CALLS_MAX)

@@ -2,6 +2,7 @@
 """The life of the daemon: start, pid file, HUP, TERM, becoming a daemon."""
 import os
 import signal
+import socket
 import subprocess
 
 from harness import PATIENCE_SECONDS, Place, argument, promise, read, run, send_tcp, wait
@@ -118,6 +119,33 @@ def own_messages_enter_the_log_with_their_tag():
         wait(lambda: "rsyslogd was HUPed" in place.read("own"), "the HUP message")
         assert daemon.stop() == 0
         assert "exiting on signal 15." in place.read("own")
+
+
+def stop_with_a_destination_away(main_queue):
+    """A port that is bound but does not listen refuses connections, and nobody else gets it."""
+    with Place() as place, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        forward = (f'action(type="omfwd" target="127.0.0.1" port="{closed.getsockname()[1]}" protocol="tcp" '
+                   'action.resumeRetryCount="-1" action.resumeInterval="3600")\n')
+        daemon = place.daemon(main_queue + TCP + forward)
+        send_tcp(daemon.port("port"), "".join(f"<13>Oct 11 22:14:15 host tag: {i}\n" for i in range(5000)))
+        wait(lambda: place.read("out"), "the first messages")
+        assert daemon.stop() == 0
+
+
+@promise
+def a_stop_is_bounded_while_a_full_queue_holds_its_senders():
+    stop_with_a_destination_away('main_queue(queue.size="100" queue.timeoutShutdown="100")\n')
+
+
+@promise
+def a_stop_is_bounded_while_an_input_itself_delivers():
+    stop_with_a_destination_away('main_queue(queue.type="direct")\n')
+
+
+@promise
+def own_messages_through_a_direct_queue_leave_the_daemon_its_signals():
+    stop_with_a_destination_away('global(processInternalMessages="on")\nmain_queue(queue.type="direct")\n')
 
 
 @promise
