@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "daemon/actions.h"
 #include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
@@ -20,17 +21,6 @@
 struct named_template {
         struct template *template;
         struct named_template *next;
-};
-
-/* An action, by the object that the configuration made for it. */
-struct act {
-        const struct object *object;
-        struct delivery *delivery;
-        bool is_shared; /* the delivery is an earlier action's */
-        char *summary;  /* of its settings; NULL where it cannot share */
-        char *name;
-        void *modifier;
-        struct act *next;
 };
 
 /* A parser instance, by the name that rulesets call it. */
@@ -74,7 +64,7 @@ struct pipeline {
         struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
         struct named_parser *parsers;
-        struct act *acts;
+        struct actions *actions;
         struct station *stations; /* the default ruleset first */
         struct queue *main_queue;
         struct ruleset_worker *main_workers;
@@ -109,17 +99,11 @@ static const struct template *find_template(void *owner, const char *name) {
 }
 
 static struct delivery *find_delivery(void *owner, const struct object *action) {
-        for (struct act *a = ((struct pipeline *)owner)->acts; a; a = a->next)
-                if (a->object == action)
-                        return a->delivery;
-        return NULL;
+        return actions_delivery(((struct pipeline *)owner)->actions, action);
 }
 
 static void *find_modifier(void *owner, const struct object *action) {
-        for (struct act *a = ((struct pipeline *)owner)->acts; a; a = a->next)
-                if (a->object == action)
-                        return a->modifier;
-        return NULL;
+        return actions_modifier(((struct pipeline *)owner)->actions, action);
 }
 
 static struct station *find_station(struct pipeline *p, const char *name) {
@@ -246,9 +230,7 @@ static void workers_free(struct ruleset_worker *workers, unsigned count) {
 
 /* Nothing that runs on a worker of ours, or on an input's thread, waits for a destination any more. */
 static void hurry(void *owner) {
-        for (struct act *a = ((struct pipeline *)owner)->acts; a; a = a->next)
-                if (a->delivery && !a->is_shared && !delivery_queue(a->delivery))
-                        delivery_hurry(a->delivery);
+        actions_hurry(((struct pipeline *)owner)->actions);
 }
 
 static void hurry_station(void *owner) {
@@ -400,105 +382,6 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
         return r ? pass(r) : 0;
 }
 
-static bool tri_state(int own, bool inherited) {
-        return own < 0 ? inherited : own > 0;
-}
-
-/* As rsyslog calls modules that need no loading. */
-static const char *module_prefix(const struct module *module) {
-        return registry_is_always_loaded(module) ? "builtin:" : "";
-}
-
-static int open_output(struct pipeline *p, struct act *a) {
-        const struct object *o = a->object;
-        const struct global_settings *global = p->config->global;
-        struct delivery_plan plan = {
-                .name = a->name,
-                .module = o->module,
-                .module_prefix = module_prefix(o->module),
-                .settings = o->settings,
-                .module_settings = config_module_settings(p->config, o->module),
-                .action = o->action,
-                .queue = o->queue,
-                .reporter = own_log_reporter(p->host.log),
-                .facts = &p->facts.host,
-                .context = &p->context,
-                .housekeeping = p->host.housekeeping,
-                .find_template = find_template,
-                .owner = p,
-                .budget = p->budget,
-                .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
-                .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
-        };
-        return delivery_new(&a->delivery, &plan);
-}
-
-static int open_modifier(struct pipeline *p, struct act *a) {
-        struct output_host host = {.log = &p->log.log,
-                                   .module_settings = config_module_settings(p->config, a->object->module),
-                                   .facts = &p->facts.host};
-        return a->object->module->modifier->open(&a->modifier, &host, a->object->settings);
-}
-
-/*
- * Actions that say the same (thirty filters, six files) share one delivery: one descriptor, one write a batch,
- * and messages in their order. One with a queue, a name or limits of its own stays by itself.
- */
-static struct delivery *find_same(const struct pipeline *p, const struct act *wanted) {
-        for (const struct act *a = p->acts; a; a = a->next)
-                if (a->delivery && !a->is_shared && a->object->module == wanted->object->module && a->summary &&
-                    wanted->summary && strcmp(a->summary, wanted->summary) == 0)
-                        return a->delivery;
-        return NULL;
-}
-
-/* The name that rsyslog gives an action without one: "action-0-builtin:omfile". */
-static char *name_of(const struct object *o) {
-        _owned_(buffer_fini) struct buffer name = {0};
-        if (o->name)
-                return strdup(o->name);
-        buffer_format(&name, "action-%u-%s%s", o->number - 1, module_prefix(o->module), o->module->name);
-        return text_copy(buffer_as_text(&name));
-}
-
-static char *summary_of(const struct object *o) {
-        _owned_(buffer_fini) struct buffer all = {0};
-        bool is_plain = o->module->kind == MODULE_OUTPUT && o->queue->type == QUEUE_DIRECT &&
-                        o->action->exec_every_nth <= 1 && o->action->exec_once_every_s <= 0;
-        if (!is_plain || !settings_summary(&all, &o->module->settings, o->settings) ||
-            !settings_summary(&all, &action_settings_type, o->action))
-                return NULL;
-        return text_copy(buffer_as_text(&all));
-}
-
-/* An action that cannot open is left out: rsyslog's behaviour. */
-static int open_acts(struct pipeline *p) {
-        for (const struct object *o = p->config->actions_first; o; o = o->next) {
-                struct act *a = calloc(1, sizeof *a);
-                if (!a)
-                        return fail(-ENOMEM);
-                a->object = o;
-                a->name = name_of(o);
-                if (!a->name) {
-                        free(a);
-                        return fail(-ENOMEM);
-                }
-                a->summary = summary_of(o);
-                a->delivery = find_same(p, a);
-                a->is_shared = a->delivery != NULL;
-                a->next = p->acts;
-                p->acts = a;
-                if (a->is_shared)
-                        continue;
-                int r = o->module->kind == MODULE_MODIFIER ? open_modifier(p, a) : open_output(p, a);
-                if (r)
-                        report(own_log_reporter(p->host.log), SEVERITY_ERR, 2175,
-                               "action '%s' (%s:%u) cannot be opened and is left out: %s", a->name, o->place.file,
-                               o->place.line, fail_text(r));
-        }
-        return 0;
-}
-
 static int build_programs(struct pipeline *p, struct diagnostics *diagnostics) {
         for (struct station *s = p->stations; s; s = s->next) {
                 int r = program_new(&s->program, s->def, &p->linker, diagnostics);
@@ -560,7 +443,16 @@ static struct sink *find_sink(void *owner, const char *ruleset) {
 }
 
 int pipeline_open(struct pipeline *p) {
-        int r = open_acts(p);
+        struct actions_plan actions = {.config = p->config,
+                                       .reporter = own_log_reporter(p->host.log),
+                                       .log = &p->log.log,
+                                       .facts = &p->facts.host,
+                                       .context = &p->context,
+                                       .budget = p->budget,
+                                       .housekeeping = p->host.housekeeping,
+                                       .find_template = find_template,
+                                       .owner = p};
+        int r = actions_new(&p->actions, &actions);
         if (r)
                 return pass(r);
         for (struct station *s = p->stations; s; s = s->next)
@@ -584,9 +476,8 @@ int pipeline_start(struct pipeline *p) {
         for (struct station *s = p->stations; s && r == 0; s = s->next)
                 if (s->queue)
                         r = queue_start(s->queue);
-        for (struct act *a = p->acts; a && r == 0; a = a->next)
-                if (a->delivery && !a->is_shared)
-                        r = delivery_start(a->delivery);
+        if (r == 0)
+                r = actions_start(p->actions);
         if (r == 0)
                 r = inputs_start(p->inputs);
         return r ? pass(r) : 0;
@@ -599,9 +490,7 @@ void pipeline_stop_inputs(struct pipeline *p) {
         for (struct station *s = p->stations; s; s = s->next)
                 if (s->queue)
                         queue_hold_no_more(s->queue);
-        for (struct act *a = p->acts; a; a = a->next)
-                if (a->delivery && !a->is_shared && delivery_queue(a->delivery))
-                        queue_hold_no_more(delivery_queue(a->delivery));
+        actions_hold_no_more(p->actions);
         inputs_stop(p->inputs);
         hurry_inputs(p);
 }
@@ -638,17 +527,12 @@ uint64_t pipeline_drain(struct pipeline *p) {
                         left += queue_stop(s->queue);
                         tell_held_back(p, s->queue, &s->workers[0]);
                 }
-        for (struct act *a = p->acts; a; a = a->next)
-                if (a->delivery && !a->is_shared)
-                        left += delivery_stop(a->delivery);
-        return left;
+        return left + actions_stop(p->actions);
 }
 
 void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
-        for (struct act *a = p->acts; a; a = a->next)
-                if (a->delivery && !a->is_shared)
-                        delivery_reopen(a->delivery);
+        actions_reopen(p->actions);
 }
 
 uint64_t pipeline_unfinished(struct pipeline *p) {
@@ -656,10 +540,7 @@ uint64_t pipeline_unfinished(struct pipeline *p) {
         for (struct station *s = p->stations; s; s = s->next)
                 if (s->queue)
                         n += queue_unfinished(s->queue);
-        for (struct act *a = p->acts; a; a = a->next)
-                if (a->delivery && !a->is_shared)
-                        n += delivery_unfinished(a->delivery);
-        return n;
+        return n + actions_unfinished(p->actions);
 }
 
 uint64_t pipeline_main_queue_size(struct pipeline *p) {
@@ -672,13 +553,10 @@ void pipeline_set_timeout(struct pipeline *p, enum diag_timeout timeout, int64_t
                 queue_set_timeout_shutdown(p->main_queue, ms);
         if (timeout == DIAG_MAIN_QUEUE_ENQUEUE && sets_main)
                 queue_set_timeout_enqueue(p->main_queue, ms);
-        for (struct act *a = p->acts; a; a = a->next) {
-                struct queue *queue = a->delivery && !a->is_shared ? delivery_queue(a->delivery) : NULL;
-                if (queue && timeout == DIAG_ACTION_QUEUE_SHUTDOWN)
-                        queue_set_timeout_shutdown(queue, ms);
-                if (queue && timeout == DIAG_ACTION_QUEUE_ENQUEUE)
-                        queue_set_timeout_enqueue(queue, ms);
-        }
+        if (timeout == DIAG_ACTION_QUEUE_SHUTDOWN)
+                actions_set_timeouts(p->actions, ms, -1);
+        if (timeout == DIAG_ACTION_QUEUE_ENQUEUE)
+                actions_set_timeouts(p->actions, -1, ms);
 }
 
 struct sink *pipeline_main_sink(struct pipeline *p) {
@@ -705,16 +583,6 @@ static void station_free(struct station *s) {
         free(s);
 }
 
-static void act_free(struct act *a) {
-        if (!a->is_shared)
-                delivery_free(a->delivery);
-        free(a->summary);
-        free(a->name);
-        if (a->modifier)
-                a->object->module->modifier->close(a->modifier);
-        free(a);
-}
-
 struct pipeline *pipeline_free(struct pipeline *p) {
         if (!p)
                 return NULL;
@@ -726,11 +594,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
                 p->stations = s->next;
                 station_free(s);
         }
-        while (p->acts) {
-                struct act *a = p->acts;
-                p->acts = a->next;
-                act_free(a);
-        }
+        actions_free(p->actions);
         while (p->parsers) {
                 struct named_parser *n = p->parsers;
                 p->parsers = n->next;

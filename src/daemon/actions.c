@@ -1,0 +1,248 @@
+#include "daemon/actions.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "module/settings.h"
+
+struct act {
+        const struct object *object;
+        struct delivery *delivery;
+        bool is_shared; /* the delivery is an earlier action's */
+        char *name;
+        char *summary; /* of its settings; NULL where it cannot share */
+        uint64_t summary_hash;
+        void *modifier;
+};
+
+struct actions {
+        struct actions_plan plan;
+        struct act *acts; /* in the order of the configuration */
+        size_t count;
+        struct act **by_number; /* object->number counts from 1 */
+        uint32_t numbers;
+};
+
+/* The delivery that this action answers for, or NULL. */
+static struct delivery *own_delivery(const struct act *a) {
+        return a->is_shared ? NULL : a->delivery;
+}
+
+static const struct act *find(const struct actions *actions, const struct object *object) {
+        assert(object->number >= 1 && object->number <= actions->numbers);
+        return actions->by_number[object->number - 1];
+}
+
+struct delivery *actions_delivery(const struct actions *actions, const struct object *object) {
+        const struct act *a = find(actions, object);
+        return a ? a->delivery : NULL;
+}
+
+void *actions_modifier(const struct actions *actions, const struct object *object) {
+        const struct act *a = find(actions, object);
+        return a ? a->modifier : NULL;
+}
+
+/* ---- Opening ------------------------------------------------------------------ */
+
+/* As rsyslog calls modules that need no loading. */
+static const char *module_prefix(const struct module *module) {
+        return registry_is_always_loaded(module) ? "builtin:" : "";
+}
+
+/* The name that rsyslog gives an action without one: "action-0-builtin:omfile". */
+static char *name_of(const struct object *o) {
+        _owned_(buffer_fini) struct buffer name = {0};
+        if (o->name)
+                return strdup(o->name);
+        buffer_format(&name, "action-%u-%s%s", o->number - 1, module_prefix(o->module), o->module->name);
+        return text_copy(buffer_as_text(&name));
+}
+
+static void summarize(struct act *a) {
+        const struct object *o = a->object;
+        _owned_(buffer_fini) struct buffer all = {0};
+        bool is_plain = o->module->kind == MODULE_OUTPUT && o->queue->type == QUEUE_DIRECT &&
+                        o->action->exec_every_nth <= 1 && o->action->exec_once_every_s <= 0;
+        if (!is_plain || !settings_summary(&all, &o->module->settings, o->settings) ||
+            !settings_summary(&all, &action_settings_type, o->action))
+                return;
+        a->summary = text_copy(buffer_as_text(&all));
+        /* FNV-1a; only to compare few summaries whole. */
+        a->summary_hash = 14695981039346656037u;
+        for (size_t i = 0; i < all.size; i++)
+                a->summary_hash = (a->summary_hash ^ (unsigned char)all.data[i]) * 1099511628211u;
+}
+
+static struct delivery *find_same(const struct actions *actions, const struct act *wanted) {
+        for (size_t i = 0; i < actions->count && wanted->summary; i++) {
+                const struct act *a = &actions->acts[i];
+                if (own_delivery(a) && a->summary && a->summary_hash == wanted->summary_hash &&
+                    a->object->module == wanted->object->module && strcmp(a->summary, wanted->summary) == 0)
+                        return a->delivery;
+        }
+        return NULL;
+}
+
+static bool tri_state(int own, bool inherited) {
+        return own < 0 ? inherited : own > 0;
+}
+
+static int open_output(const struct actions *actions, struct act *a) {
+        const struct actions_plan *p = &actions->plan;
+        const struct object *o = a->object;
+        const struct global_settings *global = p->config->global;
+        struct delivery_plan plan = {
+                .name = a->name,
+                .module = o->module,
+                .module_prefix = module_prefix(o->module),
+                .settings = o->settings,
+                .module_settings = config_module_settings(p->config, o->module),
+                .action = o->action,
+                .queue = o->queue,
+                .reporter = p->reporter,
+                .facts = p->facts,
+                .context = p->context,
+                .housekeeping = p->housekeeping,
+                .find_template = p->find_template,
+                .owner = p->owner,
+                .budget = p->budget,
+                .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
+                .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
+        };
+        return delivery_new(&a->delivery, &plan);
+}
+
+static int open_modifier(const struct actions *actions, struct act *a) {
+        const struct module *module = a->object->module;
+        struct output_host host = {.log = actions->plan.log,
+                                   .module_settings = config_module_settings(actions->plan.config, module),
+                                   .facts = actions->plan.facts};
+        return module->modifier->open(&a->modifier, &host, a->object->settings);
+}
+
+static int open_one(struct actions *actions, const struct object *o) {
+        struct act *a = &actions->acts[actions->count];
+        *a = (struct act){.object = o, .name = name_of(o)};
+        if (!a->name)
+                return fail(-ENOMEM);
+        summarize(a);
+        a->delivery = find_same(actions, a);
+        a->is_shared = a->delivery != NULL;
+        actions->by_number[o->number - 1] = a;
+        actions->count++;
+        if (a->is_shared)
+                return 0;
+        int r = o->module->kind == MODULE_MODIFIER ? open_modifier(actions, a) : open_output(actions, a);
+        if (r)
+                report(actions->plan.reporter, SEVERITY_ERR, 2175,
+                       "action '%s' (%s:%u) cannot be opened and is left out: %s", a->name, o->place.file,
+                       o->place.line, fail_text(r));
+        return 0;
+}
+
+int actions_new(struct actions **ret, const struct actions_plan *plan) {
+        _owned_(actions_free) struct actions *actions = calloc(1, sizeof *actions);
+        if (!actions)
+                return fail(-ENOMEM);
+        actions->plan = *plan;
+        actions->numbers = plan->config->action_count;
+        actions->acts = calloc(actions->numbers + 1u, sizeof *actions->acts);
+        actions->by_number = calloc(actions->numbers + 1u, sizeof(*actions->by_number));
+        if (!actions->acts || !actions->by_number)
+                return fail(-ENOMEM);
+        for (const struct object *o = plan->config->actions_first; o; o = o->next) {
+                int r = open_one(actions, o);
+                if (r)
+                        return pass(r);
+        }
+        *ret = TAKE(actions);
+        return 0;
+}
+
+struct actions *actions_free(struct actions *actions) {
+        if (!actions)
+                return NULL;
+        for (size_t i = 0; i < actions->count; i++) {
+                struct act *a = &actions->acts[i];
+                delivery_free(own_delivery(a));
+                if (a->modifier)
+                        a->object->module->modifier->close(a->modifier);
+                free(a->summary);
+                free(a->name);
+        }
+        free(actions->acts);
+        free(actions->by_number);
+        free(actions);
+        return NULL;
+}
+
+/* ---- Life ----------------------------------------------------------------------- */
+
+/* The next delivery from *at on that an action answers for itself; NULL behind the last. */
+static struct delivery *next_delivery(const struct actions *actions, size_t *at) {
+        while (actions && *at < actions->count) {
+                struct delivery *d = own_delivery(&actions->acts[(*at)++]);
+                if (d)
+                        return d;
+        }
+        return NULL;
+}
+
+int actions_start(struct actions *actions) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));) {
+                int r = delivery_start(d);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+void actions_hold_no_more(struct actions *actions) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                if (delivery_queue(d))
+                        queue_hold_no_more(delivery_queue(d));
+}
+
+void actions_hurry(struct actions *actions) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                if (!delivery_queue(d))
+                        delivery_hurry(d);
+}
+
+uint64_t actions_stop(struct actions *actions) {
+        size_t at = 0;
+        uint64_t left = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                left += delivery_stop(d);
+        return left;
+}
+
+void actions_reopen(struct actions *actions) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                delivery_reopen(d);
+}
+
+uint64_t actions_unfinished(const struct actions *actions) {
+        size_t at = 0;
+        uint64_t n = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                n += delivery_unfinished(d);
+        return n;
+}
+
+void actions_set_timeouts(struct actions *actions, int64_t shutdown_ms, int64_t enqueue_ms) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));) {
+                struct queue *queue = delivery_queue(d);
+                if (queue && shutdown_ms >= 0)
+                        queue_set_timeout_shutdown(queue, shutdown_ms);
+                if (queue && enqueue_ms >= 0)
+                        queue_set_timeout_enqueue(queue, enqueue_ms);
+        }
+}

@@ -1,0 +1,48 @@
+/*
+ * The actions of a pipeline: each action object of the configuration with its
+ * delivery (outputs) or its instance (modifiers).
+ *
+ * Actions that say the same (thirty filters, six files) share one delivery: one
+ * descriptor, one write a batch, and messages in their order. One with a queue, a
+ * name or limits of its own stays by itself.
+ */
+#pragma once
+
+#include "delivery/delivery.h"
+#include "language/tree.h"
+
+struct actions;
+
+/* All lent for the actions' life. */
+struct actions_plan {
+        const struct config *config;
+        struct reporter *reporter;
+        struct module_log *log;
+        const struct host_facts *facts;
+        const struct property_context *context;
+        struct budget *budget;
+        struct loop *housekeeping;
+        const struct template *(*find_template)(void *owner, const char *name);
+        void *owner;
+};
+
+/* Opens every action; one that cannot is reported and left out: rsyslog's behaviour. -ENOMEM. */
+int actions_new(struct actions **ret, const struct actions_plan *plan);
+struct actions *actions_free(struct actions *actions);
+OWNED_POINTER(struct actions, actions_free);
+
+/* What an action object became; NULL where it could not open or is of the other kind. */
+struct delivery *actions_delivery(const struct actions *actions, const struct object *object);
+void *actions_modifier(const struct actions *actions, const struct object *object);
+
+int actions_start(struct actions *actions);
+/* The daemon ends: no queue of an action holds its sender any more. */
+void actions_hold_no_more(struct actions *actions);
+/* What delivers directly waits for its destination no more. */
+void actions_hurry(struct actions *actions);
+/* Drains the queues; returns how many messages were left. */
+uint64_t actions_stop(struct actions *actions);
+void actions_reopen(struct actions *actions);
+uint64_t actions_unfinished(const struct actions *actions);
+/* Time-outs of all queues of actions, in milliseconds; negative: as it is. */
+void actions_set_timeouts(struct actions *actions, int64_t shutdown_ms, int64_t enqueue_ms);
