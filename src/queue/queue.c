@@ -473,6 +473,17 @@ static struct batch *take_first(struct queue *q) {
         return b;
 }
 
+/* queue.dequeueSlowdown; a stop does not wait for it. */
+static void slow_down(struct queue *q) {
+        int64_t due_ns = clock_mono_ns() + q->settings->dequeue_slowdown_us * 1000;
+        struct timespec until = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
+        pthread_mutex_lock(&q->lock);
+        while (!q->is_ending)
+                if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
+                        break;
+        pthread_mutex_unlock(&q->lock);
+}
+
 static void consume(struct queue *q, unsigned worker, struct batch *b) {
         const struct queue_settings *s = q->settings;
         uint32_t step =
@@ -480,11 +491,8 @@ static void consume(struct queue *q, unsigned worker, struct batch *b) {
         for (uint32_t at = 0; at < b->count; at += step) {
                 uint32_t count = MIN(step, b->count - at);
                 q->consumer.consume(q->consumer.consumer, worker, b, at, count);
-                if (s->dequeue_slowdown_us > 0 && !q->is_ending) {
-                        struct timespec pause = {.tv_sec = s->dequeue_slowdown_us / 1000000,
-                                                 .tv_nsec = s->dequeue_slowdown_us % 1000000 * 1000};
-                        nanosleep(&pause, NULL);
-                }
+                if (s->dequeue_slowdown_us > 0)
+                        slow_down(q);
         }
 }
 
