@@ -48,6 +48,7 @@ struct queue {
         bool is_closing; /* senders are held no more, and what they bring has room */
         bool is_ending;  /* workers leave when there is nothing to do */
         bool is_late;    /* the time to drain is over */
+        bool is_stopped; /* no worker comes any more */
         bool was_full;   /* reported, until there was room again */
         int64_t timeout_shutdown_ms;
         _Atomic int64_t timeout_enqueue_ms;
@@ -369,6 +370,12 @@ void queue_push(struct queue *q, struct batch *b, enum flow flow) {
         }
         bool is_affordable = wait_for_budget(q, flow);
         pthread_mutex_lock(&q->lock);
+        if (q->is_stopped) {
+                counter_add(&q->counters.lost, b->count);
+                pthread_mutex_unlock(&q->lock);
+                batch_unref(b);
+                return;
+        }
         queue_check(q);
         bool is_above_mark = s->discard_severity < SEVERITY_NEVER_DISCARDED &&
                              (int64_t)q->waiting >= mark_or(s->discard_mark, s->size, 80);
@@ -568,10 +575,13 @@ uint64_t queue_stop(struct queue *q) {
         }
         uint64_t left = q->waiting;
         counter_add(&q->counters.lost, left);
+        q->is_stopped = true;
         pthread_mutex_unlock(&q->lock);
         /* hurry() makes every wait of a delivery end, so the join is bounded by one system call of an output. */
         for (unsigned i = 0; i < q->worker_count; i++)
-                if (q->workers[i].must_join)
+                if (q->workers[i].must_join) {
                         pthread_join(q->workers[i].thread, NULL);
+                        q->workers[i].must_join = false;
+                }
         return left;
 }

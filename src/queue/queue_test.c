@@ -475,6 +475,18 @@ static void *push_a_crowd(void *argument) {
         return NULL;
 }
 
+static void what_comes_after_the_stop_starts_nothing(void) {
+        struct taker t;
+        struct queue_settings s = settings_of(QUEUE_LINKED_LIST, 10);
+        struct queue *q = queue_for(&t, &s);
+        CHECK_INT(queue_stop(q), 0);
+        push(q, 3, FLOW_FULL);
+        CHECK_INT(queue_unfinished(q), 0);
+        CHECK_INT(counter_get(&queue_counters(q)->lost), 3);
+        CHECK_INT(t.taken, 0);
+        queue_free(q);
+}
+
 static void many_senders_and_workers_lose_nothing(void) {
         struct taker t;
         _owned_(budget_free) struct budget *budget = NULL;
@@ -533,4 +545,5 @@ TEST_MAIN(TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_que
           TEST(at_the_end_who_is_held_goes_on_and_nothing_is_discarded), TEST(sampling_lets_every_nth_message_in),
           TEST(severities_are_known_before_a_message_is_parsed), TEST(a_slow_queue_pauses_after_each_step),
           TEST(a_minimum_batch_is_waited_for), TEST(a_time_window_holds_messages_until_it_opens),
-          TEST(many_senders_and_workers_lose_nothing), TEST(a_stop_is_bounded_and_tells_what_was_left))
+          TEST(what_comes_after_the_stop_starts_nothing), TEST(many_senders_and_workers_lose_nothing),
+          TEST(a_stop_is_bounded_and_tells_what_was_left))
