@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -21,6 +22,7 @@ struct input_thread {
         struct loop *loop;
         pthread_t thread;
         bool is_running;
+        sem_t has_ended;
         struct round_hook flush;
         struct intake *intakes; /* by ruleset and flow */
 };
@@ -193,6 +195,7 @@ static void *thread_main(void *argument) {
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, NULL);
         loop_run(t->loop);
+        sem_post(&t->has_ended);
         return NULL;
 }
 
@@ -222,6 +225,7 @@ int inputs_start(struct inputs *in) {
                                 return pass(r);
                 }
                 for (unsigned n = 0; n < g->threads; n++) {
+                        sem_init(&g->thread[n].has_ended, 0, 0);
                         int r = pthread_create(&g->thread[n].thread, NULL, thread_main, &g->thread[n]);
                         if (r)
                                 return fail(-r);
@@ -233,10 +237,13 @@ int inputs_start(struct inputs *in) {
 
 /* Gives the thread its time, then makes it come. */
 static void join(struct inputs *in, struct input_thread *t, const struct timespec *until) {
-        if (pthread_clockjoin_np(t->thread, NULL, CLOCK_MONOTONIC, until)) {
+        int r;
+        while ((r = sem_clockwait(&t->has_ended, CLOCK_MONOTONIC, until)) && errno == EINTR)
+                ;
+        if (r)
                 in->plan.hurry(in->plan.owner);
-                pthread_join(t->thread, NULL);
-        }
+        pthread_join(t->thread, NULL);
+        sem_destroy(&t->has_ended);
         t->is_running = false;
 }
 

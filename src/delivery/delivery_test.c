@@ -21,6 +21,8 @@ struct destination {
         unsigned breaks_at_try; /* the connection is lost then, and there again when asked */
         char got[4096];
         size_t got_size;
+        unsigned flaky; /* each so many-th try finds it away, and it only counts */
+        uint64_t rows;
 };
 
 static struct destination *destination_of(void *instance) {
@@ -34,8 +36,18 @@ static void note_try(struct destination *d) {
         pthread_mutex_unlock(&d->lock);
 }
 
+static struct outcome deliver_flaky(struct destination *d, const struct work *work) {
+        note_try(d);
+        if (d->tries % d->flaky == 0)
+                return (struct outcome){.verdict = DELIVER_UNAVAILABLE, .error = ECONNRESET};
+        d->rows += work->count;
+        return (struct outcome){.verdict = DELIVER_DONE, .taken = work->count};
+}
+
 static struct outcome deliver(void *instance, const struct work *work) {
         struct destination *d = destination_of(instance);
+        if (d->flaky)
+                return deliver_flaky(d, work);
         note_try(d);
         if (d->is_away || (d->breaks_at_try && d->tries >= d->breaks_at_try && d->resumes == 0))
                 return (struct outcome){.verdict = DELIVER_UNAVAILABLE, .error = ECONNREFUSED};
@@ -87,7 +99,10 @@ static const struct module fake = {MODULE_HEAD, .kind = MODULE_OUTPUT, .name = "
 static struct buffer said;
 
 static void hear(struct reporter *reporter _unused_, enum severity severity, int code, const char *line) {
+        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        pthread_mutex_lock(&lock);
         buffer_format(&said, "%d %d %s\n", (int)severity, code, line);
+        pthread_mutex_unlock(&lock);
 }
 
 static struct reporter listener = {.emit = hear};
@@ -299,6 +314,78 @@ static void a_retry_that_waits_ends_with_the_daemon(void) {
         delivery_free(delivery);
 }
 
+/* ---- Many threads ----------------------------------------------------------------- */
+
+enum { CROWD_SENDERS = 3, CROWD_PUSHES = 200, CROWD_ROWS = 8 };
+
+struct works {
+        struct queue *queue;
+        struct delivery *direct, *queued;
+};
+
+static void hand_on(void *consumer, unsigned worker _unused_, struct batch *b, uint32_t first, uint32_t count) {
+        struct works *w = consumer;
+        uint16_t selection[CROWD_ROWS * 64], missed[CROWD_ROWS * 64];
+        for (uint32_t at = 0; at < count; at += ARRAY_SIZE(selection)) {
+                uint32_t part = MIN(count - at, (uint32_t)ARRAY_SIZE(selection));
+                for (uint32_t i = 0; i < part; i++)
+                        selection[i] = (uint16_t)(first + at + i);
+                delivery_submit(w->queued, b, selection, part, NULL);
+                CHECK_INT(delivery_submit(w->direct, b, selection, part, missed), 0);
+        }
+}
+
+static void *send_a_crowd(void *argument) {
+        struct works *w = argument;
+        for (int i = 0; i < CROWD_PUSHES; i++) {
+                queue_push(w->queue, batch_of(letters, CROWD_ROWS), FLOW_FULL);
+                if (i % 50 == 0) {
+                        delivery_reopen(w->direct);
+                        delivery_reopen(w->queued);
+                }
+        }
+        return NULL;
+}
+
+static void rows_of_many_threads_arrive_once_each(void) {
+        struct destination near = {.flaky = 7}, far = {.flaky = 5};
+        struct action_settings a = patient();
+        a.resume_retry_count = -1;
+        a.resume_interval_s = 0;
+        struct queue_settings s = {.type = QUEUE_LINKED_LIST,
+                                   .size = 300,
+                                   .worker_threads = 4,
+                                   .worker_minimum_messages = 10,
+                                   .dequeue_time_end = 25,
+                                   .discard_severity = 8,
+                                   .discard_mark = -1,
+                                   .full_delay_mark = -1,
+                                   .light_delay_mark = -1,
+                                   .timeout_enqueue_ms = 60000,
+                                   .timeout_shutdown_ms = 60000,
+                                   .timeout_action_completion_ms = 1000,
+                                   .timeout_worker_ms = 60000};
+        struct batch *first = batch_of(letters, 1); /* makes the pool before there are threads */
+        batch_unref(first);
+        struct works w = {.direct = delivery_to(&near, &a, &direct), .queued = delivery_to(&far, &a, &s)};
+        struct queue_consumer consumer = {.consume = hand_on, .consumer = &w};
+        CHECK_INT(queue_new(&w.queue, "crowd", &s, consumer, NULL), 0);
+        CHECK_INT(queue_start(w.queue), 0);
+        pthread_t senders[CROWD_SENDERS];
+        for (int i = 0; i < CROWD_SENDERS; i++)
+                CHECK_INT(pthread_create(&senders[i], NULL, send_a_crowd, &w), 0);
+        for (int i = 0; i < CROWD_SENDERS; i++)
+                pthread_join(senders[i], NULL);
+        CHECK_INT(queue_stop(w.queue), 0);
+        CHECK_INT(delivery_stop(w.direct) + delivery_stop(w.queued), 0);
+        CHECK_INT(near.rows, CROWD_SENDERS * CROWD_PUSHES * CROWD_ROWS);
+        CHECK_INT(far.rows, CROWD_SENDERS * CROWD_PUSHES * CROWD_ROWS);
+        CHECK_INT(delivery_unfinished(w.direct) + delivery_unfinished(w.queued), 0);
+        queue_free(w.queue);
+        delivery_free(w.direct);
+        delivery_free(w.queued);
+}
+
 static void only_every_nth_message_executes(void) {
         struct destination d = {0};
         struct action_settings a = patient();
@@ -325,7 +412,8 @@ static void only_once_in_an_interval_it_executes(void) {
         pool = batch_pool_unref(pool);
 }
 
-TEST_MAIN(TEST(rows_arrive_once_and_in_order), TEST(a_refused_row_goes_to_the_error_file_and_holds_up_nobody),
+TEST_MAIN(TEST(rows_of_many_threads_arrive_once_each), TEST(rows_arrive_once_and_in_order),
+          TEST(a_refused_row_goes_to_the_error_file_and_holds_up_nobody),
           TEST(a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone),
           TEST(suspension_is_told_in_the_words_that_filters_look_for),
           TEST(a_suspended_action_misses_records_and_does_not_try_in_vain),

@@ -50,6 +50,7 @@ struct queue {
         bool is_closing; /* senders are held no more, and what they bring has room */
         bool is_ending;  /* workers leave when there is nothing to do */
         bool is_late;    /* the time to drain is over */
+        bool is_stopped; /* no worker comes any more */
         bool was_full;   /* reported, until there was room again */
         int64_t timeout_shutdown_ms;
         _Atomic int64_t timeout_enqueue_ms;
@@ -372,6 +373,12 @@ void queue_push(struct queue *q, struct batch *b, enum flow flow) {
         }
         bool is_affordable = wait_for_budget(q, flow);
         pthread_mutex_lock(&q->lock);
+        if (q->is_stopped) {
+                counter_add(&q->counters.lost, b->count);
+                pthread_mutex_unlock(&q->lock);
+                batch_unref(b);
+                return;
+        }
         queue_check(q);
         bool is_above_mark = s->discard_severity < SEVERITY_NEVER_DISCARDED &&
                              (int64_t)q->waiting >= mark_or(s->discard_mark, s->size, 80);
@@ -476,6 +483,17 @@ static struct batch *take_first(struct queue *q) {
         return b;
 }
 
+/* queue.dequeueSlowdown; a stop does not wait for it. */
+static void slow_down(struct queue *q) {
+        int64_t due_ns = clock_mono_ns() + q->settings->dequeue_slowdown_us * 1000;
+        struct timespec until = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
+        pthread_mutex_lock(&q->lock);
+        while (!q->is_ending)
+                if (pthread_cond_timedwait(&q->drained, &q->lock, &until) == ETIMEDOUT)
+                        break;
+        pthread_mutex_unlock(&q->lock);
+}
+
 static void consume(struct queue *q, unsigned worker, struct batch *b) {
         const struct queue_settings *s = q->settings;
         uint32_t step =
@@ -483,11 +501,8 @@ static void consume(struct queue *q, unsigned worker, struct batch *b) {
         for (uint32_t at = 0; at < b->count; at += step) {
                 uint32_t count = MIN(step, b->count - at);
                 q->consumer.consume(q->consumer.consumer, worker, b, at, count);
-                if (s->dequeue_slowdown_us > 0 && !q->is_ending) {
-                        struct timespec pause = {.tv_sec = s->dequeue_slowdown_us / 1000000,
-                                                 .tv_nsec = s->dequeue_slowdown_us % 1000000 * 1000};
-                        nanosleep(&pause, NULL);
-                }
+                if (s->dequeue_slowdown_us > 0)
+                        slow_down(q);
         }
 }
 
@@ -577,10 +592,13 @@ uint64_t queue_stop(struct queue *q) {
         }
         uint64_t left = q->waiting;
         counter_add(&q->counters.lost, left);
+        q->is_stopped = true;
         pthread_mutex_unlock(&q->lock);
         /* hurry() makes every wait of a delivery end, so the join is bounded by one system call of an output. */
         for (unsigned i = 0; i < q->worker_count; i++)
-                if (q->workers[i].must_join)
+                if (q->workers[i].must_join) {
                         pthread_join(q->workers[i].thread, NULL);
+                        q->workers[i].must_join = false;
+                }
         return left;
 }

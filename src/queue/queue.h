@@ -15,7 +15,7 @@
  *
  *   OPEN -> CLOSING    queue_hold_no_more(): nobody is held any more, so that inputs can end
  *   ...  -> DRAINING   queue_stop(): workers go on until empty or timeoutShutdown
- *   DRAINING -> CLOSED every worker has left; what is still there is counted lost
+ *   DRAINING -> CLOSED every worker has left; what is still there, or comes now, is counted lost
  *
  * queue_push() may be called from any thread; a batch belongs to the queue from
  * then on, and to one worker while it is consumed.
