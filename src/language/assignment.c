@@ -324,25 +324,6 @@ static void note_flags(struct loader *l, const struct assignment *a, const struc
                 note(l, a->name_place, a->name.size, p->help, "parameter '%s' is accepted and has no effect", p->name);
 }
 
-static bool is_on_disk(struct text type) {
-        static const char *const types[] = {"disk", "segmenteddisk", "delay"};
-        for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-                if (text_equal_nocase(type, text_of(types[i])))
-                        return true;
-        return false;
-}
-
-void warn_of_memory_queue(struct loader *l, const struct assignment *a, const struct param *p,
-                          struct assignment *list) {
-        bool is_type = strcmp(p->name, "queue.type") == 0 && a->count == 1 && is_on_disk(a->items[0]);
-        bool is_assisted =
-                strcmp(p->name, "queue.filename") == 0 && !(list && is_on_disk(assignment_text(list, "queue.type")));
-        if (!is_type && !is_assisted)
-                return;
-        warn(l, a->value_place, shown_width(a), 0, "what waits at the end of its time-outs is lost and counted",
-             "queues on disk are not there yet: this one is kept in memory");
-}
-
 /* Later assignments of the same name overrule, so that only the first of them tells of the other. */
 static void check_twice(struct loader *l, const struct assignment *list) {
         for (const struct assignment *a = list; a; a = a->next)
@@ -385,7 +366,6 @@ bool fill(struct loader *l, struct assignment *list, struct target *targets, siz
                 struct target *t = &targets[i - 1];
                 t->is_set[p - t->params] = true;
                 note_flags(l, a, p);
-                warn_of_memory_queue(l, a, p, list);
                 if (!fill_one(l, a, p, t->settings) && !t->is_lenient)
                         is_right = false;
         }

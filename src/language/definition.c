@@ -153,17 +153,26 @@ static void add_definition(struct loader *l, const char *kind, const struct para
         l->definition_tail = &d->next;
 }
 
+/* Known and checked, so that the file loads; what uses them comes later. */
+static void add_for_later(struct loader *l, const char *object, const struct param *params, struct assignment *list,
+                          struct place place) {
+        if (!l->skipping)
+                note(l, place, strlen(object), "it takes effect with a later release",
+                     "%s() is accepted and has no effect yet", object);
+        add_definition(l, object, params, list, place);
+}
+
 static void add_lookup_table(struct loader *l, struct assignment *list, struct place place) {
-        add_definition(l, "lookup_table", lookup_table_params, list, place);
+        add_for_later(l, "lookup_table", lookup_table_params, list, place);
 }
 static void add_dyn_stats(struct loader *l, struct assignment *list, struct place place) {
-        add_definition(l, "dyn_stats", dyn_stats_params, list, place);
+        add_for_later(l, "dyn_stats", dyn_stats_params, list, place);
 }
 static void add_percentile_stats(struct loader *l, struct assignment *list, struct place place) {
-        add_definition(l, "percentile_stats", percentile_stats_params, list, place);
+        add_for_later(l, "percentile_stats", percentile_stats_params, list, place);
 }
 static void add_ratelimit(struct loader *l, struct assignment *list, struct place place) {
-        add_definition(l, "ratelimit", ratelimit_params, list, place);
+        add_for_later(l, "ratelimit", ratelimit_params, list, place);
 }
 static void add_timezone(struct loader *l, struct assignment *list, struct place place) {
         add_definition(l, "timezone", timezone_params, list, place);

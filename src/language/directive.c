@@ -184,7 +184,6 @@ static void apply(struct loader *l, const struct line *line, const struct direct
                 return;
         if (p->flags & PARAM_IS_OBSOLETE)
                 warn(l, line->place, line->name.size + 1, 0, p->help, "$%.*s is obsolete", TEXT_ARGS(line->name));
-        warn_of_memory_queue(l, value, p, NULL);
         switch (d->target) {
         case DIRECTIVE_GLOBAL:
                 fill_one(l, value, p, l->config->global);

@@ -190,7 +190,6 @@ static void what_cannot_be_used_says_what_replaces_it(void) {
         check_said("$ActionFileDefaultTemplate nosuch\nmail.* /a\n", 2,
                    "1:28: error: Could not find template 0 'nosuch' - the default is used");
         check_said("$DebugLevel 2\n", 0, "$DebugLevel has no effect");
-        check_said("$ActionQueueFileName q\n", 0, "queues on disk are not there yet");
         check_said("$ModLoad imfile\n$InputFileName /x\n$InputRunFileMonitor\n", 1,
                    "parameter 'tag' required but not specified");
 }

@@ -281,8 +281,6 @@ struct target {
  */
 bool fill(struct loader *l, struct assignment *list, struct target *targets, size_t count, const char *others,
           struct place place);
-/* Says so where a queue that would be on disk is given; `list`: its other parameters, may be NULL. */
-void warn_of_memory_queue(struct loader *l, const struct assignment *a, const struct param *p, struct assignment *list);
 /* Sets one; a wrong value is reported at the assignment. */
 bool fill_one(struct loader *l, const struct assignment *a, const struct param *param, void *settings);
 bool *new_marks(struct loader *l, const struct param *params);
