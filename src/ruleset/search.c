@@ -15,6 +15,11 @@ static char lower(char c) {
         return c >= 'A' && c <= 'Z' ? (char)(c | 32) : c;
 }
 
+/* A letter in lower case equals only itself and its capital, once bit 5 is set. */
+static char case_bit(const struct search *s, char c) {
+        return s->ignores_case && lower(c) >= 'a' && lower(c) <= 'z' ? 32 : 0;
+}
+
 void search_init(struct search *s, struct text needle, bool ignores_case) {
         *s = (struct search){.needle = needle, .ignores_case = ignores_case};
         for (size_t i = 1; i < needle.size; i++) {
@@ -28,6 +33,12 @@ void search_init(struct search *s, struct text needle, bool ignores_case) {
                 if (i != s->first && rarity(ignores_case ? lower(c) : c) > rarity(ignores_case ? lower(best) : best))
                         s->second = i;
         }
+        if (needle.size == 0)
+                return;
+        s->first_bit = case_bit(s, needle.data[s->first]);
+        s->second_bit = case_bit(s, needle.data[s->second]);
+        s->first_byte = (char)(needle.data[s->first] | s->first_bit);
+        s->second_byte = (char)(needle.data[s->second] | s->second_bit);
 }
 
 static bool is_at(const struct search *s, const char *at) {
@@ -36,13 +47,13 @@ static bool is_at(const struct search *s, const char *at) {
         return text_equal_nocase((struct text){at, s->needle.size}, s->needle);
 }
 
-/* Places from `from` on, one by one. */
-static bool finds_slowly(const struct search *s, struct text t, size_t from) {
+/* Place by place, where there are few. */
+static bool finds_slowly(const struct search *s, struct text t) {
         size_t last = t.size - s->needle.size;
         char wanted = s->needle.data[s->first], other = wanted;
         if (s->ignores_case && lower(wanted) >= 'a' && lower(wanted) <= 'z')
                 other = (char)(wanted ^ 32);
-        for (size_t i = from; i <= last; i++) {
+        for (size_t i = 0; i <= last; i++) {
                 char c = t.data[i + s->first];
                 if ((c == wanted || c == other) && is_at(s, t.data + i))
                         return true;
@@ -51,36 +62,39 @@ static bool finds_slowly(const struct search *s, struct text t, size_t from) {
 }
 
 #ifdef __SSE2__
-/* A letter in lower case equals only itself and its capital, once bit 5 is set. */
-static char case_bit(const struct search *s, char c) {
-        return s->ignores_case && lower(c) >= 'a' && lower(c) <= 'z' ? 32 : 0;
+enum { WIDTH = 16 };
+
+/* Where in WIDTH bytes the byte stands, as bits. */
+static inline __m128i places_of(const char *at, __m128i bit, __m128i wanted) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        return _mm_cmpeq_epi8(_mm_or_si128(bytes, bit), wanted);
 }
 
 bool search_finds(const struct search *s, struct text t) {
-        enum { WIDTH = 16 };
         if (t.size < s->needle.size)
                 return false;
         if (s->needle.size == 0)
                 return true;
-        size_t places = t.size - s->needle.size + 1, i = 0;
-        char a = s->needle.data[s->first], b = s->needle.data[s->second];
-        const __m128i a_bit = _mm_set1_epi8(case_bit(s, a)), b_bit = _mm_set1_epi8(case_bit(s, b));
-        const __m128i a_all = _mm_or_si128(_mm_set1_epi8(a), a_bit), b_all = _mm_or_si128(_mm_set1_epi8(b), b_bit);
-        for (; i + WIDTH <= places; i += WIDTH) {
-                __m128i at_a = _mm_loadu_si128((const __m128i *)(const void *)(t.data + i + s->first));
-                __m128i at_b = _mm_loadu_si128((const __m128i *)(const void *)(t.data + i + s->second));
-                __m128i both = _mm_and_si128(_mm_cmpeq_epi8(_mm_or_si128(at_a, a_bit), a_all),
-                                             _mm_cmpeq_epi8(_mm_or_si128(at_b, b_bit), b_all));
+        size_t places = t.size - s->needle.size + 1;
+        if (places < WIDTH)
+                return finds_slowly(s, t);
+        const __m128i a_bit = _mm_set1_epi8(s->first_bit), a_all = _mm_set1_epi8(s->first_byte);
+        const __m128i b_bit = _mm_set1_epi8(s->second_bit), b_all = _mm_set1_epi8(s->second_byte);
+        for (size_t i = 0; i < places; i += WIDTH) {
+                /* The last places are looked at together with some before them, for the second time. */
+                size_t from = MIN(i, places - WIDTH);
+                __m128i both = _mm_and_si128(places_of(t.data + from + s->first, a_bit, a_all),
+                                             places_of(t.data + from + s->second, b_bit, b_all));
                 for (unsigned found = (unsigned)_mm_movemask_epi8(both); found; found &= found - 1)
-                        if (is_at(s, t.data + i + (unsigned)__builtin_ctz(found)))
+                        if (is_at(s, t.data + from + (unsigned)__builtin_ctz(found)))
                                 return true;
         }
-        return i < places && finds_slowly(s, t, i);
+        return false;
 }
 #else
 bool search_finds(const struct search *s, struct text t) {
         if (t.size < s->needle.size)
                 return false;
-        return s->needle.size == 0 || finds_slowly(s, t, 0);
+        return s->needle.size == 0 || finds_slowly(s, t);
 }
 #endif

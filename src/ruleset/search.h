@@ -3,8 +3,8 @@
  *
  * Of the needle's bytes the two that are rarest in log files are looked for
  * together, sixteen places at a time, and only where both stand is compared. On
- * messages of 110 bytes that takes 6 ns, where memmem() takes 41 (it prepares
- * itself anew each time) and a comparison that folds case byte by byte 160.
+ * messages of 97 bytes that takes 13 ns, where memmem() takes 34 (it prepares
+ * itself anew each time) and text_find_nocase() 60 to 75.
  */
 #pragma once
 
@@ -14,6 +14,8 @@ struct search {
         struct text needle;   /* lent */
         size_t first, second; /* where in the needle the two bytes are */
         bool ignores_case;    /* of ASCII */
+        /* The two bytes, with bit 5 set where their case is ignored, and that bit. */
+        char first_byte, second_byte, first_bit, second_bit;
 };
 
 void search_init(struct search *s, struct text needle, bool ignores_case);
