@@ -14,6 +14,7 @@ struct search {
         struct text needle;   /* lent */
         size_t first, second; /* where in the needle the two bytes are */
         bool ignores_case;    /* of ASCII */
+        bool is_wide;         /* the processor has AVX2 */
         /* The two bytes, with bit 5 set where their case is ignored, and that bit. */
         char first_byte, second_byte, first_bit, second_bit;
 };
