@@ -9,14 +9,14 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 
-# Installs the missing packages of packages.txt, if any.
+# Installs the missing packages of packages.txt, if any; only then is root or sudo needed.
 packages:
-	@missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(PACKAGES) 2>/dev/null | awk '/ installed$$/ {print $$1}' | sort > /tmp/penstock-have.$$$$; \
-	  printf '%s\n' $(PACKAGES) | sort | comm -23 - /tmp/penstock-have.$$$$; rm -f /tmp/penstock-have.$$$$); \
-	if [ -n "$$missing" ]; then \
-	  echo "installing:" $$missing; \
-	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' "$$p" 2>/dev/null | grep -q ' installed$$' || echo "$$p"; done); \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing:" $$missing; \
+	if [ "$$(id -u)" != 0 ] && [ -z "$(SUDO)" ]; then echo "neither root nor sudo is there; please install them"; exit 1; fi; \
+	$(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 $(BUILD)/build.ninja: | packages
 	meson setup $(BUILD) --prefix=$(PREFIX)

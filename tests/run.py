@@ -28,6 +28,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TEST_SECONDS = 240
 LONG_SECONDS = 3600
+# addr2line comes with the compiler; the other one shows columns, too.
+SYMBOLIZER = shutil.which("llvm-symbolizer") or shutil.which("addr2line") or ""
 
 
 class Totals:
@@ -163,9 +165,9 @@ def collect(directory, label, suites, seconds):
         if not any(s.split(":")[-1] in suites for s in test["suite"]):
             continue
         env = dict(os.environ, **test["env"])
-        env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:allow_addr2line=1")
-        env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:allow_addr2line=1")
-        env.setdefault("TSAN_OPTIONS", "halt_on_error=0:exitcode=66")
+        env.setdefault("UBSAN_OPTIONS", f"halt_on_error=1:print_stacktrace=1:external_symbolizer_path={SYMBOLIZER}")
+        env.setdefault("ASAN_OPTIONS", f"detect_leaks=1:abort_on_error=0:external_symbolizer_path={SYMBOLIZER}")
+        env.setdefault("TSAN_OPTIONS", f"halt_on_error=0:exitcode=66:external_symbolizer_path={SYMBOLIZER}")
         run = run_tap if test["protocol"] == "tap" else run_plain
         yield Job(f"{label} {test['name']}", test["cmd"], env, test.get("workdir") or directory, seconds,
                   test["is_parallel"], run)

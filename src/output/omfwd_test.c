@@ -322,7 +322,8 @@ static pid_t fork_name_server(int fd, const char *down, const char *up) {
                 memcpy(message + 2, "\x81\x80\0\1\0\2\0\0\0\0", 10);
                 for (int i = 0; i < 2; i++) {
                         unsigned port = (unsigned)atoi(i ? up : down);
-                        memcpy(message + at, "\xc0\x0c\0\x21\0\1\0\0\0\1\0\x11\0\0\0\0\0\0\003127\0010\0010\0011\0", 29);
+                        memcpy(message + at, "\xc0\x0c\0\x21\0\1\0\0\0\1\0\x11\0\0\0\0\0\0\003127\0010\0010\0011\0",
+                               29);
                         message[at + 13] = (unsigned char)i;
                         message[at + 16] = (unsigned char)(port >> 8);
                         message[at + 17] = (unsigned char)port;

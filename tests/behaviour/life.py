@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 
-from harness import PATIENCE_SECONDS, Place, argument, promise, read, run, send_tcp, wait
+from harness import PATIENCE_SECONDS, Place, Skip, argument, promise, read, run, send_tcp, wait
 
 TCP = """
 module(load="imtcp")
@@ -82,7 +82,8 @@ def what_was_received_before_term_is_delivered():
         wait(lambda: place.read("out"), "the first messages")
         wait(lambda: len(place.lines("out")) > count // 2, "half of the messages")
         assert daemon.stop() == 0
-        seen = [int(line) for line in place.lines("out")]
+        # The last one may have been received in part.
+        seen = [int(line) for line in place.lines("out")[:-1]]
         assert seen == list(range(len(seen))), "a gap or a message out of order"
 
 
@@ -150,6 +151,8 @@ def own_messages_through_a_direct_queue_leave_the_daemon_its_signals():
 
 @promise
 def an_idle_daemon_sleeps():
+    if b"__tsan_init" in read(argument("daemon")):
+        raise Skip("the thread sanitizer has a thread of its own that wakes up")
     with Place() as place:
         daemon = place.daemon(TCP)
         daemon.port("port")

@@ -2,6 +2,7 @@
 """Destinations that go and come back: nothing is lost, the operator is told, a stop stays bounded."""
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -87,13 +88,13 @@ def a_stop_while_a_direct_action_retries_is_bounded():
     with Place() as place, socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         daemon = place.daemon(TCP + f"""
-ruleset(name="work") {{
+ruleset(name="work" queue.type="LinkedList") {{
   action(name="out" type="omfwd" target="127.0.0.1" port="{unused.getsockname()[1]}" protocol="tcp"
          action.resumeRetryCount="-1" action.resumeInterval="1")
 }}
 """)
         send_tcp(daemon.port("port"), numbered(0, 10))
-        wait(lambda: "] start" in place.read("own"), "the daemon's start message")
+        wait(lambda: "action 'out' suspended" in place.read("own"), "the suspension")
         time_stop(daemon)
 
 
@@ -148,7 +149,8 @@ ruleset(name="work" queue.type="LinkedList" queue.size="200000" queue.timeoutShu
         send_tcp(daemon.port("port"), numbered(0, count))
         wait(lambda: place.read("out"), "the first messages")
         assert daemon.stop() == 0
-        seen = [int(line) for line in place.lines("out")]
+        # The last one may have been received in part.
+        seen = [int(line) for line in place.lines("out")[:-1]]
         assert seen == list(range(len(seen))), "a gap or a message out of order"
         assert "were still queued" not in daemon.stderr()
 
@@ -247,6 +249,8 @@ def small_disk(place, kilobytes):
     needs_root("mount a small disk")
     path = place.file("disk")
     os.mkdir(path)
+    if not shutil.which("mount"):
+        raise Skip("there is no mount program")
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", path], capture_output=True,
                           text=True, check=False)
     if done.returncode:
