@@ -37,7 +37,7 @@ struct local_bench {
         struct batch_pool *pool;
         struct intake intake;
         struct intake *intakes[1];
-        struct counter counters[8];
+        struct counter counters[16];
         struct host_facts facts;
         struct input_host host;
         struct round_hook hook;
