@@ -327,9 +327,11 @@ int broker_new(struct broker **ret, struct loop *loop, const struct broker_optio
         if (!b)
                 return fail(-ENOMEM);
         init(b, loop, options);
-        int r = become_client(b);
-        if (!r && options->config_path)
+        int r = 0;
+        if (options->config_path)
                 r = settings_load(options->config_path, &b->settings, &b->policy, &place, b->reporter);
+        if (!r)
+                r = become_client(b);
         if (r)
                 return pass(r);
         if (options->is_verbose)

@@ -62,7 +62,6 @@ struct client {
         bool is_gone;    /* the peer has closed: what waits for it is of no use */
         bool is_waiting; /* for its socket to take bytes */
         bool is_owed;    /* something was left when it was flushed last */
-        bool has_left;   /* its subscriptions have ended */
         const char *doom;
 
         char lname[LNAME_BYTES_MAX];

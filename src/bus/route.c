@@ -342,6 +342,10 @@ static void take_send(struct client *c, struct frame **frame, struct header *hea
         deliver_passage(&p);
 }
 
+static bool is_manager_group(struct text group) {
+        return text_equal(group, TEXT("ConfigManager"));
+}
+
 static void take_subscribe(struct client *c, const struct header *header, bool joins) {
         struct broker *b = c->broker;
         struct text group, instance;
@@ -376,14 +380,14 @@ static void take_subscribe(struct client *c, const struct header *header, bool j
         if (trace_is_on(b))
                 trace_subscription(b, joins ? "subscribe" : "unsubscribe", c, group, instance);
         post_membership(b, joins ? "subscribed" : "unsubscribed", c, group, c);
-        if (was_first && text_equal(group, TEXT("ConfigManager")) && text_equal(instance, TEXT("*")))
+        if (was_first && is_manager_group(group) && text_equal(instance, TEXT("*")))
                 manager_appeared(b);
 }
 
 void client_leave(struct client *c) {
         struct broker *b = c->broker;
         uint64_t mark = ++b->mark;
-        c->has_left = true;
+        bool was_manager = false;
         while (!list_is_empty(&c->subscriber.subscriptions)) {
                 struct subscription *one =
                         CONTAINER_OF(c->subscriber.subscriptions.next, struct subscription, of_subscriber);
@@ -398,7 +402,12 @@ void client_leave(struct client *c) {
                 subscription_end(&b->directory, one);
                 if (!is_told && !b->is_stopping)
                         post_membership(b, "unsubscribed", c, name, NULL);
+                if (!is_told)
+                        was_manager |= is_manager_group(name);
         }
+        /* The one who knew our settings may have gone; its successor is there already. */
+        if (was_manager && !b->is_stopping && directory_channel(&b->directory, TEXT("ConfigManager"), TEXT("*")))
+                manager_appeared(b);
 }
 
 /* The answer has the old framing, all that follows in both directions the new. */
