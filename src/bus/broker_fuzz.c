@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "bus/broker.h"
 #include "bus/wire.h"
 #include "io/unix_stream.h"

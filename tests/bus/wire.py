@@ -224,6 +224,8 @@ class Broker:
             command += ["-c", config]
         self.log = open(self.log_path, "w+", encoding="utf-8")
         env = dict(os.environ, **(environment or {}))
+        # Memory that a sanitizer keeps from being used again would look like the broker's.
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "detect_leaks=1") + ":quarantine_size_mb=4"
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.log, env=env)
 
     def ready(self):
