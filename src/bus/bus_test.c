@@ -61,14 +61,21 @@ static struct penstock_bus *client(void) {
 
 /* Lets both go on until the condition holds. */
 #define UNTIL(condition, a, b)                                                                                         \
-        for (int tries_ = 0; !(condition); tries_++) {                                                                 \
-                struct pollfd fds_[2] = {{penstock_bus_fd(a), POLLIN, 0}, {penstock_bus_fd(b), POLLIN, 0}};            \
-                CHECK(tries_ < 100000);                                                                                \
-                CHECK(poll(fds_, 2, WAIT_MS) > 0);                                                                     \
-                penstock_bus_process(a);                                                                               \
-                if ((b) != (a))                                                                                        \
-                        penstock_bus_process(b);                                                                       \
-        }
+        do {                                                                                                           \
+                int tries_ = 0;                                                                                        \
+                while (!(condition)) {                                                                                 \
+                        CHECK(tries_++ < 100000);                                                                      \
+                        go_on((a), (b));                                                                               \
+                }                                                                                                      \
+        } while (0)
+
+static void go_on(struct penstock_bus *a, struct penstock_bus *b) {
+        struct pollfd fds[2] = {{penstock_bus_fd(a), POLLIN, 0}, {penstock_bus_fd(b), POLLIN, 0}};
+        CHECK(poll(fds, 2, WAIT_MS) > 0);
+        penstock_bus_process(a);
+        if (b != a)
+                penstock_bus_process(b);
+}
 
 /* ---- A service ---------------------------------------------------------------- */
 
