@@ -36,7 +36,7 @@ struct scan {
 };
 
 static inline struct scan scan_begin(struct text text) {
-        return (struct scan){text.data, text.data + text.size};
+        return (struct scan){text.data, text.size ? text.data + text.size : text.data};
 }
 void scan_space(struct scan *s);
 /* One value with the white space before it. -EBADMSG. */
