@@ -283,38 +283,61 @@ static bool name_member(const struct scan_value *value, struct text absent, char
         return true;
 }
 
-/* The sender is who it is, whatever it says. */
-static int set_from(const struct client *c, struct frame **frame, const struct header *header) {
-        const struct scan_value *from = &header->fields[HEADER_FROM];
-        struct text bytes = frame_header(*frame);
-        char json[LNAME_BYTES_MAX + sizeof "\"from\":\"\","];
-        if (UNLIKELY(header->has_twin_from)) {
-                _owned_(buffer_fini) struct buffer fresh = {0};
-                int size = snprintf(json, sizeof json, "\"%s\"", c->lname);
-                const struct header_edit edit = {HEADER_FROM, {json, (size_t)size}};
-                header_edit(&fresh, header, &edit, 1);
-                return buffer_failed(&fresh) ? -ENOMEM : frame_replace_header(frame, buffer_as_text(&fresh));
-        }
-        if (from->kind == SCAN_ABSENT) {
-                int size = snprintf(json, sizeof json, "\"from\":\"%s\",", c->lname);
-                uint32_t at = (uint32_t)(header->object.text.data - bytes.data) + 1;
-                return frame_splice_header(*frame, at, at, (struct text){json, (size_t)size});
-        }
-        struct text raw = scan_raw(from);
-        uint32_t at = (uint32_t)(raw.data - bytes.data);
-        int size = snprintf(json, sizeof json, "\"%s\"", c->lname);
-        return frame_splice_header(*frame, at, at + (uint32_t)raw.size, (struct text){json, (size_t)size});
+/* Replaces the bytes [from, to) of the header. What stands before them moves, and `header` with it. */
+static int splice(struct frame *frame, struct header *header, uint32_t from, uint32_t to, struct text json) {
+        const char *cut = frame_header(frame).data + from;
+        ptrdiff_t growth = (ptrdiff_t)json.size - (ptrdiff_t)(to - from);
+        int r = frame_splice_header(frame, from, to, json);
+        if (r)
+                return r;
+        for (unsigned i = 0; i < HEADER_FIELDS; i++)
+                if (header->fields[i].text.data && header->fields[i].text.data < cut)
+                        header->fields[i].text.data -= growth;
+        header->object.text.data -= growth;
+        header->object.text.size += (size_t)growth;
+        return 0;
 }
 
-/* The header as the recipients get it, in `frame` and in `header`. */
+/* Rare, and only to be found where somebody wants to be taken for somebody else. */
+static int replace_twins(const struct client *c, struct frame **frame, struct header *header) {
+        _owned_(buffer_fini) struct buffer fresh = {0};
+        char json[LNAME_BYTES_MAX + 2];
+        int size = snprintf(json, sizeof json, "\"%s\"", c->lname);
+        const struct header_edit edit = {HEADER_FROM, {json, (size_t)size}};
+        header_edit(&fresh, header, &edit, 1);
+        int r = buffer_failed(&fresh) ? -ENOMEM : frame_replace_header(frame, buffer_as_text(&fresh));
+        return r ? r : header_scan(header, frame_header(*frame));
+}
+
+static int set_from(const struct client *c, struct frame **frame, struct header *header) {
+        struct scan_value *from = &header->fields[HEADER_FROM];
+        const char *bytes = frame_header(*frame).data;
+        char json[LNAME_BYTES_MAX + sizeof "\"from\":\"\","];
+        if (UNLIKELY(header->has_twin_from))
+                return replace_twins(c, frame, header);
+        if (from->kind == SCAN_ABSENT) {
+                int size = snprintf(json, sizeof json, "\"from\":\"%s\",", c->lname);
+                uint32_t at = (uint32_t)(header->object.text.data - bytes) + 1;
+                return splice(*frame, header, at, at, (struct text){json, (size_t)size});
+        }
+        /* What stood there before is no longer to be looked at. */
+        struct text lname = client_lname(c);
+        struct text raw = scan_raw(from);
+        uint32_t at = (uint32_t)(raw.data - bytes);
+        int size = snprintf(json, sizeof json, "\"%s\"", c->lname);
+        int r = splice(*frame, header, at, at + (uint32_t)raw.size, (struct text){json, (size_t)size});
+        if (!r)
+                *from = (struct scan_value){.text = {frame_header(*frame).data + at + 1, lname.size},
+                                            .kind = SCAN_STRING};
+        return r;
+}
+
+/* The sender is who it is, whatever it says: the header as the recipients get it, in `frame` and in `header`. */
 static int stamp(const struct client *c, struct frame **frame, struct header *header) {
         const struct scan_value *from = &header->fields[HEADER_FROM];
         bool is_right = from->kind == SCAN_STRING && !header->has_twin_from && !from->is_escaped &&
                         text_equal(from->text, client_lname(c));
-        if (LIKELY(is_right))
-                return 0;
-        int r = set_from(c, frame, header);
-        return r ? r : header_scan(header, frame_header(*frame));
+        return LIKELY(is_right) ? 0 : set_from(c, frame, header);
 }
 
 static void take_send(struct client *c, struct frame **frame, struct header *header, bool is_too_large) {

@@ -84,6 +84,8 @@ static int scan_string_end(struct scan *s, struct scan_value *ret) {
                         ret->is_escaped = true;
                         if (!scan_escape(s))
                                 return -EBADMSG;
+                } else if (c < 0x80) {
+                        s->at++;
                 } else {
                         unsigned size = sequence_bytes(s->at, s->end);
                         if (size == 0)
@@ -103,6 +105,9 @@ static inline bool is_space(char c) {
 }
 
 void scan_space(struct scan *s) {
+        /* Mostly there is none. */
+        if (LIKELY(s->at < s->end && (unsigned char)*s->at > ' '))
+                return;
         while (s->at < s->end && is_space(*s->at))
                 s->at++;
 }

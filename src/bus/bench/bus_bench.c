@@ -53,6 +53,7 @@ struct shared {
         size_t sample_count;
 };
 static struct shared *shared;
+static char own_name[128]; /* of this sender, as it says it in its messages */
 
 struct connection {
         int fd;
@@ -228,7 +229,7 @@ static size_t penstock_message(char *to, int channel, size_t size, bool is_fanou
         snprintf(header, sizeof header,
                  "{\"type\":\"send\",\"seq\":1000000000,\"from\":\"%s\",\"to\":\"*\",\"group\":\"b%d\",\"instance\":\"*"
                  "\"}",
-                 shared->names[PEERS_MAX - 1], channel);
+                 own_name, channel);
         return penstock_frame(to, header, size);
 }
 
@@ -635,8 +636,7 @@ static void drain(struct connection *c) {
 static void run_sender(const struct target *t, const char *address, int channel, size_t size, size_t count,
                        bool is_fanout) {
         struct connection c = connect_to(t, address, 's', channel);
-        if (channel == 0 || !is_fanout)
-                announce(PEERS_MAX - 1, &c);
+        snprintf(own_name, sizeof own_name, "%s", c.name);
         size_t batch = size < BATCH_BYTES / 4 ? BATCH_BYTES / (size + 200) : 1;
         char *bytes = malloc(batch * (size + HEAD_BYTES)), *end = bytes;
         if (!bytes)
