@@ -85,6 +85,7 @@ def the_end_inside_a_frame_closes_and_harms_nobody(bus, version):
             with bus.connect(version) as a:
                 a.raw(frame[:cut])
         other.nothing()
+        bus.await_said("ended inside a frame")
 
 
 @promise(*BOTH)
@@ -1013,11 +1014,12 @@ def trace_tells_what_happens(bus, _):
         equal(t.command("trace", {"filter": {"group": "tr*"}}), [0])
         b.subscribe("traced")
         b.subscribe("other")
+        b.sync()
         a.put(b'{"type":"send","group":"traced","x":"\x01\t","to":"*"}', b"12345")
         a.send(b"", "other")
         a.send(b"", "traced-nobody", want_answer=True)
-        b.send(b"q", "traced", want_answer=True)
         a.sync()
+        b.send(b"q", "traced", want_answer=True)
         b.sync()
         b.unsubscribe("traced")
         records = []

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Promise: the conformance suite catches a broken broker. Each mutant breaks one rule.
+
+    mutants.py [--only PATTERN]
+
+Objects are built once; a mutant costs one file, a link, and the promises it must break.
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+COMPILE = [os.environ.get("CC", "cc"), "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-pthread", "-I" + os.path.join(ROOT, "src")]
+
+# (file, what stands there, what the mutant has, promises of which at least one must fail)
+MUTANTS = [
+    ("wire.c", "length < counted || ", "", "lengths that contradict"),
+    ("wire.c", "raw.reserved || ", "", "wrong attachment"),
+    ("wire.c", "raw.type == WIRE_FD && raw.size", "0", "wrong attachment"),
+    ("scan.c", "if (size == 0)\n                                return -EBADMSG;", "if (size == 0)\n                                size = 1;", "does not decode"),
+    ("scan.c", "case 'u':\n                break;", "", "escape equals"),
+    ("header.c", "ret->fields[HEADER_TYPE].kind != SCAN_ABSENT ? 0 : -EBADMSG", "1 ? 0 : -EBADMSG", "does not decode"),
+    ("receiver.c", "if (r->frame_fds == r->fd_count)\n                        return violation(r, \"a descriptor is missing\");", "", "wrong attachment"),
+    ("client.c", "        check_left_over(c);\n", "", "wrong attachment|leaks"),
+    ("client.c", "                client_doom(c, \"it ended inside a frame\");", "                client_doom(c, NULL);", "end inside"),
+    ("route.c", "if (to == p->from || to->is_doomed", "if (to->is_doomed", "sender never gets"),
+    ("route.c", "|| to->mark == b->mark)", ")", "once each"),
+    ("route.c", "        deliver_to_channel(p, group->everyone);\n", "", "once each|only those of all"),
+    ("route.c", "return LIKELY(is_right) ? 0 : set_from(c, frame, header);", "return 0;", "sets from"),
+    ("route.c", "if (UNLIKELY(header->has_twin_from))", "if (0)", "sets from"),
+    ("route.c", "header->fields[HEADER_WANT_ANSWER].kind == SCAN_TRUE && ", "", "no error without"),
+    ("route.c", " && header->fields[HEADER_REPLY].kind == SCAN_ABSENT;", ";", "replies never"),
+    ("route.c", "if (!p.group.data && text_equal(p.to, TEXT(\"*\")))\n                return;", "", "no group and to all"),
+    ("route.c", "protocol >= WIRE_2", "protocol == WIRE_2", "version two is negotiated"),
+    ("route.c", "p->has_attachments && to->version == WIRE_1", "0", "version one is skipped"),
+    ("route.c", "p->was_skipped ? BUS_NO_ATTACHMENTS : BUS_NO_RECIPIENT", "BUS_NO_RECIPIENT", "version one is skipped"),
+    ("route.c", "|| !is_indexable(name))", ")", "not so addressed"),
+    ("route.c", "if (own >= 0 && place >= (uint64_t)own)\n                place++;", "", "question mark"),
+    ("route.c", "asker->version == WIRE_1 ? found", "0 ? found", "version one has no indexed"),
+    ("route.c", "return p->from->version == WIRE_2 && text_starts(p->group, TEXT(\"Event/\"));", "return false;", "event is never"),
+    ("route.c", "error = BUS_TOO_MANY;", "error = 0;", "too many outstanding"),
+    ("route.c", "refuse(&p, BUS_TOO_LARGE);\n", ";\n", "too large"),
+    ("route.c", "if (!is_told && !b->is_stopping)", "if (!b->is_stopping)", "notifications tell"),
+    ("route.c", "c->peer.uid == 0 || c->peer.uid == b->self.peer.uid", "1", "root and the daemons"),
+    ("directory.c", "c->members[middle]->subscriber->serial < serial", "c->members[middle]->subscriber->serial > serial", "nth by age|members"),
+    ("request.c", "find_pending(q, answerer)", "1", "somebody else"),
+    ("request.c", "if (!request_is_awaited(q))\n", "if (1)\n", "all gone unanswered"),
+    ("request.c", "timeout_ms = b->settings.answer_timeout_ms;", "timeout_ms = 1000000;", "configured time"),
+    ("request.c", "buffer_format(&data, \"{\\\"client\\\":\\\"%s\\\"}\", c->lname);", "", "all gone unanswered"),
+    ("post.c", "{HEADER_FROM, TEXT(\"\\\"msgq\\\"\")},", "", "requests header|nobody got it"),
+    ("command.c", "put_lname(&call->out, &b->self, &is_first);", "", "its own too"),
+    ("command.c", "command->needs_control && ", "0 && ", "root and the daemons"),
+    ("command.c", "b->settings = fresh;", "", "all or nothing"),
+    ("manager.c", "ask(b, MANAGER_SPECIFICATION);", "ask(b, MANAGER_SETTINGS);", "config manager"),
+    ("trace.c", "if (f[FILTER_TO] && ", "if (0 && ", "filters must all"),
+    ("trace.c", "t->dropped++;", ";", "says how many"),
+    ("broker.c", "if (probe(path) == 0) {", "if (0) {", "second broker"),
+    ("broker.c", "(void)file_remove(b->socket_path);", ";", "unlinks"),
+    ("settings.c", "rule->uid != subject->uid", "0", "policy says"),
+]
+
+
+def sources():
+    bus = [f for f in glob.glob(os.path.join(ROOT, "src", "bus", "*.c")) if not f.endswith(("_test.c", "_fuzz.c"))
+           and not re.search(r"/bus(_\w+)?\.c$", f)]
+    base = [f for f in glob.glob(os.path.join(ROOT, "src", "base", "*.c")) if not f.endswith(("_test.c", "_fuzz.c"))]
+    io = [os.path.join(ROOT, "src", "io", n + ".c") for n in ("file", "loop", "unix_stream")]
+    return bus + base + io
+
+
+def compile_one(source, target):
+    subprocess.run(COMPILE + ["-c", source, "-o", target], check=True)
+
+
+def run_mutant(place, objects, number, mutant):
+    file, old, new, promises = mutant
+    path = os.path.join(ROOT, "src", "bus", file)
+    with open(path, encoding="utf-8") as original:
+        text = original.read()
+    if text.count(old) < 1:
+        return f"{file} has no {old!r} any more"
+    source, target, program = (os.path.join(place, f"m{number}{end}") for end in (".c", ".o", ""))
+    with open(source, "w", encoding="utf-8") as changed:
+        changed.write(text.replace(old, new))
+    compile_one(source, target)
+    subprocess.run(COMPILE + [target] + [o for s, o in objects.items() if s != path] + ["-lm", "-o", program], check=True)
+    pattern = "|".join(p.replace(" ", "_") for p in promises.split("|"))
+    try:
+        done = subprocess.run([sys.executable, os.path.join(HERE, "conformance.py"), "--broker", program, "--only", pattern],
+                              capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return None if "not ok" in done.stdout else f"survived: {promises}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="")
+    only = parser.parse_args().only
+    chosen = [m for m in MUTANTS if re.search(only, m[0] + m[3])]
+    failed = 0
+    print(f"1..{len(chosen)}")
+    with tempfile.TemporaryDirectory(prefix="mutants.") as place, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        objects = {s: os.path.join(place, f"{os.path.basename(os.path.dirname(s))}_{os.path.basename(s)}.o") for s in sources()}
+        list(pool.map(lambda item: compile_one(*item), objects.items()))
+        results = pool.map(lambda item: run_mutant(place, objects, *item), enumerate(chosen))
+        for number, (mutant, result) in enumerate(zip(chosen, results), 1):
+            failed += result is not None
+            print(f"{'not ok' if result else 'ok'} {number} - a broker without `{mutant[1].splitlines()[0].strip()[:60]}` is caught"
+                  + (f"\n# {result}" if result else ""), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
