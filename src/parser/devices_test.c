@@ -1,8 +1,17 @@
 /* Parsers for what devices and old daemons send, each before the usual two in a chain. */
+#include <stdlib.h>
+#include <time.h>
+
 #include "parser/parse_one.h"
 
 extern const struct module pmaixforwardedfrom_module, pmciscoios_module, pmcisconames_module, pmdb2diag_module,
         pmlastmsg_module, pmnull_module, pmsnare_module;
+
+/* Before any promise, because the zone of the machine is looked up once. */
+static void __attribute__((constructor)) use_utc(void) {
+        setenv("TZ", "UTC", 1);
+        tzset();
+}
 
 /* A chain of one device parser and the usual two; what it needs beside the bench. */
 struct device {
