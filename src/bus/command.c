@@ -172,7 +172,7 @@ static int run_trace(struct call *call) {
 
 static int run_get_config(struct call *call) {
         buffer_byte(&call->out, ',');
-        settings_print(&call->out, &call->b->settings);
+        bus_settings_print(&call->out, &call->b->settings);
         return 0;
 }
 
@@ -269,7 +269,7 @@ int command_apply(struct broker *b, const struct scan_value *items, struct buffe
                 struct text name = TEXT_NONE;
                 if (walk.name.text.size <= sizeof room)
                         name = scan_string(&walk.name, room);
-                if (settings_set(&fresh, name, &walk.value) == 0)
+                if (bus_settings_set(&fresh, name, &walk.value) == 0)
                         continue;
                 buffer_byte(wrong, separator);
                 buffer_text(wrong, scan_raw(&walk.name));

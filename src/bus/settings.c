@@ -67,7 +67,7 @@ static bool level_of(const struct scan_value *value, int64_t *ret) {
         return false;
 }
 
-int settings_set(struct settings *s, struct text name, const struct scan_value *value) {
+int bus_settings_set(struct settings *s, struct text name, const struct scan_value *value) {
         for (const struct settings_item *item = settings_items; item->name; item++) {
                 if (!text_equal(text_of(item->name), name))
                         continue;
@@ -81,7 +81,7 @@ int settings_set(struct settings *s, struct text name, const struct scan_value *
         return -ENOENT;
 }
 
-void settings_print(struct buffer *out, const struct settings *s) {
+void bus_settings_print(struct buffer *out, const struct settings *s) {
         char separator = '{';
         for (const struct settings_item *item = settings_items; item->name; item++) {
                 int64_t value = *field_of((struct settings *)s, item);
@@ -189,7 +189,7 @@ static const char *closest_item(struct text wrong) {
 }
 
 static void load_item(struct loading *l, struct settings *s, struct text name, const struct scan_value *value) {
-        int r = settings_set(s, name, value);
+        int r = bus_settings_set(s, name, value);
         if (r == -ENOENT) {
                 const char *closest = closest_item(name);
                 mistake(l, value->text.data, "there is no setting \"%.*s\"%s%s%s", TEXT_ARGS(name),

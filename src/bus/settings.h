@@ -43,9 +43,9 @@ extern const struct settings_item settings_items[];
 
 void settings_init(struct settings *s);
 /* -ENOENT: no such item; -EINVAL: not a value for it. */
-int settings_set(struct settings *s, struct text name, const struct scan_value *value);
+int bus_settings_set(struct settings *s, struct text name, const struct scan_value *value);
 /* All items as a JSON object. */
-void settings_print(struct buffer *out, const struct settings *s);
+void bus_settings_print(struct buffer *out, const struct settings *s);
 
 enum policy_action {
         POLICY_SUBSCRIBE, /* to an event, a notification or an instance */
