@@ -279,7 +279,9 @@ static void a_slow_reader_gets_everything_once(void) {
 
 static void a_broken_connection_reports_whole_rows_only(void) {
         char port[8];
-        int listener = bind_on(SOCK_STREAM, NULL, port);
+        int listener = bind_on(SOCK_STREAM, NULL, port), small = 4096;
+        /* So that what is sent does not fit into the kernel's buffers before the connection breaks. */
+        CHECK_INT(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
         open_with(PAIRS("target", "127.0.0.1", "port", port, "protocol", "tcp"));
         fflush(stdout);
         pid_t breaker = fork();
