@@ -79,7 +79,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         template_render(t, &w->context, w->batch, w->record, false, &out);
         buffer_clear(&out);
         template_render(t, &w->context, w->batch, w->record, true, &out);
-        if (text_find(text, TEXT("..")) < 0 && text_find(text, TEXT("./")) < 0)
+        /* Dots that the configuration itself writes, plain or escaped, are its own affair. */
+        bool has_own_dots = text_find(text, TEXT("..")) >= 0 || text_find(text, TEXT("./")) >= 0 ||
+                            (def.has_escapes && text_find(text, TEXT("\\")) >= 0);
+        if (!has_own_dots)
                 check_path(buffer_as_text(&out));
         _owned_(arena_fini) struct arena a = {0};
         (void)template_json(t, &w->context, w->batch, w->record, &a);
