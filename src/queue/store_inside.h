@@ -134,6 +134,7 @@ struct store {
         int room_error;       /* why there is none */
         int64_t room_error_us;
         int room_reported; /* the keeper's own */
+        bool is_lacking;   /* the last try to prepare failed; again when something was freed or somebody waits */
 
         uint64_t next_lsn, durable_lsn, synced_lsn;
         struct chunk_list staged, inflight;

@@ -130,6 +130,7 @@ static void free_segments(struct store *s) {
         if (n && room_for_freed(s, n) == 0) {
                 memcpy(s->freed + s->freed_count, s->segments, n * sizeof *s->freed);
                 s->freed_count += n;
+                s->is_lacking = false;
                 s->segments_count -= n;
                 s->plan_at -= n;
                 memmove(s->segments, s->segments + n, s->segments_count * sizeof *s->segments);
@@ -380,6 +381,7 @@ static void drop_freed(struct store *s) {
 /* Those who wait are told; the others need not know that what nobody wants yet could not be made. */
 static void note_lack(struct store *s, int error) {
         pthread_mutex_lock(&s->lock);
+        s->is_lacking = true;
         bool matters = s->room_wanted != 0;
         if (matters) {
                 s->room_wanted = 0;
@@ -404,10 +406,12 @@ int store_keep_round(struct store *s, bool now) {
         int lack = prepare(s);
         if (lack)
                 note_lack(s, lack);
-        else
-                s->room_reported = 0;
         drop_freed(s);
         pthread_mutex_lock(&s->lock);
+        if (!lack) {
+                s->is_lacking = false;
+                s->room_reported = 0;
+        }
         store_check(s);
         pthread_mutex_unlock(&s->lock);
         return pass(r);
@@ -417,7 +421,7 @@ int store_keep_round(struct store *s, bool now) {
 static bool has_work(const struct store *s) {
         if (s->room_wanted || s->is_control_due)
                 return true;
-        return prepared(s) < s->prepared_wanted && !s->is_closing && !s->room_error && !s->room_reported;
+        return prepared(s) < s->prepared_wanted && !s->is_closing && !s->is_lacking;
 }
 
 /* Under lock. With something completed it wakes a second later; otherwise when somebody says so. */
