@@ -349,9 +349,14 @@ struct module {
 
 /* ---- Records, as modules of other people see them ------------------------ */
 
+/* Record `index` of a batch, from 0; work.selection[] holds such numbers. */
 struct record *penstock_record(struct batch *batch, size_t index);
-/* The value of a property by its configuration name ("hostname", "$!usr!name"); valid until the batch goes. */
+/*
+ * The value of a property by its configuration name ("hostname", "$!usr!name"); "" where there is none. Valid until
+ * the batch goes. What is no property of the message ("$myhostname", "$/x") is empty.
+ */
 struct text penstock_property(struct batch *batch, struct record *record, const char *name);
+/* The message as it was received, after control characters were escaped; a parser begins there. */
 struct text penstock_raw(const struct batch *batch, const struct record *record);
 enum penstock_field {
         PENSTOCK_MSG,
@@ -364,4 +369,10 @@ enum penstock_field {
 };
 /* Sets a field; the text is copied unless it lies in the raw message. -ENOMEM. */
 int penstock_set(struct batch *batch, struct record *record, enum penstock_field field, struct text value);
+/* 0 to 191: facility times 8, and severity. */
 void penstock_set_pri(struct record *record, int pri);
+/*
+ * When the message says that it was written: microseconds since 1970 (UTC), shown in an offset of so many minutes east.
+ * A parser that sets none leaves the time of reception.
+ */
+void penstock_set_time(struct record *record, int64_t unix_us, int offset_minutes);
