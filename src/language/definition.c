@@ -256,6 +256,7 @@ static void add_global(struct loader *l, struct assignment *list, struct place p
                                 .is_lenient = true};
         fill(l, list, &target, 1, NULL, place);
         check_prefix(l, list);
+        assignments_append(&l->config->global_assignments, list);
         if (assignment_find(list, "processinternalmessages"))
                 l->config->global->internal_is_set = true;
         l->default_queue = NULL;
@@ -284,6 +285,7 @@ static void add_main_queue(struct loader *l, struct assignment *list, struct pla
         if (!target.settings || !target.is_set)
                 return;
         fill(l, list, &target, 1, "name", place);
+        assignments_append(&l->config->main_queue_assignments, list);
         l->config->has_main_queue = true;
 }
 
@@ -340,6 +342,7 @@ struct ruleset_state *ruleset_begin(struct loader *l, struct assignment *list, s
         if (count)
                 memcpy(state->def->parsers.items, settings->parsers.items, count * sizeof(char *));
         state->def->parsers.count = count;
+        state->def->assignments = list;
         for (size_t i = 0; queue_settings_type.params[i].name; i++)
                 if (targets[1].is_set[i])
                         state->def->queue = queue;
@@ -481,6 +484,7 @@ static bool begin_template(struct loader *l, struct assignment *list, struct pla
                                      .is_jsonf = settings->is_jsonf,
                                      .is_jsonftree = settings->is_jsonftree,
                                      .is_case_sensitive = settings->is_case_sensitive};
+        def->assignments = list;
         *ret = def;
         return is_right;
 }

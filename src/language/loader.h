@@ -275,6 +275,7 @@ struct assignment *assignment_find(struct assignment *list, const char *name);
 /* Adds one as if it had been written at the place. */
 struct assignment *assignment_add(struct loader *l, struct assignment **list, const char *name, struct text value,
                                   struct place place);
+void assignments_append(struct assignment **list, struct assignment *more);
 /* The single value, TEXT_NONE where there is none. */
 struct text assignment_text(struct assignment *list, const char *name);
 /* How many bytes of the line the value takes, for the caret. */

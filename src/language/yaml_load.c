@@ -143,7 +143,7 @@ static bool embed(struct loader *l, const struct node *n, struct embedded *outer
                         s->lines[i].column += n->text_place.column - 1;
                 s->lines[i].line += n->text_place.line - 1;
         }
-        s->is_embedded = s->is_begun = true;
+        s->is_embedded = s->is_closed = s->is_begun = true;
         s->depth = l->source->depth;
         *outer = (struct embedded){.source = l->source, .at = l->at};
         l->source = s;
@@ -427,7 +427,11 @@ static void ruleset_of(struct loader *l, const struct node *n) {
                          "a ruleset is written in one way, not in several");
                 return;
         }
-        struct ruleset_state *state = ruleset_begin(l, list, n->place);
+        /* What stands outside of ruleset() in RainerScript has no other place here. */
+        const struct node *name = member(n, "name");
+        bool is_default = name && text_equal(name->text, TEXT("RSYSLOG_DefaultRuleset"));
+        struct ruleset_state *state =
+                is_default ? names_get(&l->rulesets, name->text) : ruleset_begin(l, list, n->place);
         l->skipping += state == NULL;
         struct statement *found = script              ? script_of(l, script)
                                   : statements        ? statements_of(l, statements)
