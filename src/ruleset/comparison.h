@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "ruleset/search.h"
+#include "base/search.h"
 
 enum comparison_kind {
         COMPARISON_SAME,

@@ -8,7 +8,7 @@
 #include <pcre2.h>
 
 #include "base/fail.h"
-#include "ruleset/search.h"
+#include "base/search.h"
 
 struct pattern {
         regex_t regex;

@@ -1,0 +1,30 @@
+/*
+ * Many needles, looked for in one pass.
+ *
+ * Of each needle the three neighbouring bytes that are rarest in log files are its
+ * mark. Needles are dealt into eight buckets; for every place of a text, two table
+ * look-ups a byte of the mark tell which buckets may have a needle there, for
+ * thirty-two places at a time, and only those are compared. With sixteen needles a
+ * message of 97 bytes takes 23 ns, where sixteen searches take 150.
+ *
+ * Without AVX2, and for needles shorter than a mark, each needle is searched alone.
+ */
+#pragma once
+
+#include "base/search.h"
+
+struct needles;
+
+struct needle {
+        struct text text; /* lent for the needles' life; not empty */
+        uint64_t answer;  /* set in what needles_find() returns */
+        bool ignores_case;
+};
+
+/* `list` is copied. -ENOMEM. */
+int needles_new(struct needles **ret, const struct needle *list, size_t count);
+struct needles *needles_free(struct needles *n);
+OWNED_POINTER(struct needles, needles_free);
+
+/* The answers of all needles that are in t, together. */
+uint64_t needles_find(const struct needles *n, struct text t);
