@@ -4,31 +4,38 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "ruleset/filter.h"
+#include "ruleset/program_inside.h"
 
-struct step {
-        void (*execute)(const struct step *step, struct run *run, struct batch *b, const uint16_t *selection,
-                        size_t count);
-        struct step *next;
-        const struct statement *statement;
-        bool may_stop; /* some record may not go on after this step */
-        struct filter *filter;
-        struct step *body, *otherwise;
-        struct delivery *delivery;
-        uint32_t group; /* of the steps that share the delivery, from 1; 0: it is this step's own */
-        const struct action_settings *action;
-        const struct modifier_ops *modifier;
-        void *instance;
-        struct expression *value; /* of set, reset; the collection of foreach; the name of call_indirect */
-        char *ruleset;
-};
+/* ---- What filters ask together --------------------------------------------- */
 
-struct program {
-        struct step *steps;
-        bool is_one_by_one;
-        bool changes_records; /* a statement after an action could change what that action was given */
-        uint32_t groups;      /* of steps that share a delivery */
-};
+/* Other records come, or these were changed: what was answered is no more. */
+static void next_moment(struct run *run, size_t count) {
+        struct moment *now = &run->evaluation.moment;
+        now->count = count;
+        if (LIKELY(++now->time))
+                return;
+        for (size_t i = 0; i < run->answers_count; i++)
+                if (run->answers[i])
+                        answers_forget(run->answers[i]);
+        now->time = 1;
+}
+
+/* NULL: the program asks nothing, or there is no memory; its filters work without, too. */
+static struct answers *answers_of(struct run *run, const struct program *p) {
+        if (!p->traits || !p->number)
+                return NULL;
+        if (LIKELY(p->number <= run->answers_count && run->answers[p->number - 1]))
+                return run->answers[p->number - 1];
+        if (p->number > run->answers_count) {
+                struct answers **grown = realloc(run->answers, p->number * sizeof(*grown));
+                if (!grown)
+                        return NULL;
+                memset(grown + run->answers_count, 0, (p->number - run->answers_count) * sizeof(*grown));
+                run->answers = grown;
+                run->answers_count = p->number;
+        }
+        return answers_new(&run->answers[p->number - 1], p->traits) ? NULL : run->answers[p->number - 1];
+}
 
 /* ---- Running -------------------------------------------------------------- */
 
@@ -62,32 +69,6 @@ static void execute_filter(const struct step *s, struct run *run, struct batch *
         selections_give(lists, yes);
 }
 
-static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
-        if (run->has_missed)
-                memset(run->is_missed, 0, sizeof run->is_missed);
-        run->has_missed = count > 0;
-        for (size_t i = 0; i < count; i++)
-                run->is_missed[missed[i]] = 1;
-}
-
-static void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
-                           size_t count) {
-        struct selections *lists = &run->evaluation.selections;
-        uint16_t *missed = selections_take(lists, count), *wanted = selections_take(lists, count);
-        if (s->action->exec_only_when_previous_is_suspended) {
-                size_t kept = 0;
-                for (size_t i = 0; i < count; i++)
-                        if (run->has_missed && run->is_missed[selection[i]])
-                                wanted[kept++] = selection[i];
-                selection = wanted;
-                count = kept;
-        }
-        size_t lost = delivery_submit(s->delivery, b, selection, count, missed);
-        note_missed(run, missed, lost);
-        run->evaluation.previous = s->delivery;
-        selections_give(lists, missed);
-}
-
 /* ---- Shared deliveries ------------------------------------------------------- */
 
 /* Merges ascending `more` into the list; equal numbers stay side by side. False without memory. */
@@ -118,27 +99,51 @@ static void deliver_collected(struct run *run, struct batch *b) {
         }
 }
 
-static void execute_shared_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
-                                  size_t count) {
+/* False without memory: the records are delivered at once. */
+static bool collect_for(struct run *run, const struct step *s, const uint16_t *selection, size_t count) {
         if (run->collected_count < s->group) {
                 struct collected *grown = realloc(run->collected, s->group * sizeof *grown);
-                if (!grown) {
-                        delivery_submit(s->delivery, b, selection, count, NULL);
-                        return;
-                }
+                if (!grown)
+                        return false;
                 memset(grown + run->collected_count, 0, (s->group - run->collected_count) * sizeof *grown);
                 run->collected = grown;
                 run->collected_count = s->group;
         }
         struct collected *c = &run->collected[s->group - 1];
         c->delivery = s->delivery;
-        if (!collect(c, selection, count))
-                delivery_submit(s->delivery, b, selection, count, NULL);
+        return collect(c, selection, count);
 }
 
-static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b, const uint16_t *selection,
-                             size_t count) {
+static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
+        if (run->has_missed)
+                memset(run->is_missed, 0, sizeof run->is_missed);
+        run->has_missed = count > 0;
+        for (size_t i = 0; i < count; i++)
+                run->is_missed[missed[i]] = 1;
+}
+
+void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
+        if (s->is_shared && run->collects && collect_for(run, s, selection, count))
+                return;
+        struct selections *lists = &run->evaluation.selections;
+        uint16_t *missed = selections_take(lists, count), *wanted = selections_take(lists, count);
+        if (s->action->exec_only_when_previous_is_suspended) {
+                size_t kept = 0;
+                for (size_t i = 0; i < count; i++)
+                        if (run->has_missed && run->is_missed[selection[i]])
+                                wanted[kept++] = selection[i];
+                selection = wanted;
+                count = kept;
+        }
+        size_t lost = delivery_submit(s->delivery, b, selection, count, missed);
+        note_missed(run, missed, lost);
+        run->evaluation.previous = s->delivery;
+        selections_give(lists, missed);
+}
+
+void execute_modifier(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
         s->modifier->modify(s->instance, b, selection, count);
+        next_moment(run, run->evaluation.moment.count);
 }
 
 static void execute_stop(const struct step *s _unused_, struct run *run, struct batch *b _unused_,
@@ -148,8 +153,8 @@ static void execute_stop(const struct step *s _unused_, struct run *run, struct 
         run->has_stopped = true;
 }
 
-static void execute_nothing(const struct step *s _unused_, struct run *run _unused_, struct batch *b _unused_,
-                            const uint16_t *selection _unused_, size_t count _unused_) {
+void execute_nothing(const struct step *s _unused_, struct run *run _unused_, struct batch *b _unused_,
+                     const uint16_t *selection _unused_, size_t count _unused_) {
 }
 
 static void execute_set(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
@@ -199,8 +204,11 @@ static void call_ruleset(struct run *run, const char *name, struct batch *b, con
         }
         if (run->depth >= PROGRAM_CALLS_MAX)
                 return;
+        struct answers *callers = run->evaluation.answers;
         run->depth++;
+        run->evaluation.answers = answers_of(run, program);
         run_steps(program->steps, run, b, selection, count);
+        run->evaluation.answers = callers;
         run->depth--;
 }
 
@@ -265,6 +273,8 @@ static void execute_foreach(const struct step *s, struct run *run, struct batch 
 
 void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
         size_t step = p->is_one_by_one ? 1 : count;
+        run->collects = p->collects;
+        run->evaluation.answers = answers_of(run, p);
         for (size_t at = 0; at < count; at += step) {
                 if (run->has_stopped)
                         memset(run->is_stopped, 0, sizeof run->is_stopped);
@@ -272,6 +282,7 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
                         memset(run->is_missed, 0, sizeof run->is_missed);
                 run->has_stopped = run->has_missed = false;
                 run->evaluation.previous = NULL;
+                next_moment(run, step);
                 run_steps(p->steps, run, b, selection + at, step);
                 deliver_collected(run, b);
         }
@@ -290,6 +301,9 @@ void run_fini(struct run *run) {
         for (size_t i = 0; i < run->collected_count; i++)
                 free(run->collected[i].records);
         free(run->collected);
+        for (size_t i = 0; i < run->answers_count; i++)
+                answers_free(run->answers[i]);
+        free(run->answers);
         arena_fini(&run->evaluation.arena);
         pattern_room_fini(&run->evaluation.room);
         selections_fini(&run->evaluation.selections);
@@ -328,114 +342,13 @@ static bool any_may_stop(const struct step *s) {
         return false;
 }
 
-/* What an action writes to, by the module's main parameter; NULL where it has none. */
-static const char *target_of(const struct object *action) {
-        for (const struct param *p = action->module->settings.params; p && p->type; p++)
-                if ((p->flags & PARAM_IS_MAIN) && p->type == PARAM_TYPE_STRING)
-                        return *(char *const *)((const char *)action->settings + p->offset);
-        return NULL;
-}
-
 static int compile_action(struct step *s, const struct statement *st, struct program_compiler *c) {
         const struct object *action = st->action;
         s->action = action->action;
-        s->execute = execute_nothing; /* until program_link() */
+        s->execute = execute_nothing; /* until programs_link() */
         if (action->module->kind == MODULE_MODIFIER || action->action->exec_only_when_previous_is_suspended)
                 c->program->changes_records = true;
         return 0;
-}
-
-/* What linking knows of the program so far: the deliveries of its steps, and which are shared. */
-struct linking {
-        const struct program_linker *linker;
-        struct program *program;
-        struct step **actions;
-        size_t count, capacity;
-};
-
-static void link_action(struct step *s, struct linking *l) {
-        const struct object *action = s->statement->action;
-        if (action->module->kind == MODULE_MODIFIER) {
-                s->modifier = action->module->modifier;
-                s->instance = l->linker->find_modifier(l->linker->owner, action);
-                s->execute = s->instance ? execute_modifier : execute_nothing;
-                return;
-        }
-        s->delivery = l->linker->find_delivery(l->linker->owner, action);
-        s->execute = s->delivery ? execute_action : execute_nothing;
-        if (!s->delivery)
-                return;
-        if (l->count == l->capacity) {
-                size_t capacity = MAX(l->capacity * 2, (size_t)64);
-                struct step **grown = realloc(l->actions, capacity * sizeof(*grown));
-                if (!grown) {
-                        l->program->is_one_by_one = true; /* always right */
-                        return;
-                }
-                l->actions = grown;
-                l->capacity = capacity;
-        }
-        l->actions[l->count++] = s;
-}
-
-static void link_steps(struct step *s, struct linking *l) {
-        for (; s; s = s->next) {
-                if (s->statement->kind == STATEMENT_ACTION)
-                        link_action(s, l);
-                link_steps(s->body, l);
-                link_steps(s->otherwise, l);
-        }
-}
-
-static int by_delivery(const void *a, const void *b) {
-        const struct step *x = *(struct step *const *)a, *y = *(struct step *const *)b;
-        return (x->delivery > y->delivery) - (x->delivery < y->delivery);
-}
-
-static int by_target(const void *a, const void *b) {
-        const struct object *x = (*(struct step *const *)a)->statement->action;
-        const struct object *y = (*(struct step *const *)b)->statement->action;
-        if (x->module != y->module)
-                return (x->module > y->module) - (x->module < y->module);
-        const char *one = target_of(x), *other = target_of(y);
-        return strcmp(one ? one : "", other ? other : "");
-}
-
-/* Two different deliveries to one target would show that records pass statements together. */
-static bool has_rivals(struct linking *l) {
-        qsort(l->actions, l->count, sizeof(*l->actions), by_target);
-        for (size_t i = 1; i < l->count; i++)
-                if (target_of(l->actions[i]->statement->action) && by_target(&l->actions[i - 1], &l->actions[i]) == 0 &&
-                    l->actions[i - 1]->delivery != l->actions[i]->delivery)
-                        return true;
-        return false;
-}
-
-static void share(struct linking *l) {
-        qsort(l->actions, l->count, sizeof(*l->actions), by_delivery);
-        for (size_t i = 1; i < l->count; i++) {
-                struct step *before = l->actions[i - 1], *s = l->actions[i];
-                if (before->delivery != s->delivery)
-                        continue;
-                if (l->program->changes_records)
-                        l->program->is_one_by_one = true;
-                if (!before->group)
-                        before->group = ++l->program->groups;
-                s->group = before->group;
-        }
-        for (size_t i = 0; i < l->count && !l->program->is_one_by_one; i++)
-                if (l->actions[i]->group)
-                        l->actions[i]->execute = execute_shared_action;
-}
-
-void program_link(struct program *p, const struct program_linker *linker) {
-        struct linking l = {.linker = linker, .program = p};
-        link_steps(p->steps, &l);
-        if (l.count && has_rivals(&l))
-                p->is_one_by_one = true;
-        if (l.count)
-                share(&l);
-        free(l.actions);
 }
 
 static int compile_condition(struct step *s, const struct statement *st, struct program_compiler *c) {
@@ -467,7 +380,6 @@ static int compile_call(struct step *s, const struct statement *st, struct progr
                 return fail(-EINVAL);
         }
         s->execute = execute_call;
-        c->program->changes_records |= !queue; /* it may */
         s->may_stop = !queue;
         return 0;
 }
@@ -476,7 +388,7 @@ static int compile_assignment(struct step *s, const struct statement *st, struct
         s->execute = st->kind == STATEMENT_UNSET ? execute_unset : execute_set;
         c->program->changes_records = true;
         if (st->variable->scope == '/')
-                c->program->is_one_by_one = true;
+                c->program->writes_globals = true;
         return st->kind == STATEMENT_UNSET ? 0
                                            : expression_new(&s->value, st->value, &c->linker->names, c->diagnostics);
 }
@@ -539,6 +451,40 @@ static int compile_block(struct step **ret, const struct statement *first, struc
         return 0;
 }
 
+static int enter_filters(struct step *s, struct traits *t) {
+        for (; s; s = s->next) {
+                int r = s->filter ? filter_enter(s->filter, t) : 0;
+                if (r == 0)
+                        r = enter_filters(s->body, t);
+                if (r == 0)
+                        r = enter_filters(s->otherwise, t);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+static void settle_filters(struct step *s, const struct traits *t) {
+        for (; s; s = s->next) {
+                if (s->filter)
+                        filter_settle(s->filter, t);
+                settle_filters(s->body, t);
+                settle_filters(s->otherwise, t);
+        }
+}
+
+static int build_traits(struct program *p) {
+        int r = traits_new(&p->traits);
+        if (r == 0)
+                r = enter_filters(p->steps, p->traits);
+        if (r == 0)
+                r = traits_finish(p->traits);
+        if (r)
+                return pass(r);
+        settle_filters(p->steps, p->traits);
+        return 0;
+}
+
 int program_new(struct program **ret, const struct ruleset_def *def, const struct program_linker *linker,
                 struct diagnostics *diagnostics) {
         _owned_(program_free) struct program *p = calloc(1, sizeof *p);
@@ -546,6 +492,8 @@ int program_new(struct program **ret, const struct ruleset_def *def, const struc
                 return fail(-ENOMEM);
         struct program_compiler c = {.program = p, .linker = linker, .diagnostics = diagnostics};
         int r = compile_block(&p->steps, def->statements, &c);
+        if (r == 0)
+                r = build_traits(p);
         if (r)
                 return pass(r);
         *ret = TAKE(p);
@@ -556,6 +504,7 @@ struct program *program_free(struct program *p) {
         if (!p)
                 return NULL;
         steps_free(p->steps);
+        traits_free(p->traits);
         free(p);
         return NULL;
 }

@@ -48,8 +48,11 @@ struct run {
         bool has_stopped;
         bool has_missed;
         unsigned depth;              /* of calls */
+        bool collects;               /* what the program that runs says */
         struct collected *collected; /* by step->group */
         size_t collected_count;
+        struct answers **answers; /* by number of the program; NULL until it runs here */
+        size_t answers_count;
 };
 
 /* The context is copied: what the configuration says of properties. -ENOMEM. */
@@ -60,8 +63,9 @@ void run_fini(struct run *run);
 /* Compiles; rulesets may call one another, so every name must be findable, not yet compiled. -EINVAL, -ENOMEM. */
 int program_new(struct program **ret, const struct ruleset_def *def, const struct program_linker *linker,
                 struct diagnostics *diagnostics);
-/* Connects the steps with the actions that are open now; before the first program_run(). */
-void program_link(struct program *p, const struct program_linker *linker);
+/* Connects all programs of a configuration with one another and with the actions that are open now; before the first
+ * program_run(). -ENOMEM. */
+int programs_link(struct program **programs, size_t count, const struct program_linker *linker);
 struct program *program_free(struct program *p);
 OWNED_POINTER(struct program, program_free);
 
