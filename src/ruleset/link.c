@@ -2,7 +2,7 @@
  * Linking: the programs of a configuration get to know the deliveries of their
  * actions and one another.
  *
- * Every delivery and every target gets a number. Then each program in turn is the
+ * Every delivery, target and template gets a number. Then each program in turn is the
  * root: what it calls without a queue runs in its run, so what is said of it holds
  * for all of these together. A program that is called from two places counts twice.
  */
@@ -19,9 +19,10 @@ struct linking {
         size_t count;
         struct step **actions; /* of all programs */
         size_t action_count;
-        uint32_t groups, targets;
+        uint32_t groups, targets, formats;
         uint32_t *group_uses;     /* by group: by steps that the root reaches */
         uint32_t *target_group;   /* by target: the delivery that writes there; 0: none yet */
+        uint32_t *format_group;   /* by template: one of the deliveries that have it */
         bool calls_any;           /* a program that the root reaches calls by a name that is made up */
         struct program **reached; /* by the root, itself first */
         size_t reached_count;
@@ -38,6 +39,7 @@ static void linking_fini(struct linking *l) {
         free(l->actions);
         free(l->group_uses);
         free(l->target_group);
+        free(l->format_group);
         free(l->reached);
 }
 OWNED_VALUE(struct linking, linking_fini);
@@ -123,24 +125,43 @@ static int by_target(const void *a, const void *b) {
         return strcmp(one ? one : "", other ? other : "");
 }
 
-static int number_all(struct linking *l) {
+static int by_format(const void *a, const void *b) {
+        const struct template *x = delivery_template((*(struct step *const *)a)->delivery);
+        const struct template *y = delivery_template((*(struct step *const *)b)->delivery);
+        return (x > y) - (x < y);
+}
+
+static void sort(struct linking *l, int (*by)(const void *, const void *)) {
         if (l->action_count)
-                qsort(l->actions, l->action_count, sizeof(*l->actions), by_target);
+                qsort(l->actions, l->action_count, sizeof(*l->actions), by);
+}
+
+/* Whether the i-th action is the first of its kind in the order that they are in. */
+static bool is_new(const struct linking *l, size_t i, int (*by)(const void *, const void *)) {
+        return i == 0 || by(&l->actions[i - 1], &l->actions[i]);
+}
+
+static int number_all(struct linking *l) {
+        sort(l, by_target);
         for (size_t i = 0; i < l->action_count; i++) {
-                bool is_new = i == 0 || by_target(&l->actions[i - 1], &l->actions[i]);
-                l->targets += is_new;
+                l->targets += is_new(l, i, by_target);
                 l->actions[i]->target = target_of(l->actions[i]->statement->action) ? l->targets : 0;
         }
-        if (l->action_count)
-                qsort(l->actions, l->action_count, sizeof(*l->actions), by_delivery);
+        sort(l, by_format);
         for (size_t i = 0; i < l->action_count; i++) {
-                l->groups += i == 0 || by_delivery(&l->actions[i - 1], &l->actions[i]);
+                l->formats += is_new(l, i, by_format);
+                l->actions[i]->format = delivery_template(l->actions[i]->delivery) ? l->formats : 0;
+        }
+        sort(l, by_delivery);
+        for (size_t i = 0; i < l->action_count; i++) {
+                l->groups += is_new(l, i, by_delivery);
                 l->actions[i]->group = l->groups;
         }
         l->group_uses = calloc(l->groups + 1u, sizeof *l->group_uses);
         l->target_group = calloc(l->targets + 1u, sizeof *l->target_group);
+        l->format_group = calloc(l->formats + 1u, sizeof *l->format_group);
         l->reached = calloc(l->count + 1, sizeof(*l->reached));
-        return l->group_uses && l->target_group && l->reached ? 0 : fail(-ENOMEM);
+        return l->group_uses && l->target_group && l->format_group && l->reached ? 0 : fail(-ENOMEM);
 }
 
 /* ---- Roots ---------------------------------------------------------------- */
@@ -166,8 +187,9 @@ static void reach(struct linking *l, struct program *p, unsigned times) {
 /* What the steps of the root and of all that it calls do to one another. */
 struct company {
         bool changes_records, writes_globals;
-        bool is_sharing; /* a delivery may get records of one batch from several steps */
-        bool has_rivals; /* two different deliveries write to one target */
+        bool is_sharing;  /* a delivery may get records of one batch from several steps */
+        bool has_rivals;  /* two different deliveries write to one target */
+        bool has_formats; /* two different deliveries have one template */
 };
 
 static struct company look_at_actions(struct linking *l) {
@@ -183,6 +205,9 @@ static struct company look_at_actions(struct linking *l) {
                         uint32_t *writer = &l->target_group[s->target];
                         c.has_rivals |= s->target && *writer && *writer != s->group;
                         *writer = s->group;
+                        uint32_t *user = &l->format_group[s->format];
+                        c.has_formats |= s->format && *user && *user != s->group;
+                        *user = s->group;
                 }
         }
         return c;
@@ -195,6 +220,7 @@ static void forget(struct linking *l) {
                 for (size_t k = 0; k < p->action_count; k++) {
                         l->group_uses[p->actions[k]->group] = 0;
                         l->target_group[p->actions[k]->target] = 0;
+                        l->format_group[p->actions[k]->format] = 0;
                 }
         }
         l->reached_count = 0;
@@ -215,6 +241,7 @@ static void link_root(struct linking *l, struct program *root) {
                 reach(l, l->programs[i], 2);
         struct company c = look_at_actions(l);
         root->is_one_by_one = c.writes_globals || c.has_rivals || (c.is_sharing && c.changes_records);
+        root->shares_rows = c.has_formats;
         root->collects = c.is_sharing && !root->is_one_by_one;
         if (root->collects)
                 mark_shared(l);

@@ -12,6 +12,7 @@
 static void next_moment(struct run *run, size_t count) {
         struct moment *now = &run->evaluation.moment;
         now->count = count;
+        renderings_forget(&run->renderings);
         if (LIKELY(++now->time))
                 return;
         for (size_t i = 0; i < run->answers_count; i++)
@@ -93,8 +94,8 @@ static void deliver_collected(struct run *run, struct batch *b) {
         for (size_t i = 0; i < run->collected_count; i++) {
                 struct collected *c = &run->collected[i];
                 for (size_t at = 0; at < c->count; at += BATCH_RECORDS_MAX)
-                        delivery_submit(c->delivery, b, c->records + at, MIN(c->count - at, (size_t)BATCH_RECORDS_MAX),
-                                        NULL);
+                        delivery_submit_with(c->delivery, run->shared, b, c->records + at,
+                                             MIN(c->count - at, (size_t)BATCH_RECORDS_MAX), NULL);
                 c->count = 0;
         }
 }
@@ -135,7 +136,7 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
                 selection = wanted;
                 count = kept;
         }
-        size_t lost = delivery_submit(s->delivery, b, selection, count, missed);
+        size_t lost = delivery_submit_with(s->delivery, run->shared, b, selection, count, missed);
         note_missed(run, missed, lost);
         run->evaluation.previous = s->delivery;
         selections_give(lists, missed);
@@ -274,6 +275,7 @@ static void execute_foreach(const struct step *s, struct run *run, struct batch 
 void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
         size_t step = p->is_one_by_one ? 1 : count;
         run->collects = p->collects;
+        run->shared = p->shares_rows ? &run->renderings : NULL;
         run->evaluation.answers = answers_of(run, p);
         for (size_t at = 0; at < count; at += step) {
                 if (run->has_stopped)
@@ -301,6 +303,7 @@ void run_fini(struct run *run) {
         for (size_t i = 0; i < run->collected_count; i++)
                 free(run->collected[i].records);
         free(run->collected);
+        renderings_fini(&run->renderings);
         for (size_t i = 0; i < run->answers_count; i++)
                 answers_free(run->answers[i]);
         free(run->answers);

@@ -47,8 +47,10 @@ struct run {
         uint8_t is_missed[BATCH_RECORDS_MAX];  /* by the action before, because it is suspended */
         bool has_stopped;
         bool has_missed;
-        unsigned depth;              /* of calls */
-        bool collects;               /* what the program that runs says */
+        unsigned depth; /* of calls */
+        bool collects;  /* what the program that runs says */
+        struct renderings renderings;
+        struct renderings *shared;   /* those, where several outputs have one template; else NULL */
         struct collected *collected; /* by step->group */
         size_t collected_count;
         struct answers **answers; /* by number of the program; NULL until it runs here */

@@ -18,6 +18,7 @@ struct step {
         struct delivery *delivery;
         uint32_t group;  /* number of the delivery, from 1; 0: none */
         uint32_t target; /* number of what the action writes to, from 1; 0: nothing that has a name */
+        uint32_t format; /* number of the template whose rows the delivery can share, from 1; 0: none */
         bool is_shared;  /* other steps, or this one twice, may give the delivery records of one batch */
         const struct action_settings *action;
         const struct modifier_ops *modifier;
@@ -34,7 +35,8 @@ struct program {
         bool writes_globals;  /* one record sees what the one before wrote */
         /* Of this program with all that it calls, once linked: */
         bool is_one_by_one;
-        bool collects; /* deliveries that are shared wait until the batch is through */
+        bool collects;    /* deliveries that are shared wait until the batch is through */
+        bool shares_rows; /* several deliveries have one template */
         /* While linking: */
         struct step **actions; /* those with a delivery */
         size_t action_count;

@@ -62,6 +62,7 @@ struct template {
         bool is_direct;                       /* and are all of the kinds up to STEP_PRI */
         size_t host_uses, tag_uses, msg_uses; /* plain ones; how much room a record needs */
         bool tells_clock;                     /* some step shows $now or its kin */
+        bool is_lasting;                      /* no step shows a clock, a variable, or all of them */
 };
 
 struct compiler {

@@ -245,6 +245,23 @@ static void set_options(struct template *t, const struct template_def *def) {
         t->is_case_sensitive = def->is_case_sensitive;
 }
 
+/* What a record answers changes only with its own fields. */
+static bool is_lasting_property(enum property_id id) {
+        return (id >= PROPERTY_MSG && id <= PROPERTY_UUID) || id == PROPERTY_PARSESUCCESS ||
+               id == PROPERTY_MYHOSTNAME || id == PROPERTY_BOM;
+}
+
+static bool is_lasting(const struct template *t) {
+        for (size_t i = 0; i < t->count; i++)
+                if (t->steps[i].replacer && !is_lasting_property(t->steps[i].replacer->property.id))
+                        return false;
+        return !t->subtree && !t->tells_clock;
+}
+
+bool template_is_lasting(const struct template *t) {
+        return t->is_lasting;
+}
+
 static void measure(struct template *t) {
         size_t uses[STEP_CLOSE + 1] = {0};
         bool is_direct = true;
@@ -260,6 +277,7 @@ static void measure(struct template *t) {
         t->msg_uses = uses[STEP_MSG] + uses[STEP_MSG_LESS_LF];
         t->is_plain = t->escape == ESCAPE_NONE && !t->is_jsonf && !t->tells_clock;
         t->is_direct = t->is_plain && is_direct;
+        t->is_lasting = is_lasting(t);
 }
 
 int template_new(struct template **ret, const struct template_def *def, struct diagnostics *diagnostics) {
