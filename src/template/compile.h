@@ -42,6 +42,7 @@ struct step {
         struct replacer *replacer; /* NULL for constants */
         uint32_t bytes_max;        /* of a plain value: %syslogtag:1:32% is cut there */
         bool fills_empty;          /* STEP_MSG_SPACE in rsyslog's own formats: a space also before an empty msg */
+        uint8_t run;               /* STEP_HOSTNAME: "host tag msg" follow, in so many more steps; 0: they do not */
         bool keeps_slash;          /* in paths: the value is the configuration's own, not the sender's */
 };
 

@@ -262,6 +262,17 @@ bool template_is_lasting(const struct template *t) {
         return t->is_lasting;
 }
 
+/* How many steps behind this one make it "host tag msg", as most senders write it and most templates show it. */
+static uint8_t find_run(const struct template *t, size_t at) {
+        const struct step *s = &t->steps[at];
+        size_t left = t->count - at;
+        if (left < 4 || s[0].kind != STEP_HOSTNAME || s[1].kind != STEP_CONSTANT || s[2].kind != STEP_TAG ||
+            !text_equal(s[1].text, TEXT(" ")))
+                return 0;
+        uint8_t last = s[3].kind == STEP_MSG_SPACE ? 4 : 3;
+        return last < left && (s[last].kind == STEP_MSG || s[last].kind == STEP_MSG_LESS_LF) ? last : 0;
+}
+
 static void measure(struct template *t) {
         size_t uses[STEP_CLOSE + 1] = {0};
         bool is_direct = true;
@@ -271,6 +282,7 @@ static void measure(struct template *t) {
                 t->fixed_bytes += step->kind == STEP_CONSTANT ? step->text.size : STAMP_TEXT_MAX;
                 is_direct = is_direct && step->kind <= STEP_PRI;
                 uses[step->kind]++;
+                t->steps[i].run = find_run(t, i);
         }
         t->host_uses = uses[STEP_HOSTNAME];
         t->tag_uses = uses[STEP_TAG];
