@@ -47,7 +47,6 @@ struct delivery {
         int64_t suspended_since_ns;
         size_t rows_limit; /* halved while a bad record is looked for */
         struct buffer rendered[WORK_COLUMNS_MAX];
-        size_t *row_end[WORK_COLUMNS_MAX];
         struct text *rows[WORK_COLUMNS_MAX];
         struct property_context context;
         int error_file;
@@ -87,12 +86,31 @@ uint64_t delivery_unfinished(struct delivery *d) {
 
 /* ---- Rendering ---------------------------------------------------------- */
 
-/* The rows of column c lie behind one another from `start` on. */
-static void point_rows(struct delivery *d, int c, const char *text, size_t start, size_t count) {
+/* Rows lie behind one another; their text may have moved while it grew. */
+static void point_rows(struct text *rows, const char *text, size_t count) {
+        if (count == 0 || rows[0].data == text)
+                return;
         for (size_t i = 0; i < count; i++) {
-                d->rows[c][i] = (struct text){text + start, d->row_end[c][i] - start};
-                start = d->row_end[c][i];
+                rows[i].data = text;
+                text += rows[i].size;
         }
+}
+
+/* One row of each column. False without memory. */
+static bool render_record(struct delivery *d, struct batch *b, uint16_t record, size_t row, size_t *bytes) {
+        *bytes = 0;
+        for (int c = 0; c < d->columns; c++) {
+                struct buffer *out = &d->rendered[c];
+                const struct work_format *format = &d->format[c];
+                size_t start = out->size;
+                render_row(d->template[c], &d -> context, b, &b -> records[record], format -> is_path,
+                           format -> ends_with_lf, out);
+                if (out->is_failed)
+                        return false;
+                d->rows[c][row] = (struct text){out->data + start, out->size - start};
+                *bytes += out->size;
+        }
+        return true;
 }
 
 /* Renders rows until `count` or DELIVERY_BYTES_MAX; returns how many (at least one), 0 without memory. */
@@ -101,22 +119,10 @@ static size_t render_own(struct delivery *d, struct batch *b, const uint16_t *se
                 buffer_clear(&d->rendered[c]);
         size_t row = 0;
         size_t bytes = 0;
-        while (row < count && (row == 0 || bytes < DELIVERY_BYTES_MAX)) {
-                bytes = 0;
-                for (int c = 0; c < d->columns; c++) {
-                        struct buffer *out = &d->rendered[c];
-                        const struct work_format *format = &d->format[c];
-                        render_row(d->template[c], &d -> context, b, &b -> records[selection[row]], format -> is_path,
-                                   format -> ends_with_lf, out);
-                        if (out->is_failed)
-                                return row;
-                        d->row_end[c][row] = out->size;
-                        bytes += out->size;
-                }
+        while (row < count && bytes < DELIVERY_BYTES_MAX && render_record(d, b, selection[row], row, &bytes))
                 row++;
-        }
         for (int c = 0; c < d->columns; c++)
-                point_rows(d, c, d->rendered[c].data, 0, row);
+                point_rows(d->rows[c], d->rendered[c].data, row);
         return row;
 }
 
@@ -124,14 +130,15 @@ static size_t render_shared(struct delivery *d, struct renderings *all, struct r
                             const uint16_t *selection, size_t count) {
         if (all->text.size > DELIVERY_BYTES_MAX || all->text.is_failed)
                 renderings_forget(all);
-        size_t start = all->text.size, row = 0;
-        while (row < count && all->text.size - start < DELIVERY_BYTES_MAX) {
+        size_t begin = all->text.size, row = 0;
+        while (row < count && all->text.size - begin < DELIVERY_BYTES_MAX) {
+                size_t start = all->text.size;
                 renderings_add(all, r, &d->context, b, selection[row]);
                 if (all->text.is_failed)
-                        return row;
-                d->row_end[0][row++] = all->text.size;
+                        break;
+                d->rows[0][row++] = (struct text){all->text.data + start, all->text.size - start};
         }
-        point_rows(d, 0, all->text.data, start, row);
+        point_rows(d->rows[0], all->text.data + begin, row);
         return row;
 }
 
@@ -569,9 +576,8 @@ static int find_templates(struct delivery *d) {
                                "action '%s': could not find template '%s' - action disabled", d->plan.name, name);
                         return fail(-ENOENT);
                 }
-                d->row_end[c] = malloc(DELIVERY_ROWS_MAX * sizeof *d->row_end[c]);
                 d->rows[c] = malloc(DELIVERY_ROWS_MAX * sizeof *d->rows[c]);
-                if (!d->row_end[c] || !d->rows[c])
+                if (!d->rows[c])
                         return fail(-ENOMEM);
         }
         d->columns = columns;
@@ -643,7 +649,6 @@ struct delivery *delivery_free(struct delivery *d) {
                 close(d->error_file);
         for (int c = 0; c < WORK_COLUMNS_MAX; c++) {
                 buffer_fini(&d->rendered[c]);
-                free(d->row_end[c]);
                 free(d->rows[c]);
         }
         buffer_fini(&d->context.scratch);

@@ -72,47 +72,57 @@ static void execute_filter(const struct step *s, struct run *run, struct batch *
 
 /* ---- Shared deliveries ------------------------------------------------------- */
 
-/* Merges ascending `more` into the list; equal numbers stay side by side. False without memory. */
-static bool collect(struct collected *c, const uint16_t *more, size_t count) {
-        if (c->capacity - c->count < count) {
-                size_t capacity = MAX(c->capacity * 2, c->count + count + BATCH_RECORDS_MAX);
-                uint16_t *grown = realloc(c->records, capacity * sizeof *grown);
-                if (!grown)
-                        return false;
-                c->records = grown;
-                c->capacity = capacity;
-        }
-        /* From the end, so that nothing is overwritten before it has moved. */
-        size_t old = c->count, at = c->count + count;
-        c->count = at;
-        while (count)
-                c->records[--at] = old && c->records[old - 1] > more[count - 1] ? c->records[--old] : more[--count];
-        return true;
+static void deliver_some(struct run *run, struct delivery *d, struct batch *b, const uint16_t *records, size_t count) {
+        for (size_t at = 0; at < count; at += BATCH_RECORDS_MAX)
+                delivery_submit_with(d, run->shared, b, records + at, MIN(count - at, (size_t)BATCH_RECORDS_MAX), NULL);
 }
 
+/* Each record as often as it was selected, in the order of the records. */
 static void deliver_collected(struct run *run, struct batch *b) {
+        struct selections *lists = &run->evaluation.selections;
         for (size_t i = 0; i < run->collected_count; i++) {
                 struct collected *c = &run->collected[i];
-                for (size_t at = 0; at < c->count; at += BATCH_RECORDS_MAX)
-                        delivery_submit_with(c->delivery, run->shared, b, c->records + at,
-                                             MIN(c->count - at, (size_t)BATCH_RECORDS_MAX), NULL);
+                if (c->count == 0)
+                        continue;
+                uint16_t *records = selections_take(lists, c->count);
+                size_t at = 0;
+                for (size_t number = c->first; number <= c->last; number++)
+                        for (; c->times[number]; c->times[number]--)
+                                records[at++] = (uint16_t)number;
+                assert(at == c->count);
                 c->count = 0;
+                deliver_some(run, c->delivery, b, records, at);
+                selections_give(lists, records);
         }
 }
 
-/* False without memory: the records are delivered at once. */
-static bool collect_for(struct run *run, const struct step *s, const uint16_t *selection, size_t count) {
+static struct collected *collected_for(struct run *run, const struct step *s) {
         if (run->collected_count < s->group) {
                 struct collected *grown = realloc(run->collected, s->group * sizeof *grown);
                 if (!grown)
-                        return false;
+                        return NULL;
                 memset(grown + run->collected_count, 0, (s->group - run->collected_count) * sizeof *grown);
                 run->collected = grown;
                 run->collected_count = s->group;
         }
         struct collected *c = &run->collected[s->group - 1];
+        if (!c->times)
+                c->times = calloc(BATCH_RECORDS_MAX, sizeof *c->times);
+        return c->times ? c : NULL;
+}
+
+/* False without memory, or where more than fits a selection would come together: deliver what there is at once. */
+static bool collect(struct run *run, const struct step *s, const uint16_t *selection, size_t count) {
+        struct collected *c = collected_for(run, s);
+        if (!c || count == 0 || c->count + count > COLLECTED_MAX)
+                return false;
         c->delivery = s->delivery;
-        return collect(c, selection, count);
+        c->first = c->count ? MIN(c->first, selection[0]) : selection[0];
+        c->last = c->count ? MAX(c->last, selection[count - 1]) : selection[count - 1];
+        c->count += count;
+        for (size_t i = 0; i < count; i++)
+                c->times[selection[i]]++;
+        return true;
 }
 
 static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
@@ -124,7 +134,7 @@ static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
 }
 
 void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
-        if (s->is_shared && run->collects && collect_for(run, s, selection, count))
+        if (s->is_shared && run->collects && collect(run, s, selection, count))
                 return;
         struct selections *lists = &run->evaluation.selections;
         uint16_t *missed = selections_take(lists, count), *wanted = selections_take(lists, count);
@@ -301,7 +311,7 @@ int run_init(struct run *run, const struct program_linker *linker, const struct 
 
 void run_fini(struct run *run) {
         for (size_t i = 0; i < run->collected_count; i++)
-                free(run->collected[i].records);
+                free(run->collected[i].times);
         free(run->collected);
         renderings_fini(&run->renderings);
         for (size_t i = 0; i < run->answers_count; i++)

@@ -16,7 +16,10 @@
 
 struct program;
 
-enum { PROGRAM_CALLS_MAX = 100 /* nested `call`s; more is a loop */ };
+enum {
+        PROGRAM_CALLS_MAX = 100,                  /* nested `call`s; more is a loop */
+        COLLECTED_MAX = 1024 * BATCH_RECORDS_MAX, /* records for one delivery that wait; more go at once */
+};
 
 /* How a program finds what lies outside its ruleset. */
 struct program_linker {
@@ -33,9 +36,9 @@ struct program_linker {
 /* Records that wait for one shared delivery until the batch is through. */
 struct collected {
         struct delivery *delivery;
-        uint16_t *records; /* ascending; one that several steps selected stands there several times */
-        size_t count;
-        size_t capacity;
+        uint32_t *times;      /* by record: how many steps selected it */
+        uint16_t first, last; /* such records */
+        size_t count;         /* of all of them together */
 };
 
 /* One worker's state; belongs to one thread. */
