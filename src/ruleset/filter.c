@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/fail.h"
 #include "ruleset/comparison.h"
@@ -79,21 +82,65 @@ static size_t narrow_property(const struct filter *f, struct evaluation *ev, str
         return yeses;
 }
 
-/* The answers are there: as with all narrowing, both are written and one is kept. */
+/* Those whose answer is `wanted`. As with all narrowing each is written and some are kept. */
+static size_t choose(const uint64_t *words, unsigned bit, bool wanted, const uint16_t *selection, size_t count,
+                     uint16_t *list) {
+        size_t chosen = 0;
+        for (size_t i = 0; i < count; i++) {
+                list[chosen] = selection[i];
+                chosen += (words[selection[i]] >> bit & 1) == wanted;
+        }
+        return chosen;
+}
+
+#ifdef __SSE2__
+/* Of four neighbours those that four bits choose, first to last; what is behind them is written over later. */
+static const uint16_t of_four[16][4] = {{0}, {0},    {1},    {0, 1},    {2},    {0, 2},    {1, 2},    {0, 1, 2},
+                                        {3}, {0, 3}, {1, 3}, {0, 1, 3}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3}};
+
+static const uint8_t how_many[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+
+static inline unsigned bits_of_two(const uint64_t *words, __m128i to_sign) {
+        __m128i two = _mm_loadu_si128((const __m128i *)(const void *)words);
+        return (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_sll_epi64(two, to_sign)));
+}
+
+/*
+ * The same for records that follow one another, as all of a batch do: four at a time, without a branch. Of thirty
+ * filters' instructions narrowing one by one was 13 %, by fours it is 4.
+ */
+static size_t choose_by_fours(const uint64_t *words, unsigned bit, bool wanted, const uint16_t *selection, size_t count,
+                              uint16_t *list) {
+        const __m128i to_sign = _mm_cvtsi32_si128((int)(63 - bit));
+        const uint64_t each = 0x0001000100010001;
+        unsigned flip = wanted ? 0 : 15;
+        size_t chosen = 0, i = 0;
+        for (; i + 4 <= count; i += 4) {
+                const uint64_t *four = &words[selection[0] + i];
+                unsigned mask = (bits_of_two(four, to_sign) | bits_of_two(four + 2, to_sign) << 2) ^ flip;
+                uint64_t numbers;
+                memcpy(&numbers, of_four[mask], sizeof numbers);
+                numbers += each * (selection[0] + i);
+                memcpy(&list[chosen], &numbers, sizeof numbers);
+                chosen += how_many[mask];
+        }
+        return chosen + choose(words, bit, wanted, selection + i, count - i, list + chosen);
+}
+#else
+static size_t choose_by_fours(const uint64_t *words, unsigned bit, bool wanted, const uint16_t *selection, size_t count,
+                              uint16_t *list) {
+        return choose(words, bit, wanted, selection, count, list);
+}
+#endif
+
 static size_t narrow_answered(const struct filter *f, const uint64_t *words, const uint16_t *selection, size_t count,
                               uint16_t *yes, uint16_t *no) {
-        unsigned bit = f->trait.bit;
-        size_t yeses = 0, noes = 0;
-        for (size_t i = 0; i < count; i++) {
-                bool is_in = (words[selection[i]] >> bit & 1) != f->is_negated;
-                yes[yeses] = selection[i];
-                yeses += is_in;
-                if (no) {
-                        no[noes] = selection[i];
-                        noes += !is_in;
-                }
-        }
-        return yeses;
+        bool is_run = (size_t)(selection[count - 1] - selection[0]) == count - 1;
+        size_t (*narrow)(const uint64_t *, unsigned, bool, const uint16_t *, size_t, uint16_t *) =
+                is_run ? choose_by_fours : choose;
+        if (no)
+                narrow(words, f->trait.bit, f->is_negated, selection, count, no);
+        return narrow(words, f->trait.bit, !f->is_negated, selection, count, yes);
 }
 
 /* Where a needle of the pattern is, the pattern itself is asked. */
