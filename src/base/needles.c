@@ -14,19 +14,24 @@ enum {
         BUCKETS = 8,
         WIDTH = 32, /* places that one step looks at */
         NIBBLES = 16,
+        SLOTS = 256,
+        CASE_BITS = 0x202020,
 };
 
 struct sought {
         struct search search;
         uint64_t answer;
-        size_t mark; /* where in the needle it begins */
+        size_t mark;         /* where in the needle it begins */
+        uint32_t mark_bytes; /* the first byte lowest */
+        uint32_t mark_fold;  /* bits to be set in a text's bytes first, where the needle ignores case */
+        uint32_t next;       /* needle whose mark has the same hash, + 1; 0: none */
 };
 
 struct needles {
-        struct sought *sought; /* those with a mark first, bucket by bucket */
+        struct sought *sought; /* those with a mark first */
         size_t count;
         size_t marked;               /* how many have a mark, and are found by it */
-        size_t bucket[BUCKETS + 1];  /* where in `sought` each begins */
+        uint32_t slot[SLOTS];        /* by a mark's hash: a needle, + 1; 0: none */
         uint8_t low[MARK_BYTES][32]; /* buckets by the low half of a byte of the mark; twice, once for each lane */
         uint8_t high[MARK_BYTES][32];
 };
@@ -65,7 +70,7 @@ static size_t choose_mark(const struct search *s) {
         return best;
 }
 
-/* Marks that begin alike share a bucket: each byte of a bucket's marks makes it hold in more places. */
+/* A bucket is a bit of the tables. Marks that begin alike share one, so that it holds in few places. */
 static int by_mark(const void *a, const void *b) {
         const struct sought *x = a, *y = b;
         unsigned one = (unsigned char)x->search.needle.data[x->mark] & 15u;
@@ -89,13 +94,30 @@ static void enter(struct needles *n, const struct sought *s, uint8_t bucket) {
         }
 }
 
+/* Without regard to case, so that all ways to write a mark are found in one place. */
+static inline unsigned hash_of(uint32_t mark) {
+        return ((mark | CASE_BITS) * 0x9e3779b1u) >> 24;
+}
+
+static void enter_mark(struct needles *n, struct sought *s) {
+        for (size_t k = 0; k < MARK_BYTES; k++) {
+                char c = s->search.needle.data[s->mark + k];
+                bool is_folded = s->search.ignores_case && is_letter(c);
+                s->mark_fold |= is_folded ? 32u << 8 * k : 0;
+                s->mark_bytes |= (uint32_t)(unsigned char)c << 8 * k;
+        }
+        s->mark_bytes |= s->mark_fold;
+        uint32_t *slot = &n->slot[hash_of(s->mark_bytes)];
+        s->next = *slot;
+        *slot = (uint32_t)(s - n->sought + 1);
+}
+
 static void deal(struct needles *n) {
         qsort(n->sought, n->marked, sizeof *n->sought, by_mark);
-        for (size_t i = 0; i <= BUCKETS; i++)
-                n->bucket[i] = i * n->marked / BUCKETS;
-        for (size_t i = 0; i < BUCKETS; i++)
-                for (size_t k = n->bucket[i]; k < n->bucket[i + 1]; k++)
-                        enter(n, &n->sought[k], (uint8_t)(1u << i));
+        for (size_t i = 0; i < n->marked; i++) {
+                enter(n, &n->sought[i], (uint8_t)(1u << i * BUCKETS / n->marked));
+                enter_mark(n, &n->sought[i]);
+        }
 }
 
 static bool has_wide_steps(void) {
@@ -131,24 +153,39 @@ int needles_new(struct needles **ret, const struct needle *list, size_t count) {
 /* ---- Finding -------------------------------------------------------------- */
 
 #ifdef __SSE2__
-static bool is_at(const struct search *s, const char *at) {
-        if (!s->ignores_case)
-                return memcmp(at, s->needle.data, s->needle.size) == 0;
-        return text_equal_nocase((struct text){at, s->needle.size}, s->needle);
+static inline uint64_t word_at(const char *at) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        return word;
 }
 
-/* The needles of some buckets whose mark may stand at `place`. */
-static uint64_t compare(const struct needles *n, struct text t, size_t place, unsigned buckets, uint64_t found) {
-        for (; buckets; buckets &= buckets - 1) {
-                unsigned bucket = (unsigned)__builtin_ctz(buckets);
-                for (size_t i = n->bucket[bucket]; i < n->bucket[bucket + 1]; i++) {
-                        const struct sought *s = &n->sought[i];
-                        if ((found & s->answer) == s->answer || place < s->mark ||
-                            t.size - (place - s->mark) < s->search.needle.size)
-                                continue;
-                        if (is_at(&s->search, t.data + place - s->mark))
-                                found |= s->answer;
-                }
+/* Most needles have 8 to 16 bytes: two words that may overlap. */
+static inline bool is_at(const struct search *s, const char *at) {
+        const char *needle = s->needle.data;
+        size_t size = s->needle.size;
+        if (UNLIKELY(s->ignores_case))
+                return text_equal_nocase((struct text){at, size}, s->needle);
+        if (size < 8 || size > 16)
+                return memcmp(at, needle, size) == 0;
+        return word_at(at) == word_at(needle) && word_at(at + size - 8) == word_at(needle + size - 8);
+}
+
+static inline uint32_t mark_at(const char *at) {
+        uint16_t two;
+        memcpy(&two, at, sizeof two);
+        return two | (uint32_t)(unsigned char)at[2] << 16;
+}
+
+/* The needles whose mark stands at `place`. */
+static inline uint64_t compare(const struct needles *n, struct text t, size_t place, uint64_t found) {
+        uint32_t mark = mark_at(t.data + place);
+        for (unsigned i = n->slot[hash_of(mark)]; i; i = n->sought[i - 1].next) {
+                const struct sought *s = &n->sought[i - 1];
+                if ((mark | s->mark_fold) != s->mark_bytes || place < s->mark ||
+                    t.size - (place - s->mark) < s->search.needle.size)
+                        continue;
+                if (is_at(&s->search, t.data + place - s->mark))
+                        found |= s->answer;
         }
         return found;
 }
@@ -166,20 +203,17 @@ __attribute__((target("avx2"))) static inline __m256i buckets_of(const struct ne
         return _mm256_and_si256(low, high);
 }
 
-/* The places from `from` on; at + from may be a copy of the text's bytes there. */
-__attribute__((target("avx2"))) static uint64_t find_step(const struct needles *n, struct text t, const char *at,
-                                                          size_t from, uint64_t found) {
-        __m256i may = _mm256_and_si256(_mm256_and_si256(buckets_of(n, 0, at + from), buckets_of(n, 1, at + from + 1)),
-                                       buckets_of(n, 2, at + from + 2));
-        unsigned places = ~(unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(may, _mm256_setzero_si256()));
-        if (LIKELY(places == 0))
-                return found;
-        uint8_t buckets[WIDTH];
-        _mm256_storeu_si256((__m256i *)(void *)buckets, may);
-        for (; places; places &= places - 1) {
-                unsigned i = (unsigned)__builtin_ctz(places);
-                found = compare(n, t, from + i, buckets[i], found);
-        }
+/* The places from `at` on where a mark may stand, as bits. */
+__attribute__((target("avx2"))) static inline uint64_t look(const struct needles *n, const char *at) {
+        __m256i may = _mm256_and_si256(_mm256_and_si256(buckets_of(n, 0, at), buckets_of(n, 1, at + 1)),
+                                       buckets_of(n, 2, at + 2));
+        return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(may, _mm256_setzero_si256())) & UINT32_MAX;
+}
+
+static inline uint64_t compare_all(const struct needles *n, struct text t, size_t from, uint64_t places,
+                                   uint64_t found) {
+        for (; places; places &= places - 1)
+                found = compare(n, t, from + (unsigned)__builtin_ctzll(places), found);
         return found;
 }
 
@@ -191,13 +225,21 @@ __attribute__((target("avx2"))) static uint64_t find_marked(const struct needles
         if (places < WIDTH) {
                 char copy[WIDTH + MARK_BYTES - 1] = {0};
                 memcpy(copy, t.data, t.size);
-                return find_step(n, t, copy, 0, found);
+                return compare_all(n, t, 0, look(n, copy) & ((UINT64_C(1) << places) - 1), found);
         }
         size_t from = 0;
-        for (; from + WIDTH <= places; from += WIDTH)
-                found = find_step(n, t, t.data, from, found);
-        /* The last places are looked at together with some before them, for the second time. */
-        return from < places ? find_step(n, t, t.data, places - WIDTH, found) : found;
+        /* Two steps are gone through together: how many places each has is what a processor foresees badly. */
+        for (; from + 2 * WIDTH <= places; from += 2 * WIDTH)
+                found = compare_all(n, t, from, look(n, t.data + from) | look(n, t.data + from + WIDTH) << WIDTH,
+                                    found);
+        if (from == places)
+                return found;
+        /* What is left is one step or two; those at the end are looked at together with some before them. */
+        size_t last = places - WIDTH;
+        uint64_t rest = look(n, t.data + last);
+        if (from < last)
+                rest = rest << (last - from) | look(n, t.data + from);
+        return compare_all(n, t, MIN(from, last), rest, found);
 }
 #else
 static uint64_t find_marked(const struct needles *n _unused_, struct text t _unused_) {

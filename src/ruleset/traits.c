@@ -328,12 +328,59 @@ void answers_forget(struct answers *a) {
         }
 }
 
-static inline uint64_t ask(const struct panel *p, struct sheet *s, struct property_context *context,
-                           struct pattern_room *room, struct batch *b, struct record *r) {
-        if (p->kind == PANEL_PRIORITY)
-                return p->by_priority[MIN(r->facility, (uint8_t)FACILITIES) * 8u + (r->severity & 7u)];
-        struct text t = traits_property(context, b, r, &p->property);
-        return p->kind == PANEL_NAME ? ask_name(p, s->names, room, t) : needles_find(p->needles, t);
+/* Who asks, and about which records. */
+struct asking {
+        struct property_context *context;
+        struct pattern_room *room;
+        struct batch *batch;
+        const uint16_t *selection;
+        size_t count;
+};
+
+static void ask_priorities(const struct panel *p, struct sheet *s, const struct asking *a) {
+        for (size_t i = 0; i < a->count; i++) {
+                const struct record *r = &a->batch->records[a->selection[i]];
+                unsigned facility = MIN(r->facility, (uint8_t)FACILITIES);
+                s->words[a->selection[i]] = p->by_priority[facility * 8u + (r->severity & 7u)];
+        }
+}
+
+static void ask_names(const struct panel *p, struct sheet *s, const struct asking *a) {
+        for (size_t i = 0; i < a->count; i++) {
+                struct record *r = &a->batch->records[a->selection[i]];
+                struct text t = traits_property(a->context, a->batch, r, &p->property);
+                s->words[a->selection[i]] = ask_name(p, s->names, a->room, t);
+        }
+}
+
+static void ask_texts(const struct panel *p, struct sheet *s, const struct asking *a) {
+        for (size_t i = 0; i < a->count; i++) {
+                struct record *r = &a->batch->records[a->selection[i]];
+                struct text t = traits_property(a->context, a->batch, r, &p->property);
+                s->words[a->selection[i]] = needles_find(p->needles, t);
+        }
+}
+
+static void ask(const struct panel *p, struct sheet *s, const struct asking *a) {
+        static void (*const ways[])(const struct panel *, struct sheet *, const struct asking *) = {
+                [PANEL_PRIORITY] = ask_priorities,
+                [PANEL_NAME] = ask_names,
+                [PANEL_TEXT] = ask_texts,
+        };
+        ways[p->kind](p, s, a);
+}
+
+/* Each run of records that have not been asked yet. */
+static void ask_missing(const struct panel *p, struct sheet *s, uint32_t time, const struct asking *all) {
+        struct asking run = *all;
+        for (size_t i = 0; i < all->count; i++) {
+                if (s->made_in[all->selection[i]] == time)
+                        continue;
+                run.selection = &all->selection[i];
+                for (run.count = 0; i < all->count && s->made_in[all->selection[i]] != time; i++, run.count++)
+                        s->made_in[all->selection[i]] = time;
+                ask(p, s, &run);
+        }
 }
 
 const uint64_t *answers_ask(struct answers *a, uint32_t panel, const struct moment *moment,
@@ -343,14 +390,12 @@ const uint64_t *answers_ask(struct answers *a, uint32_t panel, const struct mome
         struct sheet *s = &a->sheets[panel - 1];
         if (s->all_made_in == moment->time)
                 return s->words;
-        for (size_t i = 0; i < count; i++) {
-                uint16_t number = selection[i];
-                if (s->made_in[number] == moment->time)
-                        continue;
-                s->words[number] = ask(p, s, context, room, b, &b->records[number]);
-                s->made_in[number] = moment->time;
-        }
-        if (count == moment->count)
+        struct asking all = {context, room, b, selection, count};
+        if (count < moment->count) {
+                ask_missing(p, s, moment->time, &all);
+        } else {
+                ask(p, s, &all);
                 s->all_made_in = moment->time;
+        }
         return s->words;
 }
