@@ -31,6 +31,7 @@ struct needles {
         struct sought *sought; /* those with a mark first */
         size_t count;
         size_t marked;               /* how many have a mark, and are found by it */
+        uint64_t all_marked;         /* their answers: when all are found the rest of a text says nothing new */
         uint32_t slot[SLOTS];        /* by a mark's hash: a needle, + 1; 0: none */
         uint8_t low[MARK_BYTES][32]; /* buckets by the low half of a byte of the mark; twice, once for each lane */
         uint8_t high[MARK_BYTES][32];
@@ -117,6 +118,7 @@ static void deal(struct needles *n) {
         for (size_t i = 0; i < n->marked; i++) {
                 enter(n, &n->sought[i], (uint8_t)(1u << i * BUCKETS / n->marked));
                 enter_mark(n, &n->sought[i]);
+                n->all_marked |= n->sought[i].answer;
         }
 }
 
@@ -150,26 +152,25 @@ int needles_new(struct needles **ret, const struct needle *list, size_t count) {
         return 0;
 }
 
+int needles_new_any(struct needles **ret, const struct search *searches, size_t count) {
+        *ret = NULL;
+        if (count < NEEDLES_TOGETHER_MIN)
+                return 0;
+        _owned_(memory_free) struct needle *list = calloc(count, sizeof *list);
+        if (!list)
+                return fail(-ENOMEM);
+        for (size_t i = 0; i < count; i++) {
+                if (searches[i].needle.size == 0)
+                        return 0;
+                list[i] = (struct needle){searches[i].needle, 1, searches[i].ignores_case};
+        }
+        int r = needles_new(ret, list, count);
+        return r ? pass(r) : 0;
+}
+
 /* ---- Finding -------------------------------------------------------------- */
 
 #ifdef __SSE2__
-static inline uint64_t word_at(const char *at) {
-        uint64_t word;
-        memcpy(&word, at, sizeof word);
-        return word;
-}
-
-/* Most needles have 8 to 16 bytes: two words that may overlap. */
-static inline bool is_at(const struct search *s, const char *at) {
-        const char *needle = s->needle.data;
-        size_t size = s->needle.size;
-        if (UNLIKELY(s->ignores_case))
-                return text_equal_nocase((struct text){at, size}, s->needle);
-        if (size < 8 || size > 16)
-                return memcmp(at, needle, size) == 0;
-        return word_at(at) == word_at(needle) && word_at(at + size - 8) == word_at(needle + size - 8);
-}
-
 static inline uint32_t mark_at(const char *at) {
         uint16_t two;
         memcpy(&two, at, sizeof two);
@@ -184,7 +185,7 @@ static inline uint64_t compare(const struct needles *n, struct text t, size_t pl
                 if ((mark | s->mark_fold) != s->mark_bytes || place < s->mark ||
                     t.size - (place - s->mark) < s->search.needle.size)
                         continue;
-                if (is_at(&s->search, t.data + place - s->mark))
+                if (search_is_at(&s->search, t.data + place - s->mark))
                         found |= s->answer;
         }
         return found;
@@ -229,10 +230,10 @@ __attribute__((target("avx2"))) static uint64_t find_marked(const struct needles
         }
         size_t from = 0;
         /* Two steps are gone through together: how many places each has is what a processor foresees badly. */
-        for (; from + 2 * WIDTH <= places; from += 2 * WIDTH)
+        for (; from + 2 * WIDTH <= places && found != n->all_marked; from += 2 * WIDTH)
                 found = compare_all(n, t, from, look(n, t.data + from) | look(n, t.data + from + WIDTH) << WIDTH,
                                     found);
-        if (from == places)
+        if (from == places || found == n->all_marked)
                 return found;
         /* What is left is one step or two; those at the end are looked at together with some before them. */
         size_t last = places - WIDTH;

@@ -15,6 +15,8 @@
 
 struct needles;
 
+enum { NEEDLES_TOGETHER_MIN = 3 /* fewer are found faster one after the other */ };
+
 struct needle {
         struct text text; /* lent for the needles' life; not empty */
         uint64_t answer;  /* set in what needles_find() returns */
@@ -25,6 +27,10 @@ struct needle {
 int needles_new(struct needles **ret, const struct needle *list, size_t count);
 struct needles *needles_free(struct needles *n);
 OWNED_POINTER(struct needles, needles_free);
+
+/* Of searches, all with the answer 1: whether a text holds any. *ret is NULL where each alone is as well: they are
+ * few, or one is empty. -ENOMEM. */
+int needles_new_any(struct needles **ret, const struct search *searches, size_t count);
 
 /* The answers of all needles that are in t, together. */
 uint64_t needles_find(const struct needles *n, struct text t);

@@ -59,12 +59,6 @@ void search_init_once(struct search *s, struct text needle, bool ignores_case) {
         prepare(s);
 }
 
-static bool is_at(const struct search *s, const char *at) {
-        if (!s->ignores_case)
-                return memcmp(at, s->needle.data, s->needle.size) == 0;
-        return text_equal_nocase((struct text){at, s->needle.size}, s->needle);
-}
-
 /* Place by place, where there are few. */
 static ptrdiff_t find_slowly(const struct search *s, struct text t) {
         size_t last = t.size - s->needle.size;
@@ -73,7 +67,7 @@ static ptrdiff_t find_slowly(const struct search *s, struct text t) {
                 other = (char)(wanted ^ 32);
         for (size_t i = 0; i <= last; i++) {
                 char c = t.data[i + s->first];
-                if ((c == wanted || c == other) && is_at(s, t.data + i))
+                if ((c == wanted || c == other) && search_is_at(s, t.data + i))
                         return (ptrdiff_t)i;
         }
         return -1;
@@ -96,7 +90,7 @@ __attribute__((target("avx2"))) static ptrdiff_t find_widely(const struct search
                 __m256i both = _mm256_and_si256(wide_places_of(t.data + from + s->first, a_bit, a_all),
                                                 wide_places_of(t.data + from + s->second, b_bit, b_all));
                 for (unsigned found = (unsigned)_mm256_movemask_epi8(both); found; found &= found - 1)
-                        if (is_at(s, t.data + from + (unsigned)__builtin_ctz(found)))
+                        if (search_is_at(s, t.data + from + (unsigned)__builtin_ctz(found)))
                                 return (ptrdiff_t)(from + (unsigned)__builtin_ctz(found));
         }
         return -1;
@@ -126,7 +120,7 @@ ptrdiff_t search_find(const struct search *s, struct text t) {
                 __m128i both = _mm_and_si128(places_of(t.data + from + s->first, a_bit, a_all),
                                              places_of(t.data + from + s->second, b_bit, b_all));
                 for (unsigned found = (unsigned)_mm_movemask_epi8(both); found; found &= found - 1)
-                        if (is_at(s, t.data + from + (unsigned)__builtin_ctz(found)))
+                        if (search_is_at(s, t.data + from + (unsigned)__builtin_ctz(found)))
                                 return (ptrdiff_t)(from + (unsigned)__builtin_ctz(found));
         }
         return -1;

@@ -31,5 +31,22 @@ static inline bool search_finds(const struct search *s, struct text t) {
         return search_find(s, t) >= 0;
 }
 
+/* Whether the needle lies at `at`, where there are bytes enough. Most needles have 8 to 16 bytes: two words that may
+ * overlap, where memcmp() costs a call. */
+static inline bool search_is_at(const struct search *s, const char *at) {
+        const char *needle = s->needle.data;
+        size_t size = s->needle.size;
+        uint64_t head, tail, wanted_head, wanted_tail;
+        if (UNLIKELY(s->ignores_case))
+                return text_equal_nocase((struct text){at, size}, s->needle);
+        if (size < sizeof head || size > 2 * sizeof head)
+                return size == 0 || memcmp(at, needle, size) == 0;
+        memcpy(&head, at, sizeof head);
+        memcpy(&wanted_head, needle, sizeof head);
+        memcpy(&tail, at + size - sizeof tail, sizeof tail);
+        memcpy(&wanted_tail, needle + size - sizeof tail, sizeof tail);
+        return head == wanted_head && tail == wanted_tail;
+}
+
 /* How rare the byte is in log files; the rarer the more. Capitals count as themselves. */
 unsigned search_rarity(char c);

@@ -45,5 +45,30 @@ static void one_of_many_is_found_and_no_other(void) {
         comparison_fini(&c);
 }
 
+static void any_of_several_may_be_contained(void) {
+        static const struct text wanted[] = {TEXT("timeout"), TEXT("Refused"), TEXT("un"), TEXT("")};
+        static const struct {
+                const char *text;
+                bool is_in, is_in_nocase;
+        } rows[] = {{"a timeout of 30 seconds, and then nothing more", true, true},
+                    {"connection refused", false, true},
+                    {"UNREACHABLE", false, true},
+                    {"run", true, true},
+                    {"time out", false, false},
+                    {"", false, false}};
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                for (int nocase = 0; nocase < 2; nocase++) {
+                        struct comparison c;
+                        enum comparison_kind kind = nocase ? COMPARISON_CONTAINS_NOCASE : COMPARISON_CONTAINS;
+                        CHECK_INT(comparison_init(&c, kind, wanted, 3), 0);
+                        CHECK(comparison_holds(&c, text_of(rows[i].text)) ==
+                              (nocase ? rows[i].is_in_nocase : rows[i].is_in));
+                        comparison_fini(&c);
+                        CHECK_INT(comparison_init(&c, kind, wanted, 4), 0);
+                        CHECK(comparison_holds(&c, text_of(rows[i].text)));
+                        comparison_fini(&c);
+                }
+}
+
 TEST_MAIN(TEST(each_kind_means_what_it_says), TEST(the_empty_text_is_in_every_text),
-          TEST(one_of_many_is_found_and_no_other))
+          TEST(one_of_many_is_found_and_no_other), TEST(any_of_several_may_be_contained))

@@ -8,7 +8,7 @@
 #include <pcre2.h>
 
 #include "base/fail.h"
-#include "base/search.h"
+#include "base/needles.h"
 
 enum {
         PATTERN_NEEDLES_MAX = 16,
@@ -19,9 +19,10 @@ struct pattern {
         regex_t regex;
         bool has_regex;
         bool is_text;            /* whoever holds a needle matches */
-        char *needles;           /* the bytes of all */
+        char *bytes;             /* of all needles */
         struct search *searches; /* for the needles: every match holds one of them */
         size_t search_count;     /* 0: nothing is known */
+        struct needles *any;     /* all of them together; NULL: there are few */
         bool has_machine_code;
         pcre2_code *code;
         pcre2_match_context *context;
@@ -455,15 +456,16 @@ static int build_pcre2(struct pattern *p, struct text source, uint32_t options, 
 }
 
 static int keep_needles(struct pattern *p, const struct runs *runs, bool ignores_case) {
-        p->needles = text_copy(buffer_as_text(&runs->bytes));
+        p->bytes = text_copy(buffer_as_text(&runs->bytes));
         p->searches = calloc(runs->count, sizeof *p->searches);
-        if (!p->needles || !p->searches)
+        if (!p->bytes || !p->searches)
                 return fail(-ENOMEM);
         size_t at = 0;
         for (size_t i = 0; i < runs->count; at += runs->size[i++])
-                search_init(&p->searches[i], (struct text){p->needles + at, runs->size[i]}, ignores_case);
+                search_init(&p->searches[i], (struct text){p->bytes + at, runs->size[i]}, ignores_case);
         p->search_count = runs->count;
-        return 0;
+        int r = needles_new_any(&p->any, p->searches, p->search_count);
+        return r ? pass(r) : 0;
 }
 
 static int build_fast(struct pattern *p, struct text source, unsigned how) {
@@ -527,7 +529,8 @@ struct pattern *pattern_free(struct pattern *p) {
                 regfree(&p->regex);
         pcre2_code_free(p->code);
         pcre2_match_context_free(p->context);
-        free(p->needles);
+        needles_free(p->any);
+        free(p->bytes);
         free(p->searches);
         free(p);
         return NULL;
@@ -546,6 +549,8 @@ static bool asks_libc(const struct pattern *p, struct text t) {
 }
 
 static bool holds_needle(const struct pattern *p, struct text t) {
+        if (p->any)
+                return needles_find(p->any, t);
         for (size_t i = 0; i < p->search_count; i++)
                 if (search_finds(&p->searches[i], t))
                         return true;
