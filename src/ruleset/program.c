@@ -134,6 +134,7 @@ static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
 }
 
 void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
+        run->evaluation.previous = s->delivery;
         if (s->is_shared && run->collects && collect(run, s, selection, count))
                 return;
         struct selections *lists = &run->evaluation.selections;
@@ -148,7 +149,6 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
         }
         size_t lost = delivery_submit_with(s->delivery, run->shared, b, selection, count, missed);
         note_missed(run, missed, lost);
-        run->evaluation.previous = s->delivery;
         selections_give(lists, missed);
 }
 
