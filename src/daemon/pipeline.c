@@ -465,6 +465,20 @@ static struct sink *find_sink(void *owner, const char *ruleset) {
         return s ? &s->sink : &p->stations->sink;
 }
 
+static int link_programs(struct pipeline *p) {
+        size_t count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                count++;
+        _owned_(memory_free) struct program **programs = calloc(count, sizeof(*programs));
+        if (!programs)
+                return fail(-ENOMEM);
+        size_t at = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                programs[at++] = s->program;
+        int r = programs_link(programs, count, &p->linker);
+        return r ? pass(r) : 0;
+}
+
 int pipeline_open(struct pipeline *p) {
         struct actions_plan actions = {.config = p->config,
                                        .reporter = own_log_reporter(p->host.log),
@@ -478,8 +492,9 @@ int pipeline_open(struct pipeline *p) {
         int r = actions_new(&p->actions, &actions);
         if (r)
                 return pass(r);
-        for (struct station *s = p->stations; s; s = s->next)
-                program_link(s->program, &p->linker);
+        r = link_programs(p);
+        if (r)
+                return pass(r);
         struct inputs_plan plan = {.config = p->config,
                                    .reporter = own_log_reporter(p->host.log),
                                    .facts = &p->facts.host,
