@@ -20,9 +20,8 @@ static uint64_t hup_count(void *daemon) {
         return atomic_load(&((struct diagnosis *)daemon)->hups);
 }
 
-/* Lookup tables are read whole before HUP is completed. */
-static bool lookup_reload_pending(void *daemon _unused_) {
-        return false;
+static bool lookup_reload_pending(void *daemon) {
+        return pipeline_is_reading_tables(((struct diagnosis *)daemon)->pipeline);
 }
 
 static void set_timeout(void *daemon, enum diag_timeout timeout, int64_t ms, bool is_default) {

@@ -10,6 +10,7 @@
 #include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
+#include "daemon/lookups.h"
 #include "daemon/repeats.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
@@ -64,6 +65,7 @@ struct pipeline {
         struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
         struct named_parser *parsers;
+        struct tables *tables; /* lookup_table() */
         struct actions *actions;
         struct station *stations; /* the default ruleset first */
         struct queue *main_queue;
@@ -96,6 +98,10 @@ static const struct template *find_template(void *owner, const char *name) {
         t->next = p->templates;
         p->templates = t;
         return t->template;
+}
+
+static struct table *find_table(void *owner, struct text name) {
+        return tables_find(((struct pipeline *)owner)->tables, name);
 }
 
 static struct delivery *find_delivery(void *owner, const struct object *action) {
@@ -400,7 +406,7 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         p->config = config;
         module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
         p->linker = (struct program_linker){
-                .names = {.find_template = find_template, .owner = p},
+                .names = {.find_template = find_template, .find_table = find_table, .owner = p},
                 .find_delivery = find_delivery,
                 .find_modifier = find_modifier,
                 .find_ruleset = find_ruleset,
@@ -422,6 +428,8 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 r = build_templates(p, diagnostics);
         if (r == 0)
                 r = build_parsers(p);
+        if (r == 0)
+                r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
         if (r == 0)
                 r = build_stations(p, diagnostics);
         if (r == 0)
@@ -472,7 +480,9 @@ int pipeline_open(struct pipeline *p) {
 }
 
 int pipeline_start(struct pipeline *p) {
-        int r = queue_start(p->main_queue);
+        int r = tables_start(p->tables);
+        if (r == 0)
+                r = queue_start(p->main_queue);
         for (struct station *s = p->stations; s && r == 0; s = s->next)
                 if (s->queue)
                         r = queue_start(s->queue);
@@ -519,6 +529,7 @@ static void tell_held_back(struct pipeline *p, const struct queue *queue, struct
 }
 
 uint64_t pipeline_drain(struct pipeline *p) {
+        tables_stop(p->tables);
         drain_stations(p);
         uint64_t left = queue_stop(p->main_queue);
         tell_held_back(p, NULL, &p->main_workers[0]);
@@ -533,6 +544,11 @@ uint64_t pipeline_drain(struct pipeline *p) {
 void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
         actions_reopen(p->actions);
+        tables_request_hup(p->tables);
+}
+
+bool pipeline_is_reading_tables(struct pipeline *p) {
+        return tables_are_pending(p->tables);
 }
 
 uint64_t pipeline_unfinished(struct pipeline *p) {
@@ -595,6 +611,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
                 station_free(s);
         }
         actions_free(p->actions);
+        tables_free(p->tables);
         while (p->parsers) {
                 struct named_parser *n = p->parsers;
                 p->parsers = n->next;

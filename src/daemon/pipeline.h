@@ -41,8 +41,10 @@ int pipeline_start(struct pipeline *p);
 void pipeline_stop_inputs(struct pipeline *p);
 /* Second half: drains queues, closes outputs. Returns how many messages were left. */
 uint64_t pipeline_drain(struct pipeline *p);
-/* HUP: files are opened anew. */
+/* HUP: files are opened anew, and lookup tables read again. */
 void pipeline_reopen(struct pipeline *p);
+/* Whether a lookup table is being read again, or waits for it. */
+bool pipeline_is_reading_tables(struct pipeline *p);
 
 /* Messages that wait or are in work anywhere. */
 uint64_t pipeline_unfinished(struct pipeline *p);

@@ -54,16 +54,21 @@ static struct table *table_free(struct table *table) {
 }
 OWNED_POINTER(struct table, table_free);
 
+void tables_stop(struct tables *t) {
+        if (!t || !t->is_running)
+                return;
+        pthread_mutex_lock(&t->mutex);
+        t->is_ending = true;
+        pthread_cond_signal(&t->has_work);
+        pthread_mutex_unlock(&t->mutex);
+        pthread_join(t->reloader, NULL);
+        t->is_running = false;
+}
+
 struct tables *tables_free(struct tables *t) {
         if (!t)
                 return NULL;
-        if (t->is_running) {
-                pthread_mutex_lock(&t->mutex);
-                t->is_ending = true;
-                pthread_cond_signal(&t->has_work);
-                pthread_mutex_unlock(&t->mutex);
-                pthread_join(t->reloader, NULL);
-        }
+        tables_stop(t);
         for (size_t i = 0; i < t->count; i++)
                 table_free(t->items[i]);
         free(t->items);
@@ -229,6 +234,8 @@ int tables_start(struct tables *t) {
 /* A request that waits already is the same request; the newer stub counts. */
 static void request(struct table *table, struct text stub) {
         struct tables *t = table->tables;
+        if (t->is_ending)
+                return;
         char *copy = stub.data ? text_copy(stub) : NULL;
         if (!table->is_requested)
                 t->pending++;
@@ -243,16 +250,12 @@ static void request(struct table *table, struct text stub) {
 
 void table_request(struct table *table, struct text stub) {
         struct tables *t = table->tables;
-        if (!t->is_running)
-                return;
         pthread_mutex_lock(&t->mutex);
         request(table, stub);
         pthread_mutex_unlock(&t->mutex);
 }
 
 void tables_request_hup(struct tables *t) {
-        if (!t->is_running)
-                return;
         pthread_mutex_lock(&t->mutex);
         for (size_t i = 0; i < t->count; i++)
                 if (t->items[i]->reloads_on_hup)

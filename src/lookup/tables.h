@@ -18,7 +18,6 @@ struct table;
 enum { TABLES_MAX = 1000 };
 
 int tables_new(struct tables **ret, struct reporter *reporter);
-/* Ends the reloader: what it has not begun is left out. */
 struct tables *tables_free(struct tables *t);
 OWNED_POINTER(struct tables, tables_free);
 
@@ -35,6 +34,8 @@ int table_load(struct table *table, struct lookup_listener *listener);
 
 /* Starts the reloader where there is a table. -errno. */
 int tables_start(struct tables *t);
+/* Ends the reloader: what it has not begun is left out, and so is what is asked for later. */
+void tables_stop(struct tables *t);
 /* Asks for the file to be read again; a stub of NULL data: the old table stays where it fails. */
 void table_request(struct table *table, struct text stub);
 /* The same for all that are read again at HUP. */

@@ -6,6 +6,7 @@
 
 #include "language/diagnostics.h"
 #include "language/tree.h"
+#include "lookup/tables.h"
 #include "message/property.h"
 #include "message/variable.h"
 #include "ruleset/pattern.h"
@@ -24,6 +25,7 @@ struct evaluation {
         const struct host_facts *facts;
         struct delivery *previous; /* the action before, for previous_action_suspended() */
         struct pattern_room room;  /* for regular expressions */
+        struct lookup_views views; /* snapshots of lookup tables, until the batch is through */
         uint64_t random_state;     /* of random(); 0: not seeded yet */
         bool has_script_error;     /* what the last function that can fail left for script_error() */
 };
@@ -35,6 +37,7 @@ enum { EXPRESSION_DEPTH_MAX = 2000 /* operators within one another; a chain of "
 /* How names outside the expression are found. */
 struct expression_names {
         const struct template *(*find_template)(void *owner, const char *name);
+        struct table *(*find_table)(void *owner, struct text name); /* of lookup(); NULL: there are none */
         void *owner;
 };
 

@@ -21,6 +21,7 @@ struct step {
         void *instance;
         struct expression *value; /* of set, reset; the collection of foreach; the name of call_indirect */
         char *ruleset;
+        struct table *table; /* of reload_lookup_table */
 };
 
 struct program {
@@ -204,6 +205,22 @@ static void call_ruleset(struct run *run, const char *name, struct batch *b, con
         run->depth--;
 }
 
+/* The stub is what the first record makes of it; one request serves all of the batch. */
+static void execute_reload(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                           size_t count _unused_) {
+        struct evaluation *ev = &run->evaluation;
+        struct text stub = TEXT_NONE;
+        ev->batch = b;
+        ev->record = &b->records[selection[0]];
+        if (s->value) {
+                struct value v = expression_eval(s->value, ev);
+                stub = value_to_text(&v, &ev->arena);
+                stub.data = stub.data ? stub.data : "";
+        }
+        table_request(s->table, stub);
+        evaluation_forget(ev);
+}
+
 static void execute_call(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
                          size_t count) {
         call_ruleset(run, s->ruleset, b, selection, count);
@@ -275,6 +292,7 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
                 run_steps(p->steps, run, b, selection + at, step);
                 deliver_collected(run, b);
         }
+        lookup_views_release(&run->evaluation.views);
 }
 
 int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
@@ -292,6 +310,7 @@ void run_fini(struct run *run) {
         free(run->collected);
         arena_fini(&run->evaluation.arena);
         pattern_room_fini(&run->evaluation.room);
+        lookup_views_fini(&run->evaluation.views);
         selections_fini(&run->evaluation.selections);
         buffer_fini(&run->context.scratch);
 }
@@ -481,6 +500,18 @@ static int compile_assignment(struct step *s, const struct statement *st, struct
                                            : expression_new(&s->value, st->value, &c->linker->names, c->diagnostics);
 }
 
+static int compile_reload(struct step *s, const struct statement *st, struct program_compiler *c) {
+        const struct expression_names *names = &c->linker->names;
+        s->table = names->find_table ? names->find_table(names->owner, st->name) : NULL;
+        if (!s->table) {
+                diagnose(c->diagnostics, SEVERITY_ERR, 2207, st->place, 19, NULL, "lookup table '%.*s' not found",
+                         TEXT_ARGS(text_slice(st->name, 0, 200)));
+                return fail(-EINVAL);
+        }
+        s->execute = execute_reload;
+        return st->value ? expression_new(&s->value, st->value, names, c->diagnostics) : 0;
+}
+
 static int compile_step(struct step *s, const struct statement *st, struct program_compiler *c) {
         switch (st->kind) {
         case STATEMENT_ACTION:
@@ -513,9 +544,10 @@ static int compile_step(struct step *s, const struct statement *st, struct progr
                 s->may_stop = true;
                 return 0;
         case STATEMENT_CONTINUE:
-        case STATEMENT_RELOAD_LOOKUP:
                 s->execute = execute_nothing;
                 return 0;
+        case STATEMENT_RELOAD_LOOKUP:
+                return compile_reload(s, st, c);
         }
         return fail(-EINVAL);
 }
