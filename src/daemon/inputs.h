@@ -9,6 +9,7 @@
 #include "message/intake.h"
 
 struct inputs;
+struct collector; /* daemon/collector.h */
 
 /* All lent. */
 struct inputs_plan {
@@ -31,5 +32,7 @@ int inputs_start(struct inputs *in);
 /* Nothing enters any more, and what did is pushed. Ends the threads. */
 void inputs_stop(struct inputs *in);
 void inputs_reopen(struct inputs *in);
+/* Shows each instance to the statistics; modules whose instances have no names of their own, as one. */
+void inputs_visit(const struct inputs *in, struct collector *c);
 struct inputs *inputs_free(struct inputs *in);
 OWNED_POINTER(struct inputs, inputs_free);

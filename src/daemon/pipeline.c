@@ -12,6 +12,7 @@
 #include "daemon/inputs.h"
 #include "daemon/lookups.h"
 #include "daemon/repeats.h"
+#include "daemon/statistics.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
 #include "parser/chain.h"
@@ -66,6 +67,7 @@ struct pipeline {
         struct named_template *templates;
         struct named_parser *parsers;
         struct tables *tables; /* lookup_table() */
+        struct statistics *statistics;
         struct actions *actions;
         struct station *stations; /* the default ruleset first */
         struct queue *main_queue;
@@ -102,6 +104,18 @@ static const struct template *find_template(void *owner, const char *name) {
 
 static struct table *find_table(void *owner, struct text name) {
         return tables_find(((struct pipeline *)owner)->tables, name);
+}
+
+static struct dyn_stats *find_dyn_stats(void *owner, struct text name) {
+        return statistics_find_dyn(((struct pipeline *)owner)->statistics, name);
+}
+
+static struct percentiles *find_percentiles(void *owner, struct text name) {
+        return statistics_find_percentiles(((struct pipeline *)owner)->statistics, name);
+}
+
+static struct counter *find_processed(void *owner, const struct object *action) {
+        return actions_processed(((struct pipeline *)owner)->actions, action);
 }
 
 static struct delivery *find_delivery(void *owner, const struct object *action) {
@@ -406,7 +420,12 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         p->config = config;
         module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
         p->linker = (struct program_linker){
-                .names = {.find_template = find_template, .find_table = find_table, .owner = p},
+                .names = {.find_template = find_template,
+                          .find_table = find_table,
+                          .find_dyn_stats = find_dyn_stats,
+                          .find_percentiles = find_percentiles,
+                          .owner = p},
+                .find_processed = find_processed,
                 .find_delivery = find_delivery,
                 .find_modifier = find_modifier,
                 .find_ruleset = find_ruleset,
@@ -430,6 +449,8 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 r = build_parsers(p);
         if (r == 0)
                 r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
+        if (r == 0)
+                r = statistics_new(&p->statistics, config, diagnostics);
         if (r == 0)
                 r = build_stations(p, diagnostics);
         if (r == 0)
@@ -547,6 +568,24 @@ void pipeline_reopen(struct pipeline *p) {
         tables_request_hup(p->tables);
 }
 
+void pipeline_visit_statistics(struct pipeline *p, bool resets, struct statistic_visitor *visitor) {
+        size_t count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                count += s->queue != NULL;
+        struct queue **queues = calloc(count + 1, sizeof(*queues));
+        if (!queues)
+                return;
+        count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        queues[count++] = s->queue;
+        queues[count++] = p->main_queue;
+        struct statistics_sources sources = {
+                .inputs = p->inputs, .actions = p->actions, .queues = queues, .queue_count = count};
+        statistics_visit(p->statistics, &sources, resets, visitor);
+        free(queues);
+}
+
 bool pipeline_is_reading_tables(struct pipeline *p) {
         return tables_are_pending(p->tables);
 }
@@ -612,6 +651,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
         }
         actions_free(p->actions);
         tables_free(p->tables);
+        statistics_free(p->statistics);
         while (p->parsers) {
                 struct named_parser *n = p->parsers;
                 p->parsers = n->next;

@@ -66,8 +66,8 @@ static const struct counter_def imjournal_counters[] = {
         [COUNT_ROTATIONS] = {"rotations", "Times that files of the journal came or went."},
         [COUNT_RECOVERIES] = {"recovery_attempts", "Times that the journal was closed because of an error."},
         [COUNT_DISCARDED_LAST] = {"ratelimit_discarded_in_interval",
-                                  "Entries that the rate limit discarded in its interval that runs."},
-        [COUNT_USAGE] = {"disk_usage_bytes", "Size of the journal's files."},
+                                  "Entries that the rate limit discarded in its interval that runs.", .is_gauge = true},
+        [COUNT_USAGE] = {"disk_usage_bytes", "Size of the journal's files.", .is_gauge = true},
         {},
 };
 

@@ -260,7 +260,17 @@ static void imptcp_close(void *instance) {
         stream_free(instance);
 }
 
+static void imptcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        const struct imptcp_settings *s = own;
+        if (s->path)
+                buffer_format(name, "%s(*/%s/UNIX)", s->name, s->path);
+        else
+                buffer_format(name, "%s(%s/%s/%s)", s->name, s->address ? s->address : "*", s->port ? s->port : "",
+                              s->address && strchr(s->address, ':') ? "IPv6" : "IPv4");
+}
+
 static const struct input_ops imptcp_ops = {
+        .statistic = imptcp_statistic,
         .threads = imptcp_threads,
         .open = imptcp_open,
         .start = imptcp_start,

@@ -358,7 +358,15 @@ static void imtcp_close(void *instance) {
         stream_free(instance);
 }
 
+/* The port as it is written, where it makes sense. */
+static void imtcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        const struct imtcp_settings *s = own;
+        bool is_known = strcmp(s->port, "0") != 0 || (s->port_file && *s->port_file);
+        buffer_format(name, "%s(%s)", s->name, is_known ? s->port : "514");
+}
+
 static const struct input_ops imtcp_ops = {
+        .statistic = imtcp_statistic,
         .threads = imtcp_threads,
         .open = imtcp_open,
         .start = imtcp_start,

@@ -48,9 +48,10 @@ enum counter_index {
 static const struct counter_def imudp_counters[] = {
         [COUNT_SUBMITTED] = {"submitted", "Messages handed to the ruleset."},
         [COUNT_DISALLOWED] = {"disallowed", "Datagrams discarded because the sender is not allowed."},
-        [COUNT_CALLS] = {"called.recvmmsg", "Calls of recvmmsg()."},
-        [COUNT_SINGLE_CALLS] = {"called.recvmsg", "Calls of recvmsg(): none, recvmmsg() is always there."},
-        [COUNT_RECEIVED] = {"msgs.received", "Datagrams received."},
+        [COUNT_CALLS] = {"called.recvmmsg", "Calls of recvmmsg().", .object = "imudp(w0)"},
+        [COUNT_SINGLE_CALLS] = {"called.recvmsg", "Calls of recvmsg(): none, recvmmsg() is always there.",
+                                .object = "imudp(w0)"},
+        [COUNT_RECEIVED] = {"msgs.received", "Datagrams received.", .object = "imudp(w0)"},
         [COUNT_RATE_LIMITED] = {"discarded.ratelimit", "Messages discarded by the rate limit."},
         [COUNT_DROPPED] = {"dropped.kernel", "Datagrams that the kernel dropped because the receive buffer was full."},
         [COUNT_TRUNCATED] = {"truncated", "Datagrams longer than maxMessageSize, which were cut."},
@@ -596,7 +597,18 @@ static int imudp_check(const void *own, const void *module_settings, struct modu
         return r ? pass(r) : 0;
 }
 
+/* One object for all sockets of an instance: they count together. */
+static void imudp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        const struct imudp_settings *s = own;
+        const char *address = s->addresses.count ? s->addresses.items[0] : "*";
+        buffer_format(name, "%s(%s/", s->name, address);
+        for (size_t i = 0; i < s->ports.count; i++)
+                buffer_format(name, "%s%s", i ? "," : "", s->ports.items[i]);
+        buffer_format(name, "/%s)", strchr(address, ':') ? "IPv6" : "IPv4");
+}
+
 static const struct input_ops imudp_ops = {
+        .statistic = imudp_statistic,
         .threads = imudp_threads,
         .open = imudp_open,
         .start = imudp_start,

@@ -71,7 +71,7 @@ enum counter_index { COUNT_SUBMITTED, COUNT_DISCARDED, COUNT_LIMITERS };
 static const struct counter_def counters[] = {
         {"submitted", "Messages that were taken."},
         {"ratelimit.discarded", "Messages that were discarded because their process wrote too many."},
-        {"ratelimit.numratelimiters", "Processes whose rate is being watched."},
+        {"ratelimit.numratelimiters", "Processes whose rate is being watched.", .is_gauge = true},
         {},
 };
 

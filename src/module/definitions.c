@@ -25,8 +25,9 @@ const struct settings_type dyn_stats_type = SETTINGS(struct dyn_stats_settings, 
 #define S struct percentile_stats_settings
 static const struct param percentile_stats_params[] = {
         PARAM_STRING(S, name, .name = "name", .flags = PARAM_IS_REQUIRED, .help = "Name for percentile_observe()."),
-        PARAM_STRINGS(S, percentiles, .name = "percentiles", .help = "Percentiles to report, each from 1 to 100."),
-        PARAM_INT(S, window_size, .name = "windowsize", .dflt = "1000", .min = 1, .max = 16777216,
+        PARAM_STRINGS(S, percentiles, .name = "percentiles", .flags = PARAM_IS_REQUIRED,
+                      .help = "Percentiles to report, each from 1 to 100."),
+        PARAM_INT(S, window_size, .name = "windowsize", .flags = PARAM_IS_REQUIRED, .min = 1, .max = 16777216,
                   .unit = "observations", .help = "The newest observations of a report's interval that are kept."),
         PARAM_STRING(S, delimiter, .name = "delimiter", .dflt = ".", .help = "Between the parts of a name."),
         {}};

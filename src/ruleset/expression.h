@@ -12,6 +12,7 @@
 #include "ruleset/pattern.h"
 #include "ruleset/selections.h"
 #include "ruleset/value.h"
+#include "statistics/dyn_stats.h"
 
 struct template;
 
@@ -26,6 +27,7 @@ struct evaluation {
         struct delivery *previous; /* the action before, for previous_action_suspended() */
         struct pattern_room room;  /* for regular expressions */
         struct lookup_views views; /* snapshots of lookup tables, until the batch is through */
+        struct dyn_views buckets;  /* the same of dyn_stats() */
         uint64_t random_state;     /* of random(); 0: not seeded yet */
         bool has_script_error;     /* what the last function that can fail left for script_error() */
 };
@@ -37,7 +39,10 @@ enum { EXPRESSION_DEPTH_MAX = 2000 /* operators within one another; a chain of "
 /* How names outside the expression are found. */
 struct expression_names {
         const struct template *(*find_template)(void *owner, const char *name);
-        struct table *(*find_table)(void *owner, struct text name); /* of lookup(); NULL: there are none */
+        /* Of lookup(), dyn_inc() and percentile_observe(); NULL: there are none. */
+        struct table *(*find_table)(void *owner, struct text name);
+        struct dyn_stats *(*find_dyn_stats)(void *owner, struct text name);
+        struct percentiles *(*find_percentiles)(void *owner, struct text name);
         void *owner;
 };
 

@@ -17,6 +17,7 @@ struct step {
         struct delivery *delivery;
         uint32_t group; /* of the steps that share the delivery, from 1; 0: it is this step's own */
         const struct action_settings *action;
+        struct counter *processed; /* messages that were handed to the action; NULL: not counted */
         const struct modifier_ops *modifier;
         void *instance;
         struct expression *value; /* of set, reset; the collection of foreach; the name of call_indirect */
@@ -71,6 +72,11 @@ static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
                 run->is_missed[missed[i]] = 1;
 }
 
+static void count_processed(const struct step *s, size_t count) {
+        if (s->processed && count)
+                counter_add(s->processed, count);
+}
+
 static void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
                            size_t count) {
         struct selections *lists = &run->evaluation.selections;
@@ -83,6 +89,7 @@ static void execute_action(const struct step *s, struct run *run, struct batch *
                 selection = wanted;
                 count = kept;
         }
+        count_processed(s, count);
         size_t lost = delivery_submit(s->delivery, b, selection, count, missed);
         note_missed(run, missed, lost);
         run->evaluation.previous = s->delivery;
@@ -121,6 +128,7 @@ static void deliver_collected(struct run *run, struct batch *b) {
 
 static void execute_shared_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
                                   size_t count) {
+        count_processed(s, count);
         if (run->collected_count < s->group) {
                 struct collected *grown = realloc(run->collected, s->group * sizeof *grown);
                 if (!grown) {
@@ -139,6 +147,7 @@ static void execute_shared_action(const struct step *s, struct run *run, struct 
 
 static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b, const uint16_t *selection,
                              size_t count) {
+        count_processed(s, count);
         s->modifier->modify(s->instance, b, selection, count);
 }
 
@@ -293,6 +302,7 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
                 deliver_collected(run, b);
         }
         lookup_views_release(&run->evaluation.views);
+        dyn_views_release(&run->evaluation.buckets);
 }
 
 int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
@@ -311,6 +321,7 @@ void run_fini(struct run *run) {
         arena_fini(&run->evaluation.arena);
         pattern_room_fini(&run->evaluation.room);
         lookup_views_fini(&run->evaluation.views);
+        dyn_views_fini(&run->evaluation.buckets);
         selections_fini(&run->evaluation.selections);
         buffer_fini(&run->context.scratch);
 }
@@ -374,6 +385,8 @@ struct linking {
 
 static void link_action(struct step *s, struct linking *l) {
         const struct object *action = s->statement->action;
+        if (l->linker->find_processed)
+                s->processed = l->linker->find_processed(l->linker->owner, action);
         if (action->module->kind == MODULE_MODIFIER) {
                 s->modifier = action->module->modifier;
                 s->instance = l->linker->find_modifier(l->linker->owner, action);
