@@ -11,6 +11,7 @@
 enum { CODE_OF_OBJECTS = 2207, BUCKETS_MAX = 10000 };
 
 struct statistics {
+        bool are_shown; /* impstats is loaded */
         struct dyn_stats **dyn;
         size_t dyn_count;
         struct percentiles **percentiles;
@@ -44,7 +45,7 @@ static int add_dyn(struct statistics *s, const struct definition *d, struct diag
                 tell_twice(d, diagnostics);
                 return 0;
         }
-        int r = dyn_stats_new(&s->dyn[s->dyn_count], d->settings, s->dyn_count);
+        int r = dyn_stats_new(&s->dyn[s->dyn_count], d->settings, s->dyn_count, s->are_shown);
         if (r)
                 return pass(r);
         s->dyn_count++;
@@ -57,7 +58,7 @@ static int add_percentiles(struct statistics *s, const struct definition *d, str
                 return 0;
         }
         const char *wrong = "";
-        int r = percentiles_new(&s->percentiles[s->percentile_count], d->settings, &wrong);
+        int r = percentiles_new(&s->percentiles[s->percentile_count], d->settings, s->are_shown, &wrong);
         if (r == -EINVAL) {
                 diagnose(diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS, d->place, (uint32_t)strlen(d->kind),
                          "percentiles are whole numbers from 1 to 100", "'%s' is no percentile", wrong);
@@ -73,6 +74,8 @@ int statistics_new(struct statistics **ret, const struct config *config, struct 
         _owned_(statistics_free) struct statistics *s = calloc(1, sizeof *s);
         if (!s)
                 return fail(-ENOMEM);
+        for (const struct loaded_module *m = config->modules; m; m = m->next)
+                s->are_shown |= strcmp(m->module->name, "impstats") == 0;
         size_t count = 0;
         for (const struct definition *d = config->definitions; d; d = d->next)
                 count++;

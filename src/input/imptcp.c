@@ -263,7 +263,7 @@ static void imptcp_close(void *instance) {
 static void imptcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imptcp_settings *s = own;
         if (s->path)
-                buffer_format(name, "%s(*/%s/UNIX)", s->name, s->path);
+                buffer_format(name, "%s(*/%s/IPv4)", s->name, s->path);
         else
                 buffer_format(name, "%s(%s/%s/%s)", s->name, s->address ? s->address : "*", s->port ? s->port : "",
                               s->address && strchr(s->address, ':') ? "IPv6" : "IPv4");

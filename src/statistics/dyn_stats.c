@@ -23,6 +23,7 @@ struct generation {
 struct dyn_stats {
         const struct dyn_stats_settings *settings;
         size_t number;
+        bool is_shown;
         pthread_mutex_t mutex; /* of `current` and of adding names */
         struct generation *current;
         int64_t purged_ns;
@@ -62,13 +63,14 @@ static int generation_new(struct generation **ret, size_t count_max) {
         return 0;
 }
 
-int dyn_stats_new(struct dyn_stats **ret, const struct dyn_stats_settings *settings, size_t number) {
+int dyn_stats_new(struct dyn_stats **ret, const struct dyn_stats_settings *settings, size_t number, bool is_shown) {
         struct dyn_stats *d = calloc(1, sizeof *d);
         if (!d)
                 return fail(-ENOMEM);
         pthread_mutex_init(&d->mutex, NULL);
         d->settings = settings;
         d->number = number;
+        d->is_shown = is_shown;
         d->purged_ns = clock_mono_ns();
         int r = generation_new(&d->current, (size_t)settings->cardinality_max);
         if (r) {
@@ -153,6 +155,8 @@ static struct cell *find_or_add(struct dyn_stats *d, struct text name, uint64_t 
 }
 
 int dyn_stats_increment(struct dyn_stats *d, struct dyn_views *v, struct text name) {
+        if (!d->is_shown)
+                return 0;
         if (name.size == 0) {
                 counter_add(&d->counters[DYN_NO_METRIC], 1);
                 return 0;

@@ -16,8 +16,11 @@
 
 struct dyn_stats;
 
-/* Settings are lent for the bucket's life; `number` tells buckets apart, from 0. -ENOMEM. */
-int dyn_stats_new(struct dyn_stats **ret, const struct dyn_stats_settings *settings, size_t number);
+/*
+ * Settings are lent for the bucket's life; `number` tells buckets apart, from 0. Without `is_shown` nobody ever reports
+ * it, and nothing is counted: so does rsyslog without impstats. -ENOMEM.
+ */
+int dyn_stats_new(struct dyn_stats **ret, const struct dyn_stats_settings *settings, size_t number, bool is_shown);
 struct dyn_stats *dyn_stats_free(struct dyn_stats *d);
 OWNED_POINTER(struct dyn_stats, dyn_stats_free);
 

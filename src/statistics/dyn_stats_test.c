@@ -33,7 +33,7 @@ static struct dyn_stats *bucket(struct dyn_stats_settings *s, int64_t most, int6
         struct dyn_stats *d;
         *s = (struct dyn_stats_settings){
                 .name = bucket_name, .is_resettable = is_resettable, .cardinality_max = most, .unused_life_s = life_s};
-        CHECK_INT(dyn_stats_new(&d, s, 1), 0);
+        CHECK_INT(dyn_stats_new(&d, s, 1, true), 0);
         return d;
 }
 

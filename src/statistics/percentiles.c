@@ -23,6 +23,7 @@ struct window {
 
 struct percentiles {
         const struct percentile_stats_settings *settings;
+        bool is_shown;
         struct cells names;
         pthread_mutex_t mutex; /* of adding names */
         int64_t wanted[PERCENTILES_MAX];
@@ -53,12 +54,14 @@ static int read_wanted(struct percentiles *p, const char **wrong) {
         return 0;
 }
 
-int percentiles_new(struct percentiles **ret, const struct percentile_stats_settings *settings, const char **wrong) {
+int percentiles_new(struct percentiles **ret, const struct percentile_stats_settings *settings, bool is_shown,
+                    const char **wrong) {
         _owned_(percentiles_free) struct percentiles *p = calloc(1, sizeof *p);
         if (!p)
                 return fail(-ENOMEM);
         pthread_mutex_init(&p->mutex, NULL);
         p->settings = settings;
+        p->is_shown = is_shown;
         int r = read_wanted(p, wrong);
         if (r)
                 return pass(r);
@@ -127,6 +130,8 @@ static void raise_to(_Atomic int64_t *maximum, int64_t value) {
 }
 
 int percentiles_observe(struct percentiles *p, struct text name, int64_t value) {
+        if (!p->is_shown)
+                return 0;
         name = text_slice(name, 0, STAT_NAME_BYTES_MAX);
         uint64_t hash = name_hash(name);
         struct cell *c = cells_find(&p->names, name, hash);

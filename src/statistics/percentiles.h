@@ -18,10 +18,11 @@ enum {
 };
 
 /*
- * Settings are lent for the bucket's life. -EINVAL: *wrong names a percentile that is
- * none; -ENOMEM.
+ * Settings are lent for the bucket's life. Without `is_shown` nothing is observed, since nobody ever reports. -EINVAL:
+ * *wrong names a percentile that is none; -ENOMEM.
  */
-int percentiles_new(struct percentiles **ret, const struct percentile_stats_settings *settings, const char **wrong);
+int percentiles_new(struct percentiles **ret, const struct percentile_stats_settings *settings, bool is_shown,
+                    const char **wrong);
 struct percentiles *percentiles_free(struct percentiles *p);
 OWNED_POINTER(struct percentiles, percentiles_free);
 

@@ -28,7 +28,7 @@ static int make(struct percentiles **ret, struct percentile_stats_settings *s, c
                                                 .percentiles = {.items = wanted, .count = count},
                                                 .window_size = size,
                                                 .delimiter = dot};
-        return percentiles_new(ret, s, wrong);
+        return percentiles_new(ret, s, true, wrong);
 }
 
 static void percentiles_are_those_of_the_nearest_rank(void) {
