@@ -10,6 +10,7 @@
 #include "base/counter.h"
 #include "base/fail.h"
 #include "daemon/collector.h"
+#include "daemon/limits.h"
 #include "io/loop.h"
 #include "module/log.h"
 
@@ -155,7 +156,9 @@ static int add_instance(struct inputs *in, const struct module *module, const vo
                                       .facts = in->plan.facts,
                                       .shared = &g->shared,
                                       .diag = in->plan.diag,
-                                      .daemon = in->plan.daemon};
+                                      .daemon = in->plan.daemon,
+                                      .find_limit = limits_find,
+                                      .limits = in->plan.limits};
         r = module->input->open(&i->instance, &i->host, settings);
         if (r) {
                 free(i->intakes);

@@ -10,6 +10,7 @@
 
 struct inputs;
 struct collector; /* daemon/collector.h */
+struct limits;    /* daemon/limits.h */
 
 /* All lent. */
 struct inputs_plan {
@@ -24,6 +25,7 @@ struct inputs_plan {
         void *owner;
         const struct diag_services *diag; /* for imdiag, with its first argument */
         void *daemon;
+        struct limits *limits; /* daemon/limits.h */
 };
 
 /* Opens every input; one that cannot is reported and left out. -ENOMEM. */

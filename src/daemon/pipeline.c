@@ -10,6 +10,7 @@
 #include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
+#include "daemon/limits.h"
 #include "daemon/lookups.h"
 #include "daemon/repeats.h"
 #include "daemon/statistics.h"
@@ -68,6 +69,7 @@ struct pipeline {
         struct named_parser *parsers;
         struct tables *tables; /* lookup_table() */
         struct statistics *statistics;
+        struct limits *limits; /* ratelimit() */
         struct actions *actions;
         struct station *stations; /* the default ruleset first */
         struct queue *main_queue;
@@ -450,6 +452,8 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         if (r == 0)
                 r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
         if (r == 0)
+                r = limits_new(&p->limits, config, diagnostics);
+        if (r == 0)
                 r = statistics_new(&p->statistics, config, diagnostics);
         if (r == 0)
                 r = build_stations(p, diagnostics);
@@ -494,6 +498,7 @@ int pipeline_open(struct pipeline *p) {
                                    .hurry = hurry_inputs,
                                    .timeout_stop_ms = p->config->global->input_timeout_shutdown_ms,
                                    .owner = p,
+                                   .limits = p->limits,
                                    .diag = diagnosis_services(),
                                    .daemon = p->host.diagnosis};
         r = inputs_new(&p->inputs, &plan);
@@ -580,8 +585,11 @@ void pipeline_visit_statistics(struct pipeline *p, bool resets, struct statistic
                 if (s->queue)
                         queues[count++] = s->queue;
         queues[count++] = p->main_queue;
-        struct statistics_sources sources = {
-                .inputs = p->inputs, .actions = p->actions, .queues = queues, .queue_count = count};
+        struct statistics_sources sources = {.inputs = p->inputs,
+                                             .actions = p->actions,
+                                             .limits = p->limits,
+                                             .queues = queues,
+                                             .queue_count = count};
         statistics_visit(p->statistics, &sources, resets, visitor);
         free(queues);
 }
@@ -652,6 +660,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
         actions_free(p->actions);
         tables_free(p->tables);
         statistics_free(p->statistics);
+        limits_free(p->limits);
         while (p->parsers) {
                 struct named_parser *n = p->parsers;
                 p->parsers = n->next;

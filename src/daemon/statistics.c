@@ -213,6 +213,7 @@ void statistics_visit(struct statistics *s, const struct statistics_sources *sou
                 dyn_stats_report(s->dyn[i], now_ns, visitor);
         actions_visit(sources->actions, c);
         inputs_visit(sources->inputs, c);
+        limits_visit(sources->limits, c);
         visit_resources(c);
         actions_visit_queues(sources->actions, c);
         for (size_t i = 0; i < sources->queue_count; i++)

@@ -7,6 +7,7 @@
 #include "daemon/actions.h"
 #include "daemon/collector.h"
 #include "daemon/inputs.h"
+#include "daemon/limits.h"
 #include "language/diagnostics.h"
 #include "statistics/dyn_stats.h"
 #include "statistics/percentiles.h"
@@ -25,6 +26,7 @@ struct percentiles *statistics_find_percentiles(const struct statistics *s, stru
 struct statistics_sources {
         struct inputs *inputs;
         struct actions *actions;
+        struct limits *limits;
         struct queue *const *queues; /* of rulesets, the main queue last */
         size_t queue_count;
 };

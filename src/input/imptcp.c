@@ -6,6 +6,7 @@
 
 #include "base/fail.h"
 #include "base/reporter.h"
+#include "input/named_limit.h"
 #include "input/stream.h"
 
 enum {
@@ -127,10 +128,7 @@ static const struct param imptcp_params[] = {
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imptcp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
-        PARAM_STRING(
-                struct imptcp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with a "
-                        "later release."),
+        PARAM_STRING(struct imptcp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imptcp_settings, is_multi_line, .name = "multiline", .dflt = "off",
                    .help = "A line feed ends a message only where '<' follows, or nothing."),
         PARAM_STRING(struct imptcp_settings, port_file, .name = "listenportfilename",
@@ -237,6 +235,7 @@ static int listen_tcp(struct stream_server *server, const struct imptcp_settings
 static int imptcp_open(void **ret, const struct input_host *host, const void *own) {
         const struct imptcp_settings *settings = own;
         struct stream_options options = options_of(settings);
+        limit_by_name(&options.limit, host, settings->rate_name, "imptcp");
         _owned_(stream_free) struct stream_server *server = NULL;
         int r = stream_new(&server, host, &options);
         if (r)

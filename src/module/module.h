@@ -35,6 +35,7 @@ struct intake;        /* message/intake.h */
 struct template;      /* template/template.h */
 struct counter;       /* base/counter.h */
 struct diag_services; /* module/diag.h */
+struct shared_limit;  /* message/ratelimit.h */
 struct buffer;        /* base/text.h */
 
 #ifndef PENSTOCK_TEXT
@@ -176,6 +177,9 @@ struct input_host {
         void **shared;                    /* one place for all instances of the module, NULL at first; NULL: none */
         const struct diag_services *diag; /* for imdiag: module/diag.h; NULL elsewhere */
         void *daemon;                     /* first argument of those services */
+        /* A ratelimit() object by its name, NULL: there is none of it; find_limit itself may be NULL. */
+        struct shared_limit *(*find_limit)(void *limits, const char *name);
+        void *limits;
 };
 
 struct input_ops {
