@@ -123,6 +123,8 @@ static const struct {
          "it belongs to omhdfs; in the new form its parameters stand in action(type=\"omhdfs\" ...)"},
         {"omuxsockdefaulttemplate omuxsocksocket",
          "it belongs to omuxsock; in the new form its parameters stand in action(type=\"omuxsock\" ...)"},
+        {"pstatcee pstatfacility pstatinterval pstatjson pstatseverity pstatsinterval",
+         "it belongs to impstats; in the new form its parameters stand in module(load=\"impstats\" ...)"},
 };
 
 const char *directive_replacement(struct text name) {
