@@ -139,8 +139,26 @@ static void add_percentile_stats(struct loader *l, struct assignment *list, stru
 static void add_ratelimit(struct loader *l, struct assignment *list, struct place place) {
         add_definition(l, "ratelimit", &ratelimit_type, list, place);
 }
+/* "+hh:mm": what the parsers of dates read. Zones lie at most 14 hours from UTC. */
+static bool is_zone_offset(const char *t) {
+        enum { HOURS_MAX = 14 };
+        bool has_form = strlen(t) == 6 && (t[0] == '+' || t[0] == '-') && t[3] == ':';
+        for (int i = 1; has_form && i < 6; i++)
+                has_form = i == 3 || (t[i] >= '0' && t[i] <= '9');
+        return has_form && (t[1] - '0') * 10 + t[2] - '0' <= HOURS_MAX && t[4] < '6';
+}
+
 static void add_timezone(struct loader *l, struct assignment *list, struct place place) {
-        add_definition(l, "timezone", &timezone_type, list, place);
+        struct definition **end = l->definition_tail;
+        const struct definition *d = add_definition(l, "timezone", &timezone_type, list, place);
+        const struct assignment *offset = assignment_find(list, "offset");
+        if (!d || is_zone_offset(((const struct timezone_settings *)d->settings)->offset))
+                return;
+        complain(l, offset->value_place, shown_width(offset), CODE_SYNTAX, "an offset such as \"-07:00\", up to 14:59",
+                 "timezone offset has invalid format. Must be +/-hh:mm");
+        /* Left out again: messages keep their own idea of the zone. */
+        l->definition_tail = end;
+        *l->definition_tail = NULL;
 }
 
 static void add_include(struct loader *l, struct assignment *list, struct place place) {
