@@ -13,6 +13,7 @@
 #include "daemon/limits.h"
 #include "io/loop.h"
 #include "module/log.h"
+#include "module/settings.h"
 
 enum {
         INPUT_THREADS_MAX = 64,
@@ -83,14 +84,6 @@ static struct intake *add_intake(struct inputs *in, struct input_thread *t, cons
 
 /* ---- Opening ------------------------------------------------------------------ */
 
-static size_t counter_count(const struct module *module) {
-        size_t n = 0;
-        if (module->counters)
-                while (module->counters[n].name)
-                        n++;
-        return n;
-}
-
 static int group_new(struct input_group **ret, struct inputs *in, const struct module *module) {
         struct input_group *g = calloc(1, sizeof *g);
         if (!g)
@@ -136,7 +129,7 @@ static int add_instance(struct inputs *in, const struct module *module, const vo
         i->group = g;
         i->intakes = calloc(g->threads, sizeof(*i->intakes));
         i->settings = settings;
-        i->counters = calloc(counter_count(module) + 1, sizeof *i->counters);
+        i->counters = calloc(module_counter_count(module) + 1, sizeof *i->counters);
         bool is_whole = i->intakes && i->counters;
         for (unsigned t = 0; t < g->threads && is_whole; t++)
                 is_whole = (i->intakes[t] = add_intake(in, &g->thread[t], ruleset)) != NULL;
@@ -368,7 +361,7 @@ static void visit_together(const struct input_group *g, struct collector *c) {
 
 void inputs_visit(const struct inputs *in, struct collector *c) {
         for (const struct input_group *g = in->groups; g; g = g->next) {
-                if (counter_count(g->module) == 0)
+                if (module_counter_count(g->module) == 0)
                         continue;
                 for (const struct input_instance *i = g->instances; i && g->module->input->statistic; i = i->next)
                         visit_instance(g, i, c);
