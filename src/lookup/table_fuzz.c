@@ -26,7 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (r)
                 return 0;
         for (size_t from = 0; from < size && from < 64; from++) {
-                struct text key = text_slice(file, from, from + from % 9);
+                /* The sanitizer's regexec() reads up to a NUL, wherever it is told that the text ends. */
+                _owned_(memory_free) char *copy = text_copy(text_slice(file, from, from + from % 9));
+                if (!copy)
+                        break;
+                struct text key = {copy, strlen(copy)};
                 struct text found =
                         lookup_takes_text(l) ? lookup_find(l, key) : lookup_find_number(l, (uint32_t)from * 0x4000001u);
                 assert(found.size <= size * 8 + 64);

@@ -69,7 +69,7 @@ static struct tables *begin(struct table **table) {
 
 static void a_view_keeps_its_snapshot_until_it_lets_go(void) {
         struct table *table;
-        _owned_(tables_free) struct tables *t = begin(&table);
+        _owned_(tables_free) _unused_ struct tables *t = begin(&table);
         struct lookup_views v = {0};
         const struct lookup *held = lookup_views_get(&v, table);
         CHECK_TEXT(lookup_find(held, TEXT("a")), "one");
@@ -85,7 +85,7 @@ static void a_view_keeps_its_snapshot_until_it_lets_go(void) {
 
 static void a_broken_file_leaves_the_old_table_and_says_so(void) {
         struct table *table;
-        _owned_(tables_free) struct tables *t = begin(&table);
+        _owned_(tables_free) _unused_ struct tables *t = begin(&table);
         CHECK_INT(file_replace_soon(test_place_path("t.json"), TEXT("{broken"), 0600), 0);
         tables_request_hup(t);
         check_told("json parsing error");
@@ -97,7 +97,7 @@ static void a_broken_file_leaves_the_old_table_and_says_so(void) {
 
 static void a_stub_stands_in_for_a_file_that_is_gone(void) {
         struct table *table;
-        _owned_(tables_free) struct tables *t = begin(&table);
+        _owned_(tables_free) _unused_ struct tables *t = begin(&table);
         CHECK_INT(file_remove(test_place_path("t.json")), 0);
         table_request(table, TEXT("STUB"));
         check_told("could not be opened");
@@ -152,7 +152,7 @@ static void *read_on(void *argument) {
 
 static void readers_go_on_while_the_table_changes(void) {
         struct table *table;
-        _owned_(tables_free) struct tables *t = begin(&table);
+        _owned_(tables_free) _unused_ struct tables *t = begin(&table);
         write_table("v");
         CHECK_INT(table_load(table, &nobody), 0);
         struct reading reading = {.table = table};
