@@ -12,6 +12,9 @@ struct node_head {
 };
 static_assert(sizeof(struct node_head) == 8, "a node's head is eight bytes");
 
+/* In a link: what follows is a value. */
+#define LINK_IS_VALUE (UINT32_C(1) << 31)
+
 struct radix {
         char *bytes;
         size_t size;
@@ -23,7 +26,7 @@ struct radix {
 
 struct branch {
         uint8_t byte;
-        uint32_t node;
+        uint32_t link;
 };
 
 /* Children wait here until all of a node's are written; those of the nodes above lie below. */
@@ -33,7 +36,7 @@ struct builder {
         size_t count, capacity;
 };
 
-static int push_branch(struct builder *b, uint8_t byte, uint32_t node) {
+static int push_branch(struct builder *b, uint8_t byte, uint32_t link) {
         if (b->count == b->capacity) {
                 size_t capacity = MAX(b->capacity * 2, (size_t)1024);
                 struct branch *grown = realloc(b->branches, capacity * sizeof *grown);
@@ -42,7 +45,7 @@ static int push_branch(struct builder *b, uint8_t byte, uint32_t node) {
                 b->branches = grown;
                 b->capacity = capacity;
         }
-        b->branches[b->count++] = (struct branch){byte, node};
+        b->branches[b->count++] = (struct branch){byte, link};
         return 0;
 }
 
@@ -58,7 +61,7 @@ static size_t shared(const struct radix_row *rows, size_t count, size_t depth) {
 static int write_node(struct builder *b, struct text prefix, uint32_t value, size_t branches_from, uint32_t *ret) {
         size_t children = b->count - branches_from;
         assert(children <= 256 && prefix.size <= RADIX_KEY_BYTES_MAX);
-        if (b->out.size > UINT32_MAX)
+        if (b->out.size >= LINK_IS_VALUE)
                 return fail(-EFBIG);
         *ret = (uint32_t)b->out.size;
         struct node_head head = {.prefix_size = (uint16_t)prefix.size, .children = (uint16_t)children, .value = value};
@@ -67,7 +70,7 @@ static int write_node(struct builder *b, struct text prefix, uint32_t value, siz
         for (size_t i = branches_from; i < b->count; i++)
                 buffer_byte(&b->out, (char)b->branches[i].byte);
         for (size_t i = branches_from; i < b->count; i++)
-                buffer_append(&b->out, &b->branches[i].node, sizeof b->branches[i].node);
+                buffer_append(&b->out, &b->branches[i].link, sizeof b->branches[i].link);
         b->count = branches_from;
         return buffer_failed(&b->out) ? fail(-ENOMEM) : 0;
 }
@@ -77,6 +80,7 @@ static int build(struct builder *b, const struct radix_row *rows, size_t count, 
         size_t prefix = shared(rows, count, depth), below = depth + prefix, branches_from = b->count;
         uint32_t value = RADIX_NONE;
         size_t at = 0;
+        assert(rows[0].value <= RADIX_VALUE_MAX);
         if (rows[0].key.size == below)
                 value = rows[at++].value;
         while (at < count) {
@@ -84,10 +88,11 @@ static int build(struct builder *b, const struct radix_row *rows, size_t count, 
                 size_t from = at;
                 while (at < count && (uint8_t)rows[at].key.data[below] == byte)
                         at++;
-                uint32_t node;
-                int r = build(b, rows + from, at - from, below + 1, &node);
+                uint32_t link = LINK_IS_VALUE | rows[from].value;
+                bool ends_here = at - from == 1 && rows[from].key.size == below + 1;
+                int r = ends_here ? 0 : build(b, rows + from, at - from, below + 1, &link);
                 if (r == 0)
-                        r = push_branch(b, byte, node);
+                        r = push_branch(b, byte, link);
                 if (r)
                         return pass(r);
         }
@@ -168,5 +173,7 @@ uint32_t radix_find(const struct radix *r, struct text key) {
                 if (child == head.children)
                         return RADIX_NONE;
                 memcpy(&node, bytes + head.children + child * sizeof node, sizeof node);
+                if (node & LINK_IS_VALUE)
+                        return at == end ? node & ~LINK_IS_VALUE : RADIX_NONE;
         }
 }
