@@ -35,6 +35,8 @@ struct intake;        /* message/intake.h */
 struct template;      /* template/template.h */
 struct counter;       /* base/counter.h */
 struct diag_services; /* module/diag.h */
+struct shared_limit;  /* message/ratelimit.h */
+struct buffer;        /* base/text.h */
 
 #ifndef PENSTOCK_TEXT
 #define PENSTOCK_TEXT
@@ -156,6 +158,8 @@ void module_report_param(struct module_log *log, int severity, const char *param
 struct counter_def {
         const char *name; /* as rsyslog names it: "submitted" */
         const char *help;
+        const char *object; /* the object of the statistics that shows it; NULL: the instance's own */
+        bool is_gauge;      /* what is so now: a report that resets counters leaves it */
 };
 
 /* ---- Inputs ------------------------------------------------------------- */
@@ -173,6 +177,9 @@ struct input_host {
         void **shared;                    /* one place for all instances of the module, NULL at first; NULL: none */
         const struct diag_services *diag; /* for imdiag: module/diag.h; NULL elsewhere */
         void *daemon;                     /* first argument of those services */
+        /* A ratelimit() object by its name, NULL: there is none of it; find_limit itself may be NULL. */
+        struct shared_limit *(*find_limit)(void *limits, const char *name);
+        void *limits;
 };
 
 struct input_ops {
@@ -194,6 +201,11 @@ struct input_ops {
         void (*close)(void *instance);
         /* True where the module alone (module(load=...), no input()) wants an instance; it gets settings NULL. */
         bool (*module_instance)(const void *module_settings);
+        /*
+         * Appends what rsyslog calls the counters of an instance in its statistics: "imtcp(514)". NULL: the module's
+         * name, and one object for all instances together. Settings as given to open().
+         */
+        void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
 };
 
 /* ---- Parsers ------------------------------------------------------------ */
@@ -276,6 +288,8 @@ struct output_ops {
         bool (*pending)(void *instance, int64_t *due_ns);
         void (*flush)(void *instance);
         void (*close)(void *instance);
+        /* Appends the name of the object that shows the module's own counters; nothing: there is none. May be NULL. */
+        void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
 };
 
 /* ---- Modifiers: mm* modules, called as actions, change the record --------- */
@@ -295,6 +309,12 @@ enum module_kind {
         MODULE_MODIFIER,
         MODULE_LIBRARY, /* holds parameters only: lmnsd and others that users name */
 };
+
+/* oversizemsg.input.mode: what inputs that see whole messages do with one longer than maxMessageSize. */
+enum oversize_mode { OVERSIZE_TRUNCATE, OVERSIZE_SPLIT, OVERSIZE_ACCEPT };
+
+/* reportChildProcessExits: which ends of programs that the daemon runs are told. */
+enum exit_reports { EXITS_NONE, EXITS_ERRORS, EXITS_ALL };
 
 /* Facts of this machine and of global() that modules may need. */
 struct host_facts {
@@ -322,6 +342,10 @@ struct host_facts {
         const struct strings *allowed_udp, *allowed_tcp;
         const struct strings *rulesets; /* their names, as record.ruleset counts them */
         const struct strings *zones;    /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
+        enum oversize_mode oversize_mode;
+        bool oversize_is_reported;
+        const char *oversize_error_file; /* NULL: none */
+        enum exit_reports exit_reports;
 };
 
 struct module {
@@ -349,9 +373,14 @@ struct module {
 
 /* ---- Records, as modules of other people see them ------------------------ */
 
+/* Record `index` of a batch, from 0; work.selection[] holds such numbers. */
 struct record *penstock_record(struct batch *batch, size_t index);
-/* The value of a property by its configuration name ("hostname", "$!usr!name"); valid until the batch goes. */
+/*
+ * The value of a property by its configuration name ("hostname", "$!usr!name"); "" where there is none. Valid until
+ * the batch goes. What is no property of the message ("$myhostname", "$/x") is empty.
+ */
 struct text penstock_property(struct batch *batch, struct record *record, const char *name);
+/* The message as it was received, after control characters were escaped; a parser begins there. */
 struct text penstock_raw(const struct batch *batch, const struct record *record);
 enum penstock_field {
         PENSTOCK_MSG,
@@ -364,4 +393,10 @@ enum penstock_field {
 };
 /* Sets a field; the text is copied unless it lies in the raw message. -ENOMEM. */
 int penstock_set(struct batch *batch, struct record *record, enum penstock_field field, struct text value);
+/* 0 to 191: facility times 8, and severity. */
 void penstock_set_pri(struct record *record, int pri);
+/*
+ * When the message says that it was written: microseconds since 1970 (UTC), shown in an offset of so many minutes east.
+ * A parser that sets none leaves the time of reception.
+ */
+void penstock_set_time(struct record *record, int64_t unix_us, int offset_minutes);

@@ -61,13 +61,14 @@ static inline const struct template *play_find_template(void *owner _unused_, co
 
 static inline void play_load(struct play *p, const char *config) {
         static const struct host_facts facts = {.host_name = "here"};
-        CHECK_INT(registry_new(&p->registry, NULL), 0);
+        CHECK_INT(registry_new(&p->registry, ""), 0);
         CHECK_INT(config_load_text(&p->config, p->registry, "test.conf", text_of(config), NULL, &p->diagnostics), 0);
         p->linker = (struct program_linker){
                 .names = {.find_template = play_find_template}, .find_ruleset = play_find_ruleset, .owner = p};
         size_t i = 0;
         for (const struct ruleset_def *def = p->config->rulesets; def && i < ARRAY_SIZE(p->programs); def = def->next)
                 CHECK_INT(program_new(&p->programs[i++], def, &p->linker, &p->diagnostics), 0);
+        CHECK_INT(programs_link(p->programs, i, &p->linker), 0);
         CHECK_INT(globals_new(&p->globals, false), 0);
         p->run = calloc(1, sizeof *p->run);
         CHECK_INT(run_init(p->run, &p->linker, &facts, &(struct property_context){.globals = p->globals}), 0);
