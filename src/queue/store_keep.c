@@ -118,12 +118,21 @@ static int room_for_freed(struct store *s, size_t more) {
         return 0;
 }
 
+/*
+ * Under lock. What is complete need not be durable: it may have been leased while it was staged, and the flusher may
+ * still be at it.
+ */
+static bool is_free(const struct store *s, const struct store_segment *segment) {
+        return segment->sequence < s->control.mark_segment && segment->end_lsn <= s->durable_lsn + 1 &&
+               segment != s->writing;
+}
+
 /* Takes those out of the order that lie below the durable mark. */
 static void free_segments(struct store *s) {
         pthread_mutex_lock(&s->lock);
         size_t n = 0;
-        while (n < s->plan_at && s->segments[n]->sequence < s->control.mark_segment) {
-                assert(!s->segments[n]->end_lsn || s->segments[n]->end_lsn <= s->control.mark_lsn);
+        while (n < s->plan_at && is_free(s, s->segments[n])) {
+                assert(s->segments[n]->end_lsn <= s->control.mark_lsn);
                 assert(s->segments[n] != s->cursor.segment);
                 n++;
         }
