@@ -61,6 +61,9 @@ static void a_file_is_never_trusted_again_after_a_failed_sync(void) {
         CHECK_INT(store_keep_round(store, false), 0);
         CHECK_INT(store_flush_round(store), 0);
         CHECK_INT(heard_durable, 4);
+        CHECK(store->segments[0]->is_abandoned);
+        CHECK_INT(store->segments[0]->end_lsn, 2);
+        CHECK_INT(store->segments[1]->base_lsn, 2);
         lose_power();
         open_it();
         lease_it(1, 1);
@@ -72,6 +75,64 @@ static void a_file_is_never_trusted_again_after_a_failed_sync(void) {
         CHECK_INT(store_wait(store, 5), 0);
         lease_it(5, 1);
         store_complete(store, 5, 1);
+        close_it();
+}
+
+static void an_abandoned_file_is_not_used_again(void) {
+        fixture_begin();
+        open_it();
+        append_it(500, 1);
+        it_fails(DISK_SIM_SYNC, 1, 1, -EIO);
+        CHECK_INT(store_wait(store, 1), -EIO);
+        CHECK_INT(store_keep_round(store, false), 0);
+        CHECK_INT(store_flush_round(store), 0);
+        lease_it(1, 1);
+        store_complete(store, 1, 1);
+        CHECK_INT(store_keep_round(store, true), 0);
+        size_t size;
+        CHECK(!disk_sim_content(sim, SPOOL, "0000000000000001.segment", &size));
+        CHECK(!disk_sim_content(sim, SPOOL, "0000000000000001.free", &size));
+        close_it();
+}
+
+/* Three frames, each synced by itself; the process dies before a control file tells of them. */
+static void open_with_flip_in(unsigned frame, uint64_t at) {
+        fixture_begin();
+        open_it();
+        for (unsigned i = 1; i <= 3; i++) {
+                append_it(200, 10);
+                CHECK_INT(store_wait(store, 10 * i), 0);
+        }
+        lose_process();
+        CHECK(disk_sim_flip(sim, SPOOL, "0000000000000001.segment",
+                            SEGMENT_FRAMES_AT + (frame - 1) * (FRAME_BASE_BYTES + 200) + at, 0));
+        open_it();
+}
+
+static void damage_in_the_last_file_is_told_from_a_torn_tail(void) {
+        open_with_flip_in(2, FRAME_BASE_BYTES + 50);
+        lease_it(1, 10);
+        lease_it(21, 10);
+        nothing_waits();
+        CHECK_INT(lost_first, 11);
+        CHECK_INT(heard_lost, 10);
+        close_it();
+        /* Behind a broken header nothing is delivered, but it is known to have been there. */
+        open_with_flip_in(2, 20);
+        lease_it(1, 10);
+        nothing_waits();
+        CHECK_INT(lost_first, 11);
+        CHECK_INT(heard_lost, 20);
+        CHECK_INT(state_now().next_lsn, 31);
+        close_it();
+        /* Of the very last frame nothing proves that it was ever whole. */
+        open_with_flip_in(3, FRAME_BASE_BYTES + 50);
+        lease_it(1, 10);
+        lease_it(11, 10);
+        nothing_waits();
+        CHECK_INT(heard_lost, 0);
+        CHECK_INT(state_now().torn, 10);
+        CHECK(strstr(said, "torn tail"));
         close_it();
 }
 
@@ -475,7 +536,8 @@ static void a_full_store_sleeps(void) {
 
 TEST_MAIN(TEST(a_file_that_was_being_made_when_the_process_died_is_in_nobodys_way),
           TEST(a_short_write_is_continued_and_one_that_found_no_space_repeated),
-          TEST(a_file_is_never_trusted_again_after_a_failed_sync),
+          TEST(a_file_is_never_trusted_again_after_a_failed_sync), TEST(an_abandoned_file_is_not_used_again),
+          TEST(damage_in_the_last_file_is_told_from_a_torn_tail),
           TEST(a_failed_sync_is_forgiven_by_nobody_who_opens_the_file_later),
           TEST(planted_records_are_never_taken_for_frames), TEST(an_acknowledged_message_needs_no_luck_with_names),
           TEST(the_control_files_do_not_share_a_fate), TEST(without_control_files_messages_come_twice_and_none_is_lost),
