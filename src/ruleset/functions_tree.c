@@ -19,15 +19,10 @@ static struct value call_exists(const struct function_call *c, struct evaluation
 
 /* ---- parse_json ------------------------------------------------------------------- */
 
-/* A number or a word at the end of the text might go on: rsyslog's parser waits for more, and has nothing. */
-static bool is_complete(const struct json *json, struct text t, size_t used) {
-        bool may_go_on = json->type == JSON_INT || json->type == JSON_DOUBLE || json->type == JSON_BOOL;
-        return json->type != JSON_NULL && !(may_go_on && used == t.size);
-}
-
+/* What stands behind the value does not matter; null is nothing. */
 static bool read_json(struct json **ret, struct arena *a, struct text t) {
         size_t used;
-        return json_parse(a, t, ret, &used) == 0 && is_complete(*ret, t, used);
+        return json_parse_lenient(a, t, ret, &used) == 0 && (*ret)->type != JSON_NULL;
 }
 
 static void set_variable(struct evaluation *ev, char scope, struct text path, struct json *json) {
