@@ -84,9 +84,10 @@ int json_parse(struct arena *a, struct text t, struct json **ret, size_t *used);
  * The same for text of others: either quote, raw control bytes in strings, a \u0000 that ends its string, comments, a
  * comma behind the last item, words in any case, NaN and Infinity, leading zeros, integers held at the edge of 64 bits,
  * numbers that end early ("1.", "1e"). *used counts white space and comments behind the value, too. A number or
- * word that the text ends in might go on, so it is none; a NUL byte is an error everywhere.
+ * word that the text ends in might go on, so it is none; a NUL byte is an error everywhere. Unless the configuration is
+ * case-sensitive, names that differ in case only are one member: the first name, the last value.
  */
-int json_parse_lenient(struct arena *a, struct text t, struct json **ret, size_t *used);
+int json_parse_lenient(struct arena *a, struct text t, bool is_case_sensitive, struct json **ret, size_t *used);
 
 enum json_style {
         JSON_COMPACT, /* {"a":1,"b":[1,2]} */

@@ -24,7 +24,8 @@ struct parser {
         unsigned depth;
         unsigned depth_max;
         bool is_lenient;
-        bool has_word; /* or a \u escape: behind one, libfastjson knows "-Infinity" no more */
+        bool is_case_sensitive; /* which members are twins */
+        bool has_word;          /* or a \u escape: behind one, libfastjson knows "-Infinity" no more */
 };
 
 static int parse_value(struct parser *p, struct json **ret);
@@ -331,26 +332,31 @@ static int parse_word(struct parser *p, struct text word, struct json *value, st
         return 0;
 }
 
+/* Names that differ in the case of letters get the same hash (and a few others, too). */
 static uint64_t hash_of(struct text t) {
         uint64_t hash = 0xcbf29ce484222325u;
         for (size_t i = 0; i < t.size; i++)
-                hash = (hash ^ (unsigned char)t.data[i]) * 0x100000001b3u;
+                hash = (hash ^ ((unsigned char)t.data[i] | 0x20)) * 0x100000001b3u;
         return hash ^ hash >> 29;
 }
 
+static bool are_twins(const struct parser *p, struct text a, struct text b) {
+        return a.size == b.size && (p->is_case_sensitive ? text_equal(a, b) : text_equal_nocase(a, b));
+}
+
 /* Of members with the same name the last value stays, in the place of the first. */
-static int unite_twins(struct arena *a, struct json *object) {
+static int unite_twins(struct parser *p, struct json *object) {
         size_t slots = 64;
         while (slots < (size_t)object->count * 2)
                 slots *= 2;
-        struct json_member **slot = arena_zalloc(a, slots * sizeof *slot);
+        struct json_member **slot = arena_zalloc(p->arena, slots * sizeof *slot);
         if (!slot)
                 return fail(-ENOMEM);
         struct json_member *before = NULL;
         for (struct json_member *m = object->first, *next; m; m = next) {
                 next = m->next;
                 size_t at = hash_of(m->name) & (slots - 1);
-                while (slot[at] && !text_equal(slot[at]->name, m->name))
+                while (slot[at] && !are_twins(p, slot[at]->name, m->name))
                         at = (at + 1) & (slots - 1);
                 if (!slot[at]) {
                         slot[at] = before = m;
@@ -378,7 +384,7 @@ static int parse_member(struct parser *p, struct json *object) {
         /* The name is a copy already. */
         struct json_member *old = NULL;
         if (object->count < MEMBERS_COMPARED_MAX)
-                for (old = object->first; old && !text_equal(old->name, name);)
+                for (old = object->first; old && !are_twins(p, old->name, name);)
                         old = old->next;
         if (old)
                 old->value = value;
@@ -419,7 +425,7 @@ static int parse_object(struct parser *p, struct json **ret) {
         }
         if (r != CLOSED)
                 return r;
-        return object->count > MEMBERS_COMPARED_MAX ? unite_twins(p->arena, object) : 0;
+        return object->count > MEMBERS_COMPARED_MAX ? unite_twins(p, object) : 0;
 }
 
 static int parse_array(struct parser *p, struct json **ret) {
@@ -477,7 +483,8 @@ static int parse_value(struct parser *p, struct json **ret) {
         int r = skip_space(p);
         if (r)
                 return r;
-        if (p->at == p->end)
+        /* libfastjson counts a scalar as a level, too. */
+        if (p->at == p->end || (p->is_lenient && p->depth == p->depth_max))
                 return -EBADMSG;
         char c = *p->at;
         if (c == '{' || c == '[')
@@ -494,7 +501,11 @@ static int parse_value(struct parser *p, struct json **ret) {
 
 int json_parse(struct arena *a, struct text t, struct json **ret, size_t *used) {
         /* What is not JSON is an everyday answer about a message, so it leaves no failure trace. */
-        struct parser p = {.arena = a, .at = t.data, .end = t.data + t.size, .depth_max = JSON_NESTING_MAX};
+        struct parser p = {.arena = a,
+                           .at = t.data,
+                           .end = t.data + t.size,
+                           .depth_max = JSON_NESTING_MAX,
+                           .is_case_sensitive = true};
         struct json *value;
         int r = parse_value(&p, &value);
         if (r)
@@ -504,12 +515,13 @@ int json_parse(struct arena *a, struct text t, struct json **ret, size_t *used) 
         return 0;
 }
 
-int json_parse_lenient(struct arena *a, struct text t, struct json **ret, size_t *used) {
+int json_parse_lenient(struct arena *a, struct text t, bool is_case_sensitive, struct json **ret, size_t *used) {
         struct parser p = {.arena = a,
                            .at = t.data,
                            .end = t.data + t.size,
                            .depth_max = JSON_LENIENT_NESTING_MAX,
-                           .is_lenient = true};
+                           .is_lenient = true,
+                           .is_case_sensitive = is_case_sensitive};
         struct json *value;
         int r = parse_value(&p, &value);
         if (r)

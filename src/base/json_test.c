@@ -165,7 +165,7 @@ static void check_lenient(const char *text, const char *printed) {
         _owned_(buffer_fini) struct buffer out = {0};
         struct json *value = NULL;
         size_t used = 0;
-        CHECK_INT(json_parse_lenient(&a, text_of(text), &value, &used), 0);
+        CHECK_INT(json_parse_lenient(&a, text_of(text), true, &value, &used), 0);
         CHECK_INT(used, strlen(text));
         if (value)
                 json_print(&out, value, JSON_COMPACT);
@@ -186,6 +186,14 @@ static void the_lenient_manner_takes_what_libfastjson_takes(void) {
                       "[1,0,-7,1,9223372036854775807,-9223372036854775808]");
         check_lenient("[1.,-.5,1e,1E+,01.50,1e400]", "[1.,-.5,1e,1E+,01.50,1e400]");
         check_lenient("\"text\"", "\"text\"");
+        check_lenient("{\"A\":1,\"a\":2}", "{\"A\":1,\"a\":2}");
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *value;
+        size_t used;
+        CHECK_INT(json_parse_lenient(&a, TEXT("{\"A\":1,\"a\":2}"), false, &value, &used), 0);
+        CHECK_INT(value->count, 1);
+        CHECK_TEXT(value->first->name, "A");
+        CHECK_INT(value->first->value->integer, 2);
 }
 
 static void even_the_lenient_manner_refuses(void) {
@@ -198,19 +206,19 @@ static void even_the_lenient_manner_refuses(void) {
         struct json *value;
         size_t used;
         for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
-                CHECK_INT(json_parse_lenient(&a, text_of(wrong[i]), &value, &used), -EBADMSG);
-        CHECK_INT(json_parse_lenient(&a, TEXT("[\"a\0\"]"), &value, &used), -EBADMSG);
-        CHECK_INT(json_parse_lenient(&a, TEXT("[\0]"), &value, &used), -EBADMSG);
-        CHECK_INT(json_parse_lenient(&a, TEXT("{\"a\":1} x"), &value, &used), 0);
+                CHECK_INT(json_parse_lenient(&a, text_of(wrong[i]), true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("[\"a\0\"]"), true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("[\0]"), true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("{\"a\":1} x"), true, &value, &used), 0);
         CHECK_INT(used, 8);
         char deep[2 * JSON_LENIENT_NESTING_MAX + 2];
         memset(deep, '[', sizeof deep);
         memset(deep + JSON_LENIENT_NESTING_MAX, ']', JSON_LENIENT_NESTING_MAX);
-        CHECK_INT(json_parse_lenient(&a, (struct text){deep, 2 * JSON_LENIENT_NESTING_MAX}, &value, &used), 0);
-        CHECK_INT(json_parse_lenient(&a, (struct text){deep, JSON_LENIENT_NESTING_MAX}, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, 2 * JSON_LENIENT_NESTING_MAX}, true, &value, &used), 0);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, JSON_LENIENT_NESTING_MAX}, true, &value, &used), -EBADMSG);
         memset(deep, '[', JSON_LENIENT_NESTING_MAX + 1);
         memset(deep + JSON_LENIENT_NESTING_MAX + 1, ']', JSON_LENIENT_NESTING_MAX + 1);
-        CHECK_INT(json_parse_lenient(&a, (struct text){deep, sizeof deep}, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, sizeof deep}, true, &value, &used), -EBADMSG);
 }
 
 TEST_MAIN(TEST(the_lenient_manner_takes_what_libfastjson_takes), TEST(even_the_lenient_manner_refuses),

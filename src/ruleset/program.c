@@ -136,9 +136,9 @@ static void execute_shared_action(const struct step *s, struct run *run, struct 
                 delivery_submit(s->delivery, b, selection, count, NULL);
 }
 
-static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b, const uint16_t *selection,
+static void execute_modifier(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
                              size_t count) {
-        s->modifier->modify(s->instance, b, selection, count);
+        s->modifier->modify(s->instance, &run->context, b, selection, count);
 }
 
 static void execute_stop(const struct step *s _unused_, struct run *run, struct batch *b _unused_,

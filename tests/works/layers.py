@@ -22,6 +22,7 @@ MAY = {
     "ruleset": LOW | {"language", "template", "lookup", "queue", "delivery"},
     "input": LOW,
     "parser": LOW,
+    "modifier": LOW,
     "function": LOW,
     "output": LOW,
     "bus": {"base", "io"},
