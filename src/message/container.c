@@ -13,6 +13,11 @@ int container_parse(struct container *ret, struct text name) {
         return 0;
 }
 
+bool container_is_global(const char *name) {
+        struct container c;
+        return container_parse(&c, text_of(name)) == 0 && c.scope == '/';
+}
+
 struct json *container_get(const struct container *c, const struct property_context *context, struct batch *b,
                            struct record *r) {
         if (c->scope == '/')

@@ -14,6 +14,9 @@ struct container {
 /* A name with or without its $; -EINVAL where it is no variable. */
 int container_parse(struct container *ret, struct text name);
 
+/* Whether a name is that of a $/ variable, which other records see. */
+bool container_is_global(const char *name);
+
 /*
  * Adds a value the way rsyslog's modules do: what is missing on the way is made, members replace those of their name,
  * and where the container is there already, an object joins the members of the whole tree instead. The value is taken

@@ -183,7 +183,12 @@ static const struct param mmjsonparse_params[] = {
 };
 #undef S
 
+static bool mmjsonparse_is_noticed(const void *settings) {
+        return container_is_global(((const struct mmjsonparse_settings *)settings)->container);
+}
+
 static const struct modifier_ops mmjsonparse_ops = {
+        .is_noticed = mmjsonparse_is_noticed,
         .open = mmjsonparse_open,
         .modify = mmjsonparse_modify,
         .close = mmjsonparse_close,

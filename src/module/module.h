@@ -298,6 +298,11 @@ struct modifier_ops {
          */
         void (*modify)(void *instance, struct property_context *context, struct batch *batch, const uint16_t *selection,
                        size_t count);
+        /*
+         * Whether another action can notice what this one did to an earlier record (a shared counter, a $/ variable):
+         * then a ruleset takes record by record through all of its statements. NULL: never.
+         */
+        bool (*is_noticed)(const void *settings);
         /* HUP; while others may be in modify(). May be NULL. */
         void (*reopen)(void *instance);
         void (*close)(void *instance);

@@ -340,7 +340,10 @@ static int compile_action(struct step *s, const struct statement *st, struct pro
         const struct object *action = st->action;
         s->action = action->action;
         s->execute = execute_nothing; /* until program_link() */
-        if (action->module->kind == MODULE_MODIFIER || action->action->exec_only_when_previous_is_suspended)
+        const struct modifier_ops *modifier = action->module->modifier;
+        if (modifier && modifier->is_noticed && modifier->is_noticed(action->settings))
+                c->program->is_one_by_one = true;
+        if (modifier || action->action->exec_only_when_previous_is_suspended)
                 c->program->changes_records = true;
         return 0;
 }
