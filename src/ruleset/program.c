@@ -484,7 +484,21 @@ static int compile_assignment(struct step *s, const struct statement *st, struct
                                            : expression_new(&s->value, st->value, &c->linker->names, c->diagnostics);
 }
 
+/* script_error() tells of what an earlier statement did to the same record. */
+static bool asks_for_error(const struct expr *e) {
+        if (!e)
+                return false;
+        if (e->kind == EXPR_FUNCTION && text_equal_nocase(e->string, TEXT("script_error")))
+                return true;
+        for (uint32_t i = 0; i < e->count; i++)
+                if (asks_for_error(e->args[i]))
+                        return true;
+        return false;
+}
+
 static int compile_step(struct step *s, const struct statement *st, struct program_compiler *c) {
+        if (asks_for_error(st->condition) || asks_for_error(st->value))
+                c->program->is_one_by_one = true;
         switch (st->kind) {
         case STATEMENT_ACTION:
                 return compile_action(s, st, c);
