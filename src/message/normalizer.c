@@ -171,6 +171,8 @@ int normalizer_new(struct normalizer **ret, const struct normalizer_rules *rules
                 r = fail(-EINVAL);
         if (r)
                 return pass(r);
+        /* Traces are made for whoever might hear them, which takes most of the time. */
+        n->library.setDebugCB(n->context, NULL, n);
         *ret = TAKE(n);
         return 0;
 }
