@@ -75,6 +75,25 @@ struct source *source_new_local(const char *input_name, const char *host, const 
         return s;
 }
 
+struct source *source_new_renamed(const struct source *s, const char *host, const char *address) {
+        _owned_(source_unref) struct source *renamed =
+                source_new(s->input_name, address ? address : s->address, s->port);
+        const char *name = host ? host : atomic_load_explicit(&s->host, memory_order_acquire);
+        if (!renamed)
+                return NULL;
+        char *copy = name ? strdup(name) : NULL;
+        renamed->default_zone = s->default_zone ? strdup(s->default_zone) : NULL;
+        atomic_store(&renamed->host, copy);
+        if ((name && !copy) || (s->default_zone && !renamed->default_zone))
+                return NULL;
+        renamed->origin = s->origin ? s->origin : s;
+        renamed->is_local = s->is_local;
+        renamed->lowers_case = s->lowers_case;
+        renamed->peer = s->peer;
+        renamed->peer_size = s->peer_size;
+        return TAKE(renamed);
+}
+
 struct source *source_ref(struct source *s) {
         atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
         return s;
