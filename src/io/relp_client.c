@@ -1,0 +1,194 @@
+#include "io/relp_client.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+
+int relp_client_init(struct relp_client *c, const struct relp_client_rules *rules) {
+        *c = (struct relp_client){.rules = rules, .fd = -1};
+        int r = relp_session_init(&c->session, rules->window);
+        return r ? pass(r) : 0;
+}
+
+void relp_client_fini(struct relp_client *c) {
+        relp_client_drop(c);
+        relp_session_fini(&c->session);
+}
+
+void relp_client_drop(struct relp_client *c) {
+        c->fd = connect_close(c->fd);
+        c->session.state = RELP_NEW;
+}
+
+/* ---- Moving bytes --------------------------------------------------------- */
+
+/* The rows that an exchange is about. */
+struct exchange {
+        const struct text *rows;
+        uint8_t *states;
+        size_t count, next;
+        bool is_refused; /* nothing new is sent any more */
+};
+
+static void note_answer(void *context, uint32_t row, bool is_taken, struct text words _unused_) {
+        struct exchange *x = context;
+        x->states[row] = is_taken ? RELP_ROW_TAKEN : RELP_ROW_REFUSED;
+        x->is_refused |= !is_taken;
+}
+
+/* Sends what lies in `out` as far as the system takes it. True: all of it. */
+static int send_out(struct relp_client *c, bool *is_done) {
+        struct buffer *out = &c->session.out;
+        if (buffer_failed(out))
+                return fail(-ENOMEM);
+        while (c->out_sent < out->size) {
+                ssize_t sent =
+                        send(c->fd, out->data + c->out_sent, out->size - c->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (sent < 0 && errno == EINTR)
+                        continue;
+                if (sent < 0 && errno != EAGAIN)
+                        return fail(-errno);
+                if (sent < 0)
+                        break;
+                c->out_sent += (size_t)sent;
+        }
+        *is_done = c->out_sent == out->size;
+        if (*is_done) {
+                buffer_clear(out);
+                c->out_sent = 0;
+        }
+        return 0;
+}
+
+static int receive(struct relp_client *c, struct exchange *x) {
+        char bytes[RELP_RECEIVE_BYTES];
+        ssize_t size = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (size < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : fail(-errno);
+        if (size == 0)
+                return fail(-ECONNRESET);
+        int r = relp_session_receive(&c->session, (struct text){bytes, (size_t)size}, note_answer, x);
+        return r ? pass(r) : 0;
+}
+
+static int wait_for(struct relp_client *c, short events, int wait_ms) {
+        struct pollfd watched = {.fd = c->fd, .events = events};
+        int r = poll(&watched, 1, wait_ms);
+        if (r < 0)
+                return errno == EINTR ? 0 : fail(-errno);
+        return r == 0 ? fail(-ETIMEDOUT) : watched.revents;
+}
+
+/* Makes frames of the next rows while there is room for them. */
+static void put_rows(struct relp_client *c, struct exchange *x) {
+        struct relp_session *s = &c->session;
+        while (!x->is_refused && x->next < x->count && s->out.size < RELP_SEND_BYTES) {
+                size_t row = x->next;
+                if (x->states[row] == RELP_ROW_WAITING) {
+                        if (relp_session_room(s) == 0)
+                                return;
+                        relp_session_put(s, (uint32_t)row, x->rows[row]);
+                }
+                x->next++;
+        }
+}
+
+static bool may_put(const struct relp_client *c, const struct exchange *x) {
+        return !x->is_refused && x->next < x->count && relp_session_room(&c->session) > 0;
+}
+
+/* Sends, and reads once it cannot go on without. */
+static int step(struct relp_client *c, struct exchange *x, int wait_ms) {
+        bool is_sent = false;
+        put_rows(c, x);
+        int r = send_out(c, &is_sent);
+        if (r)
+                return pass(r);
+        if (is_sent && may_put(c, x))
+                return 0;
+        if (is_sent && relp_session_unanswered(&c->session) == 0 && c->session.state == RELP_READY)
+                return 0;
+        int events = wait_for(c, (short)(is_sent ? POLLIN : POLLIN | POLLOUT), wait_ms);
+        if (events < 0)
+                return pass(events);
+        if (events & (POLLIN | POLLHUP | POLLERR))
+                r = receive(c, x);
+        return r ? pass(r) : 0;
+}
+
+/* Whatever broke: the words of the peer, if it had any, tell more than the errno. */
+static int break_off(struct relp_client *c, int error, struct buffer *complaint) {
+        if (c->session.complaint[0])
+                buffer_format(complaint, "%s", c->session.complaint);
+        else if (error == -ETIMEDOUT && c->session.state == RELP_OPENING)
+                buffer_format(complaint, "no answer to the RELP session's beginning");
+        else if (error == -ETIMEDOUT)
+                buffer_format(complaint, "no answer for %d seconds", c->rules->silence_ms / 1000);
+        relp_client_drop(c);
+        return pass(error);
+}
+
+/* ---- Exchanging ----------------------------------------------------------- */
+
+static bool is_settled(const struct relp_client *c, const struct exchange *x) {
+        return relp_session_unanswered(&c->session) == 0 && (x->is_refused || x->next == x->count);
+}
+
+int relp_client_exchange(struct relp_client *c, const struct text *rows, uint8_t *states, size_t count,
+                         struct buffer *complaint) {
+        assert(relp_client_is_open(c) && relp_session_unanswered(&c->session) == 0);
+        struct exchange x = {.rows = rows, .states = states, .count = count};
+        while (!is_settled(c, &x)) {
+                int r = step(c, &x, c->rules->silence_ms);
+                if (r == 0 && c->session.state == RELP_ENDED)
+                        r = fail(-ECONNRESET);
+                if (r)
+                        return break_off(c, r, complaint);
+        }
+        return 0;
+}
+
+/* ---- Opening and closing --------------------------------------------------- */
+
+/* Goes on until the session has left `state`, at most wait_ms. */
+static int await_change(struct relp_client *c, enum relp_state state, int wait_ms) {
+        struct exchange none = {0};
+        int64_t deadline_ns = clock_mono_ns() + wait_ms * INT64_C(1000000);
+        while (c->session.state == state) {
+                int64_t left_ms = (deadline_ns - clock_mono_ns()) / 1000000;
+                if (left_ms <= 0)
+                        return fail(-ETIMEDOUT);
+                int r = step(c, &none, (int)left_ms);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+int relp_client_open(struct relp_client *c, struct buffer *complaint) {
+        assert(!relp_client_is_open(c));
+        const struct relp_client_rules *rules = c->rules;
+        int r = connect_host(&c->fd, &rules->connect, rules->host, rules->port, complaint);
+        if (r)
+                return pass(r);
+        relp_session_begin(&c->session);
+        c->out_sent = 0;
+        r = await_change(c, RELP_OPENING, rules->connect.wait_ms ? rules->connect.wait_ms : CONNECT_WAIT_MS);
+        if (r == 0 && c->session.state == RELP_ENDED)
+                r = fail(-ECONNREFUSED);
+        return r ? break_off(c, r, complaint) : 0;
+}
+
+void relp_client_close(struct relp_client *c) {
+        if (!relp_client_is_open(c))
+                return;
+        /* The hint that the peer closes ends the session as well as its answer does; a dead peer is left alone. */
+        if (c->session.state == RELP_READY && relp_session_unanswered(&c->session) == 0 && c->out_sent == 0) {
+                relp_session_close(&c->session);
+                if (await_change(c, RELP_CLOSING, RELP_CLOSE_WAIT_MS) == 0)
+                        c->session.state = RELP_ENDED;
+        }
+        relp_client_drop(c);
+}
