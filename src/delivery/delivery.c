@@ -500,6 +500,8 @@ void delivery_hurry(struct delivery *d) {
         atomic_store(&d->is_hurried, true);
         pthread_cond_broadcast(&d->hurried);
         pthread_mutex_unlock(&d->wait_lock);
+        if (d->ops->hurry)
+                d->ops->hurry(d->instance);
 }
 
 static void hurry(void *consumer) {

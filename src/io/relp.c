@@ -162,6 +162,13 @@ int relp_read_answer(struct text data, struct relp_answer *ret) {
         return 0;
 }
 
+void relp_show_words(char *to, size_t room, struct text words) {
+        size_t size = MIN(words.size, room - 1);
+        for (size_t i = 0; i < size; i++)
+                to[i] = words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '.';
+        to[size] = '\0';
+}
+
 static bool names_syslog(struct text commands) {
         while (commands.size) {
                 const char *comma = memchr(commands.data, ',', commands.size);

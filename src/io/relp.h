@@ -92,6 +92,8 @@ struct relp_answer {
 };
 /* -EBADMSG: the data of an `rsp` is none. */
 int relp_read_answer(struct text data, struct relp_answer *ret);
+/* The peer's words in a report: as far as there is room, and nothing that a terminal obeys. NUL-ended. */
+void relp_show_words(char *to, size_t room, struct text words);
 
 struct relp_offers {
         int64_t version;

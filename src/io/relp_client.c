@@ -2,12 +2,17 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "io/socket.h"
 
 int relp_client_init(struct relp_client *c, const struct relp_client_rules *rules) {
-        *c = (struct relp_client){.rules = rules, .fd = -1};
+        *c = (struct relp_client){.rules = rules, .fd = -1, .hurry_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+        if (c->hurry_fd < 0)
+                return fail(-errno);
         int r = relp_session_init(&c->session, rules->window);
         return r ? pass(r) : 0;
 }
@@ -15,6 +20,13 @@ int relp_client_init(struct relp_client *c, const struct relp_client_rules *rule
 void relp_client_fini(struct relp_client *c) {
         relp_client_drop(c);
         relp_session_fini(&c->session);
+        c->hurry_fd = connect_close(c->hurry_fd);
+}
+
+void relp_client_hurry(struct relp_client *c) {
+        /* Nobody reads it, so it can only fail where it is set already. */
+        uint64_t one = 1;
+        (void)!write(c->hurry_fd, &one, sizeof one);
 }
 
 void relp_client_drop(struct relp_client *c) {
@@ -30,12 +42,16 @@ struct exchange {
         uint8_t *states;
         size_t count, next;
         bool is_refused; /* nothing new is sent any more */
+        char *refusal;
 };
 
-static void note_answer(void *context, uint32_t row, bool is_taken, struct text words _unused_) {
+static void note_answer(void *context, uint32_t row, bool is_taken, struct text words) {
         struct exchange *x = context;
         x->states[row] = is_taken ? RELP_ROW_TAKEN : RELP_ROW_REFUSED;
-        x->is_refused |= !is_taken;
+        if (is_taken)
+                return;
+        x->is_refused = true;
+        relp_show_words(x->refusal, sizeof((struct relp_client *)0)->refusal, words);
 }
 
 /* Sends what lies in `out` as far as the system takes it. True: all of it. */
@@ -70,15 +86,27 @@ static int receive(struct relp_client *c, struct exchange *x) {
         if (size == 0)
                 return fail(-ECONNRESET);
         int r = relp_session_receive(&c->session, (struct text){bytes, (size_t)size}, note_answer, x);
-        return r ? pass(r) : 0;
+        if (r)
+                return pass(r);
+        /*
+         * A peer that sends each answer by itself and lets the kernel collect small packets waits for our confirmation
+         * between them: without this, rsyslog takes 2,700 messages a second instead of 55,000.
+         */
+        if (relp_session_unanswered(&c->session))
+                (void)socket_confirm_at_once(c->fd);
+        return 0;
 }
 
 static int wait_for(struct relp_client *c, short events, int wait_ms) {
-        struct pollfd watched = {.fd = c->fd, .events = events};
-        int r = poll(&watched, 1, wait_ms);
+        struct pollfd watched[] = {{.fd = c->fd, .events = events}, {.fd = c->hurry_fd, .events = POLLIN}};
+        /* Good-bye has a short wait of its own, which belongs to an orderly end. */
+        nfds_t count = c->session.state == RELP_CLOSING ? 1 : 2;
+        int r = poll(watched, count, wait_ms);
         if (r < 0)
                 return errno == EINTR ? 0 : fail(-errno);
-        return r == 0 ? fail(-ETIMEDOUT) : watched.revents;
+        if (r == 0)
+                return fail(-ETIMEDOUT);
+        return watched[0].revents ? watched[0].revents : fail(-ECANCELED);
 }
 
 /* Makes frames of the next rows while there is room for them. */
@@ -139,14 +167,18 @@ static bool is_settled(const struct relp_client *c, const struct exchange *x) {
 int relp_client_exchange(struct relp_client *c, const struct text *rows, uint8_t *states, size_t count,
                          struct buffer *complaint) {
         assert(relp_client_is_open(c) && relp_session_unanswered(&c->session) == 0);
-        struct exchange x = {.rows = rows, .states = states, .count = count};
-        while (!is_settled(c, &x)) {
-                int r = step(c, &x, c->rules->silence_ms);
-                if (r == 0 && c->session.state == RELP_ENDED)
+        struct exchange x = {.rows = rows, .states = states, .count = count, .refusal = c->refusal};
+        int r = 0;
+        while (r == 0 && !is_settled(c, &x)) {
+                r = step(c, &x, c->rules->silence_ms);
+                if (r == 0 && c->session.state == RELP_ENDED && !is_settled(c, &x))
                         r = fail(-ECONNRESET);
-                if (r)
-                        return break_off(c, r, complaint);
         }
+        if (r)
+                return break_off(c, r, complaint);
+        /* The peer may have closed behind its last answer. */
+        if (c->session.state == RELP_ENDED)
+                relp_client_drop(c);
         return 0;
 }
 
@@ -173,6 +205,8 @@ int relp_client_open(struct relp_client *c, struct buffer *complaint) {
         int r = connect_host(&c->fd, &rules->connect, rules->host, rules->port, complaint);
         if (r)
                 return pass(r);
+        /* Only a question of speed. */
+        (void)socket_send_at_once(c->fd);
         relp_session_begin(&c->session);
         c->out_sent = 0;
         r = await_change(c, RELP_OPENING, rules->connect.wait_ms ? rules->connect.wait_ms : CONNECT_WAIT_MS);

@@ -34,11 +34,13 @@ enum relp_row { RELP_ROW_WAITING, RELP_ROW_TAKEN, RELP_ROW_REFUSED };
 struct relp_client {
         const struct relp_client_rules *rules;
         struct relp_session session;
-        size_t out_sent; /* of session.out */
-        int fd;          /* -1: CLOSED */
+        size_t out_sent;  /* of session.out */
+        int fd;           /* -1: CLOSED */
+        int hurry_fd;     /* readable once the client is hurried */
+        char refusal[96]; /* the peer's words for the row that it refused last */
 };
 
-/* -ENOMEM. */
+/* -errno. */
 int relp_client_init(struct relp_client *c, const struct relp_client_rules *rules);
 /* Says nothing to the peer. */
 void relp_client_fini(struct relp_client *c);
@@ -58,6 +60,9 @@ int relp_client_open(struct relp_client *c, struct buffer *complaint);
  */
 int relp_client_exchange(struct relp_client *c, const struct text *rows, uint8_t *states, size_t count,
                          struct buffer *complaint);
+
+/* The daemon ends: every wait, of now and from now on, fails with -ECANCELED at once. Any thread. */
+void relp_client_hurry(struct relp_client *c);
 
 /* Ends the session and closes. */
 void relp_client_close(struct relp_client *c);

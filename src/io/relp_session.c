@@ -63,13 +63,9 @@ static int complain(struct relp_session *s, const char *what) {
         return fail(-EPROTO);
 }
 
-/* The peer's words in a report: as far as there is room, and nothing that a terminal obeys. */
 static void end_with(struct relp_session *s, const char *what, unsigned code, struct text words) {
         char shown[96];
-        size_t size = MIN(words.size, sizeof shown - 1);
-        for (size_t i = 0; i < size; i++)
-                shown[i] = words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '.';
-        shown[size] = '\0';
+        relp_show_words(shown, sizeof shown, words);
         snprintf(s->complaint, sizeof s->complaint, "%s: %u %s", what, code, shown);
         s->state = RELP_ENDED;
 }

@@ -270,6 +270,19 @@ int socket_keepalive(int fd, const struct keepalive *keepalive) {
         return r ? fail(r) : 0;
 }
 
+static int set_tcp(int fd, int option) {
+        int one = 1;
+        return setsockopt(fd, IPPROTO_TCP, option, &one, sizeof one) < 0 ? fail(-errno) : 0;
+}
+
+int socket_send_at_once(int fd) {
+        return set_tcp(fd, TCP_NODELAY);
+}
+
+int socket_confirm_at_once(int fd) {
+        return set_tcp(fd, TCP_QUICKACK);
+}
+
 ssize_t socket_receive(int fd, void *to, size_t size) {
         ssize_t got;
         do

@@ -70,6 +70,11 @@ struct keepalive {
 };
 int socket_keepalive(int fd, const struct keepalive *keepalive);
 
+/* TCP: what is sent leaves at once, however small it is (TCP_NODELAY). */
+int socket_send_at_once(int fd);
+/* TCP: what was received so far is confirmed at once (TCP_QUICKACK, which the kernel forgets again by itself). */
+int socket_confirm_at_once(int fd);
+
 /* Bytes, 0 at the end of the stream, -EAGAIN, or the failure. */
 ssize_t socket_receive(int fd, void *to, size_t size);
 /* As recvmmsg(): how many datagrams, -EAGAIN, or the failure. */
