@@ -498,9 +498,13 @@ static _hot_ enum reading read_into_batch(struct relp_peer *p) {
         return (size_t)got == room ? READ_AGAIN : READ_LATER;
 }
 
+static bool may_read(const struct relp_peer *p) {
+        return p->state != PEER_LEAVING && p->unanswered < UNANSWERED_MAX;
+}
+
 static enum reading read_turn(struct relp_peer *p) {
         enum reading reading = READ_AGAIN;
-        for (int reads = 0; reading == READ_AGAIN && reads < READS_A_TURN && p->state != PEER_LEAVING; reads++)
+        for (int reads = 0; reading == READ_AGAIN && reads < READS_A_TURN && may_read(p); reads++)
                 reading = p->part_size > PART_IN_BATCH_MAX ? read_outgrown(p) : read_into_batch(p);
         return reading;
 }
