@@ -13,9 +13,9 @@
 #include "input/imrelp_server.h"
 #include "io/relp.h"
 
-enum { THREADS = 2, BACKLOG = 1024, OPENSSL_DH_BITS_MAX = 16384 };
+enum { THREADS = 2, BACKLOG = 1024 };
 
-static const char *const oversize_modes[] = {"truncate", "abort", "accept", NULL}; /* enum oversize */
+static const char *const oversize_modes[] = {"truncate", "abort", "accept", NULL}; /* enum relp_oversize */
 static const char *const flow_words[] = {"no", "light", "full", NULL};
 static const enum flow flows[] = {FLOW_NONE, FLOW_LIGHT, FLOW_FULL};
 
@@ -83,12 +83,76 @@ static const struct param imrelp_params[] = {
         PARAM_STRING(struct imrelp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
                      .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with "
                              "a later release."),
+        PARAM_BOOL(struct imrelp_settings, has_tls, .name = "tls", .dflt = "off",
+                   .help = "Whether the connection is encrypted; both sides must say the same."),
+        PARAM_STRING(struct imrelp_settings, tls_auth_mode, .name = "tls.authmode",
+                     .help = "How a peer's certificate is checked: certvalid (an authority that we trust has signed "
+                             "it), name (that, and tls.permittedPeer names it), fingerprint (tls.permittedPeer has its "
+                             "fingerprint). Unset: not at all."),
+        PARAM_STRINGS(struct imrelp_settings, tls_peers, .name = "tls.permittedpeer",
+                      .help = "Who may connect: names, where * stands for one label, or fingerprints as "
+                              "SHA1:... or SHA256:..."),
+        PARAM_STRING(struct imrelp_settings, tls_ca_file, .name = "tls.cacert",
+                     .help = "File with the certificates of the authorities that we trust."),
+        PARAM_STRING(struct imrelp_settings, tls_cert_file, .name = "tls.mycert",
+                     .help = "File with our certificate, and those between it and the authority."),
+        PARAM_STRING(struct imrelp_settings, tls_key_file, .name = "tls.myprivkey",
+                     .help = "File with our private key."),
+        PARAM_STRING(struct imrelp_settings, tls_priority, .name = "tls.prioritystring",
+                     .help = "Protocols and ciphers, as a GnuTLS priority string."),
+        PARAM_STRING(struct imrelp_settings, tls_commands, .name = "tls.tlscfgcmd",
+                     .help = "OpenSSL configuration commands, one a line, as \"Protocol=ALL,-TLSv1\"; stands in for "
+                             "tls.priorityString."),
+        PARAM_INT(struct imrelp_settings, tls_dh_bits, .name = "tls.dhbits", .dflt = "0", .min = 0, .max = 16384,
+                  .unit = "bits", .flags = PARAM_IS_IGNORED,
+                  .help = "Without effect: OpenSSL chooses parameters that are as strong as the certificate."),
+        PARAM_BOOL(struct imrelp_settings, compresses, .name = "tls.compression", .dflt = "off",
+                   .flags = PARAM_IS_IGNORED,
+                   .help = "Without effect: compressed TLS gives away what it encrypts, and no library does it any "
+                           "more."),
         {},
 };
 
+/* What check_tls() has found good. Texts are lent by the settings. */
+static struct tls_rules tls_rules_of(const struct imrelp_settings *s) {
+        struct tls_rules rules = {
+                .is_server = true,
+                .ca_file = s->tls_ca_file,
+                .cert_file = s->tls_cert_file,
+                .key_file = s->tls_key_file,
+                .priority = s->tls_commands && *s->tls_commands ? s->tls_commands : s->tls_priority,
+                .peers = (const char *const *)s->tls_peers.items,
+                .peer_count = s->tls_peers.count,
+        };
+        (void)tls_auth_of(&rules.auth, s->tls_auth_mode);
+        return rules;
+}
+
+static int check_tls(const struct imrelp_settings *s, struct module_log *log) {
+        enum tls_auth auth;
+        if (!s->has_tls)
+                return 0;
+        if (tls_auth_of(&auth, s->tls_auth_mode)) {
+                module_report_param(log, SEVERITY_ERR, "tls.authmode",
+                                    "tls.authMode \"%s\" is not known; there are certvalid, name and fingerprint",
+                                    s->tls_auth_mode);
+                return fail(-EINVAL);
+        }
+        _owned_(buffer_fini) struct buffer complaint = {0};
+        struct tls_rules rules = tls_rules_of(s);
+        int r = tls_rules_check(&rules, &complaint);
+        if (r)
+                module_report(log, SEVERITY_ERR, 0, "imrelp: %s", buffer_string(&complaint));
+        return r ? pass(r) : 0;
+}
+
 static int imrelp_check(const void *own, const void *module_settings _unused_, struct module_log *log) {
         const struct imrelp_settings *settings = own;
-        return settings && settings->port ? listening_check_port(settings->port, "RELP", log) : 0;
+        if (!settings)
+                return 0;
+        int port = settings->port ? listening_check_port(settings->port, "RELP", log) : 0;
+        int tls = check_tls(settings, log);
+        return port || tls ? fail(-EINVAL) : 0;
 }
 
 static unsigned imrelp_threads(const void *module_settings _unused_) {
@@ -106,7 +170,7 @@ static struct relp_options options_of(const struct imrelp_settings *settings, co
                 .name = settings->name,
                 .port = settings->port,
                 .data_bytes_max = (uint32_t)MAX(settings->data_bytes_max, message_max),
-                .oversize = (enum oversize)settings->oversize,
+                .oversize = (enum relp_oversize)settings->oversize,
                 .flow = flows[settings->flow],
                 .keepalive =
                         {
@@ -122,6 +186,8 @@ static struct relp_options options_of(const struct imrelp_settings *settings, co
 static int imrelp_open(void **ret, const struct input_host *host, const void *own) {
         const struct imrelp_settings *settings = own;
         struct relp_options options = options_of(settings, host);
+        struct tls_rules tls = tls_rules_of(settings);
+        options.tls = settings->has_tls ? &tls : NULL;
         _owned_(relp_server_free) struct relp_server *server = NULL;
         int r = relp_server_new(&server, host, &options);
         if (r)
@@ -147,6 +213,10 @@ static void imrelp_stop(void *instance) {
         relp_server_stop(instance);
 }
 
+static void imrelp_reopen(void *instance) {
+        relp_server_reload(instance);
+}
+
 static void imrelp_close(void *instance) {
         relp_server_free(instance);
 }
@@ -156,6 +226,7 @@ static const struct input_ops imrelp_ops = {
         .open = imrelp_open,
         .start = imrelp_start,
         .stop = imrelp_stop,
+        .reopen = imrelp_reopen,
         .close = imrelp_close,
 };
 

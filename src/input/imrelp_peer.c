@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/reporter.h"
-#include "io/connect.h"
+#include "io/channel.h"
 
 enum {
         READ_BYTES_MIN = 16 << 10,    /* room for a read; less begins a new batch */
@@ -52,20 +52,24 @@ static void peer_check(const struct relp_peer *p) {
 /* ---- Life ----------------------------------------------------------------- */
 
 int peer_new(struct relp_peer **ret, struct relp_worker *worker, int fd, struct source *source) {
-        struct relp_peer *p = calloc(1, sizeof *p);
+        _owned_(memory_free) struct relp_peer *p = calloc(1, sizeof *p);
         if (!p)
                 return fail(-ENOMEM);
-        const struct relp_options *options = &worker->server->options;
+        const struct relp_server *server = worker->server;
+        const struct relp_options *options = &server->options;
         p->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = ready};
+        int r = server->tls ? tls_watch_new(&p->tls, server->tls, worker->loop, &p->watch, NULL) : 0;
+        if (r)
+                return pass(r);
         p->worker = worker;
         p->source = source;
         p->end = &p->first;
         p->scanner = (struct relp_scanner){
-                .data_bytes_max =
-                        options->oversize == OVERSIZE_ACCEPT ? (uint32_t)RELP_DATA_BYTES_MAX : options->data_bytes_max,
-                .cuts = options->oversize == OVERSIZE_TRUNCATE,
+                .data_bytes_max = options->oversize == RELP_OVERSIZE_ACCEPT ? (uint32_t)RELP_DATA_BYTES_MAX
+                                                                            : options->data_bytes_max,
+                .cuts = options->oversize == RELP_OVERSIZE_TRUNCATE,
         };
-        *ret = p;
+        *ret = TAKE(p);
         return 0;
 }
 
@@ -103,6 +107,7 @@ struct relp_peer *peer_free(struct relp_peer *p) {
         }
         leave_talkers(p);
         forget_promises(p);
+        tls_watch_free(p->tls);
         socket_close(p->watch.fd);
         source_unref(p->source);
         buffer_fini(&p->out);
@@ -120,7 +125,7 @@ void peer_end(struct relp_peer *p) {
 
 void peer_start(struct relp_peer *p) {
         struct relp_worker *worker = p->worker;
-        if (loop_watch(worker->loop, &p->watch)) {
+        if (loop_watch(worker->loop, &p->watch) || (p->tls && tls_watch_start(p->tls))) {
                 module_report(worker->server->log, SEVERITY_ERR, 0,
                               "%s: a connection cannot be read for lack of memory and is closed",
                               worker->server->label);
@@ -182,16 +187,29 @@ static int watch_what_matters(struct relp_peer *p) {
                 p->is_held = true;
         else if (p->unanswered <= UNANSWERED_MAX / 2 && unsent <= OUT_BYTES_MAX / 2)
                 p->is_held = false;
-        uint32_t events = p->is_held || p->state == PEER_LEAVING ? (uint32_t)EPOLLRDHUP : (uint32_t)EPOLLIN;
-        return loop_rewatch(p->worker->loop, &p->watch, unsent ? events | EPOLLOUT : events);
+        bool reads = !p->is_held && p->state != PEER_LEAVING;
+        if (p->tls && reads) {
+                tls_watch_settle(p->tls, unsent > 0);
+                tls_watch_yield(p->tls);
+                return 0;
+        }
+        uint32_t events = reads ? (uint32_t)EPOLLIN : (uint32_t)EPOLLRDHUP;
+        if (unsent || (p->tls && (tls_events(p->tls->tls) & EPOLLOUT)))
+                events |= EPOLLOUT;
+        return loop_rewatch(p->worker->loop, &p->watch, events);
+}
+
+static struct channel channel_of(const struct relp_peer *p) {
+        return (struct channel){.fd = p->watch.fd, .tls = p->tls ? p->tls->tls : NULL};
 }
 
 /* 0: all that the socket takes is sent. */
 static int send_answers(struct relp_peer *p) {
         if (buffer_failed(&p->out))
                 return fail(-ENOMEM);
+        struct channel channel = channel_of(p);
         size_t sent;
-        int r = connect_send(p->watch.fd, text_slice(buffer_as_text(&p->out), p->out_sent, p->out.size), 0, &sent);
+        int r = channel_send(&channel, text_slice(buffer_as_text(&p->out), p->out_sent, p->out.size), 0, &sent);
         p->out_sent += sent;
         if (p->out_sent == p->out.size) {
                 buffer_clear(&p->out);
@@ -210,7 +228,8 @@ void peer_talk(struct relp_peer *p) {
 void peer_dismiss(struct relp_peer *p) {
         if (!p->has_left)
                 relp_write(&p->out, 0, TEXT("serverclose"), TEXT_NONE);
-        (void)send_answers(p);
+        if (!p->tls || p->tls->is_open)
+                (void)send_answers(p);
         peer_end(p);
 }
 
@@ -424,10 +443,16 @@ static int hold_part(struct relp_peer *p, const struct stretch *s) {
 static enum reading end_of_stream(const struct relp_peer *p, ssize_t got) {
         if (got == -EAGAIN)
                 return READ_LATER;
+        const char *words = p->tls ? tls_complaint(p->tls->tls) : "";
         if (got < 0)
                 module_report(p->worker->server->log, SEVERITY_WARNING, 0, "%s: the connection from %s broke: %s",
-                              p->worker->server->label, p->source->address, fail_text((int)got));
+                              p->worker->server->label, p->source->address, *words ? words : fail_text((int)got));
         return READ_ENDED;
+}
+
+/* There may be more at once when the room was filled; TLS hands out its records one by one. */
+static enum reading after_read(const struct relp_peer *p, ssize_t got, size_t room) {
+        return (size_t)got == room || p->tls ? READ_AGAIN : READ_LATER;
 }
 
 static enum reading after_failure(const struct relp_peer *p, int error) {
@@ -440,7 +465,8 @@ static enum reading after_failure(const struct relp_peer *p, int error) {
 }
 
 static ssize_t receive(struct relp_peer *p, char *to, size_t room) {
-        ssize_t got = socket_receive(p->watch.fd, to, room);
+        struct channel channel = channel_of(p);
+        ssize_t got = channel_receive(&channel, to, room);
         relp_count(p->worker->server, RELP_BYTES, got > 0 ? (uint64_t)got : 0);
         return got;
 }
@@ -467,7 +493,7 @@ static enum reading read_outgrown(struct relp_peer *p) {
                 r = hold_part(p, &s);
         if (r)
                 return after_failure(p, r);
-        return (size_t)got == room ? READ_AGAIN : READ_LATER;
+        return after_read(p, got, room);
 }
 
 static _hot_ enum reading read_into_batch(struct relp_peer *p) {
@@ -495,7 +521,7 @@ static _hot_ enum reading read_into_batch(struct relp_peer *p) {
                 r = hold_part(p, &s);
         if (r)
                 return after_failure(p, r);
-        return (size_t)got == room ? READ_AGAIN : READ_LATER;
+        return after_read(p, got, room);
 }
 
 static bool may_read(const struct relp_peer *p) {
@@ -509,10 +535,35 @@ static enum reading read_turn(struct relp_peer *p) {
         return reading;
 }
 
+/* True: the handshake is done. False: it goes on, or the session is gone. */
+static bool is_secured(struct relp_peer *p) {
+        struct relp_server *server = p->worker->server;
+        bool was_open = p->tls->is_open;
+        int r = tls_watch_ready(p->tls);
+        const char *words = tls_complaint(p->tls->tls);
+        if (r < 0) {
+                relp_count(server, RELP_TLS_FAILED, 1);
+                module_report(server->log, SEVERITY_ERR, CODE_BROKEN, "%s: no TLS session with %s: %s", server->label,
+                              p->source->address,
+                              r == -ETIMEDOUT ? "its handshake took too long"
+                              : *words        ? words
+                                              : fail_text(r));
+                peer_end(p);
+                return false;
+        }
+        if (r == 0 && !was_open && *words)
+                module_report(server->log, SEVERITY_WARNING, CODE_BROKEN, "%s: %s: %s", server->label,
+                              p->source->address, words);
+        return r == 0;
+}
+
 static void ready(struct watch *watch, uint32_t events) {
         struct relp_peer *p = CONTAINER_OF(watch, struct relp_peer, watch);
         enum reading reading = READ_LATER;
-        if (events & EPOLLIN)
+        if (p->tls && !is_secured(p))
+                return;
+        /* Under TLS a socket that can be written may be one that has something to read. */
+        if ((events & EPOLLIN) || (p->tls && !p->is_held && may_read(p)))
                 reading = read_turn(p);
         else if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
                 reading = READ_ENDED;

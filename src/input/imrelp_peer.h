@@ -14,6 +14,7 @@
 
 #include "input/imrelp_server.h"
 #include "io/relp.h"
+#include "io/tls_watch.h"
 
 enum peer_state { PEER_GREETING, PEER_OPEN, PEER_LEAVING };
 
@@ -24,6 +25,7 @@ struct relp_peer {
         struct relp_peer *next_talker;
         bool is_talker; /* in worker->talkers */
         struct source *source;
+        struct tls_watch *tls; /* NULL: in the clear */
         enum peer_state state;
         bool is_held;  /* too much is unanswered or unsent: nothing is read */
         bool has_left; /* good-bye is said */

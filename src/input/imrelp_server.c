@@ -13,6 +13,7 @@ const struct counter_def relp_counters[] = {
         [RELP_ANSWERED] = {"answered", "Messages acknowledged to their senders."},
         [RELP_OPENED] = {"sessions.opened", "Connections accepted."},
         [RELP_OPEN_FAILED] = {"sessions.openfailed", "Connections that could not be accepted."},
+        [RELP_TLS_FAILED] = {"tls.failed", "Connections whose TLS handshake failed, or was refused."},
         [RELP_CLOSED] = {"sessions.closed", "Connections that ended."},
         [RELP_BROKEN_SESSIONS] = {"sessions.broken", "Sessions that we ended because the sender broke the protocol."},
         [RELP_BYTES] = {"bytes.received", "Bytes received."},
@@ -20,6 +21,8 @@ const struct counter_def relp_counters[] = {
         [RELP_RATE_LIMITED] = {"discarded.ratelimit", "Messages discarded by the rate limit."},
         {},
 };
+
+enum { CODE_TLS = 2353 };
 
 /* ---- Promises that were kept ---------------------------------------------- */
 
@@ -77,6 +80,26 @@ static int keep_texts(struct relp_server *server) {
         return 0;
 }
 
+/* Files that do not do now may do after a HUP; until then nobody is let in. */
+static int make_tls(struct relp_server *server) {
+        if (!server->options.tls)
+                return 0;
+        _owned_(buffer_fini) struct buffer complaint = {0};
+        int r = tls_context_new(&server->tls, server->options.tls, &complaint);
+        server->options.tls = NULL;
+        if (r)
+                module_report(server->log, SEVERITY_ERR, CODE_TLS, "%s: %s%s", server->label, buffer_string(&complaint),
+                              r > 0 ? "; nobody is let in until that is mended and a HUP sent" : "");
+        return r < 0 ? pass(r) : 0;
+}
+
+void relp_server_reload(struct relp_server *server) {
+        _owned_(buffer_fini) struct buffer complaint = {0};
+        if (server->tls && tls_context_reload(server->tls, &complaint))
+                module_report(server->log, SEVERITY_ERR, CODE_TLS, "%s: %s; what was read before stays in use",
+                              server->label, buffer_string(&complaint));
+}
+
 static void accept_again(struct timer *timer);
 
 int relp_server_new(struct relp_server **ret, const struct input_host *host, const struct relp_options *options) {
@@ -90,6 +113,8 @@ int relp_server_new(struct relp_server **ret, const struct input_host *host, con
         int r = keep_texts(server);
         if (r == 0)
                 r = make_workers(server, host);
+        if (r == 0)
+                r = make_tls(server);
         if (r)
                 return pass(r);
         server->limit = (struct listening_limit){.limit = options->limit, .name = server->label, .log = server->log};
@@ -107,6 +132,7 @@ struct relp_server *relp_server_free(struct relp_server *server) {
         }
         for (size_t i = 0; i < server->listener_count; i++)
                 socket_close(server->listeners[i].watch.fd);
+        tls_context_free(server->tls);
         free(server->workers);
         free(server->name);
         free(server->label);

@@ -18,6 +18,7 @@
 #include "base/counter.h"
 #include "input/imrelp_promise.h"
 #include "input/listening.h"
+#include "io/tls.h"
 #include "message/intake.h"
 
 enum {
@@ -32,6 +33,7 @@ enum relp_counter {
         RELP_ANSWERED,
         RELP_OPENED,
         RELP_OPEN_FAILED,
+        RELP_TLS_FAILED,
         RELP_CLOSED,
         RELP_BROKEN_SESSIONS,
         RELP_BYTES,
@@ -40,17 +42,18 @@ enum relp_counter {
 };
 extern const struct counter_def relp_counters[];
 
-enum oversize { OVERSIZE_TRUNCATE, OVERSIZE_ABORT, OVERSIZE_ACCEPT };
+enum relp_oversize { RELP_OVERSIZE_TRUNCATE, RELP_OVERSIZE_ABORT, RELP_OVERSIZE_ACCEPT };
 
 /* What the module makes of its settings. Texts are lent for relp_server_new() alone. */
 struct relp_options {
         const char *name; /* property inputname */
         const char *port;
         uint32_t data_bytes_max;
-        enum oversize oversize;
+        enum relp_oversize oversize;
         enum flow flow;
         struct keepalive keepalive;
         struct ratelimit limit;
+        const struct tls_rules *tls; /* NULL: in the clear */
 };
 
 struct relp_peer;
@@ -76,6 +79,7 @@ struct relp_listener {
 struct relp_server {
         struct relp_options options; /* its texts are: */
         char *name, *label;          /* "imrelp[2514]", for reports */
+        struct tls_context *tls;     /* NULL: in the clear */
         struct listening_limit limit;
         struct relp_listener listeners[SOCKETS_MAX];
         size_t listener_count;
@@ -95,6 +99,8 @@ int relp_server_listen(struct relp_server *server, const struct socket_place *pl
 /* On loop 0's thread. */
 int relp_server_start(struct relp_server *server);
 void relp_server_stop(struct relp_server *server);
+/* HUP: reads the certificates again. */
+void relp_server_reload(struct relp_server *server);
 
 static inline void relp_count(struct relp_server *server, enum relp_counter which, uint64_t n) {
         if (n)

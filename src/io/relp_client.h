@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "io/connect.h"
+#include "io/channel.h"
 #include "io/relp_session.h"
 
 enum {
@@ -24,6 +24,7 @@ enum {
 /* Lent for the client's life. */
 struct relp_client_rules {
         struct connect_rules connect;
+        struct tls_context *tls; /* NULL: in the clear */
         const char *host, *port;
         uint32_t window; /* 0: RELP_WINDOW_DEFAULT */
         int silence_ms;  /* a peer that answers nothing for so long is gone */
@@ -34,8 +35,8 @@ enum relp_row { RELP_ROW_WAITING, RELP_ROW_TAKEN, RELP_ROW_REFUSED };
 struct relp_client {
         const struct relp_client_rules *rules;
         struct relp_session session;
-        size_t out_sent;  /* of session.out */
-        int fd;           /* -1: CLOSED */
+        size_t out_sent; /* of session.out */
+        struct channel channel;
         int hurry_fd;     /* readable once the client is hurried */
         char refusal[96]; /* the peer's words for the row that it refused last */
 };
@@ -46,7 +47,7 @@ int relp_client_init(struct relp_client *c, const struct relp_client_rules *rule
 void relp_client_fini(struct relp_client *c);
 
 static inline bool relp_client_is_open(const struct relp_client *c) {
-        return c->fd >= 0;
+        return c->channel.fd >= 0;
 }
 
 /* -errno; *complaint (appended) tells what the errno does not. CLOSED before. */
