@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/reporter.h"
+#include "input/oversize.h"
 #include "io/channel.h"
 
 enum {
@@ -301,34 +302,61 @@ static void tell_size(const struct relp_peer *p, const struct relp_frame *frame,
                       server->options.data_bytes_max, consequence);
 }
 
-static int take_message(struct relp_peer *p, struct stretch *s, const struct relp_frame *frame) {
-        struct relp_worker *worker = p->worker;
-        struct intake *intake = worker->intake;
-        if (UNLIKELY(frame->size_declared > worker->server->options.data_bytes_max)) {
-                bool is_cut = frame->data.size < frame->size_declared;
-                tell_size(p, frame, is_cut ? "frame will be truncated, but session continues" : "frame is accepted");
-                relp_count(worker->server, RELP_CUT_MESSAGES, is_cut);
-        }
-        if (!listening_pass(&worker->server->limit, p->source, s->now_us)) {
-                s->limited++;
-                return promise_nothing(p, frame->txnr);
-        }
+/* One record, and the promise for its batch in *promise. */
+static int add_record(struct relp_peer *p, struct stretch *s, uint32_t txnr, struct text message,
+                      struct promise **promise) {
+        struct intake *intake = p->worker->intake;
         size_t room;
-        if (!s->is_in_batch && !intake_reserve(intake, frame->data.size, &room))
+        if (!s->is_in_batch && !intake_reserve(intake, message.size, &room))
                 return fail(-ENOMEM);
         /* The promise first: a message that is in a batch and could not be answered would be sent again. */
-        struct promise *promise = promise_in_batch(p, frame->txnr);
-        if (!promise)
+        *promise = promise_in_batch(p, txnr);
+        if (!*promise)
                 return fail(-ENOMEM);
-        struct record *record = s->is_in_batch
-                                        ? intake_add(intake, p->source, frame->data.data, frame->data.size, s->now_us)
-                                        : intake_copy(intake, p->source, frame->data, s->now_us);
+        struct record *record = s->is_in_batch ? intake_add(intake, p->source, message.data, message.size, s->now_us)
+                                               : intake_copy(intake, p->source, message, s->now_us);
         if (!record)
                 return fail(-ENOMEM);
-        promise->count++;
-        p->unanswered++;
         s->submitted++;
         return 0;
+}
+
+/*
+ * The message as a whole, or, above maxMessageSize, what oversizemsg.input.mode makes of it. Its answer hangs on the
+ * promise of its last piece: those before it are kept first.
+ */
+static int add_message(struct relp_peer *p, struct stretch *s, uint32_t txnr, struct text message) {
+        const struct relp_server *server = p->worker->server;
+        size_t limit = message.size;
+        if (UNLIKELY(message.size > server->message_bytes_max)) {
+                oversize_note(server->facts, server->log, "imrelp", message.size, message);
+                if (server->facts->oversize_mode != OVERSIZE_ACCEPT)
+                        limit = server->message_bytes_max;
+        }
+        struct promise *promise = NULL;
+        do {
+                struct text piece = text_slice(message, 0, limit);
+                int r = add_record(p, s, txnr, piece, &promise);
+                if (r)
+                        return pass(r);
+                message = text_slice(message, piece.size, message.size);
+        } while (UNLIKELY(message.size && server->facts->oversize_mode == OVERSIZE_SPLIT));
+        promise->count++;
+        p->unanswered++;
+        return 0;
+}
+
+static int take_message(struct relp_peer *p, struct stretch *s, const struct relp_frame *frame) {
+        struct relp_server *server = p->worker->server;
+        if (UNLIKELY(frame->size_declared > server->options.data_bytes_max)) {
+                bool is_cut = frame->data.size < frame->size_declared;
+                tell_size(p, frame, is_cut ? "frame will be truncated, but session continues" : "frame is accepted");
+                relp_count(server, RELP_CUT_MESSAGES, is_cut);
+        }
+        if (listening_pass(&server->limit, p->source, s->now_us))
+                return add_message(p, s, frame->txnr, frame->data);
+        s->limited++;
+        return promise_nothing(p, frame->txnr);
 }
 
 static int take_frame(struct relp_peer *p, struct stretch *s, const struct relp_frame *frame) {
@@ -362,6 +390,22 @@ static int turn(struct relp_peer *p, struct stretch *s) {
         return 0;
 }
 
+/* A message that becomes several needs a place for each. */
+static int make_places(struct relp_peer *p, struct stretch *s, struct relp_frame *frame) {
+        uint32_t longest = p->worker->server->message_bytes_max;
+        if (LIKELY(frame->data.size <= longest) || !s->is_in_batch)
+                return 0;
+        const struct batch *b = p->worker->intake->batch;
+        if (frame->data.size / longest + 1 <= b->capacity - b->count)
+                return 0;
+        size_t offset = (size_t)(frame->data.data - s->data);
+        int r = turn(p, s);
+        if (r)
+                return pass(r);
+        frame->data.data = s->data + offset;
+        return 0;
+}
+
 static void cut(struct stretch *s, const struct relp_frame *frame) {
         size_t kept = (size_t)(frame->data.data - s->data) + frame->data.size;
         memmove(s->data + kept, s->data + kept + frame->used, s->size - kept - frame->used);
@@ -381,7 +425,9 @@ static int consume(struct relp_peer *p, struct stretch *s) {
                 int r = 0;
                 switch (relp_next(&p->scanner, s->data, s->size, &frame)) {
                 case RELP_FRAME:
-                        r = take_frame(p, s, &frame);
+                        r = make_places(p, s, &frame);
+                        if (r == 0)
+                                r = take_frame(p, s, &frame);
                         s->data += frame.used;
                         s->size -= frame.used;
                         break;

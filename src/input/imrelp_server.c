@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "base/reporter.h"
 #include "input/imrelp_peer.h"
+#include "io/relp.h"
 
 const struct counter_def relp_counters[] = {
         [RELP_SUBMITTED] = {"submitted", "Messages handed to the ruleset."},
@@ -109,6 +110,9 @@ int relp_server_new(struct relp_server **ret, const struct input_host *host, con
         server->options = *options;
         server->log = host->log;
         server->counters = host->counters;
+        server->facts = host->facts;
+        server->message_bytes_max =
+                (uint32_t)MIN(MAX(host->facts->message_bytes_max, (int64_t)1), (int64_t)RELP_DATA_BYTES_MAX);
         server->accept_again.fire = accept_again;
         int r = keep_texts(server);
         if (r == 0)

@@ -80,6 +80,8 @@ struct relp_server {
         struct relp_options options; /* its texts are: */
         char *name, *label;          /* "imrelp[2514]", for reports */
         struct tls_context *tls;     /* NULL: in the clear */
+        uint32_t message_bytes_max;  /* global(maxMessageSize) */
+        const struct host_facts *facts;
         struct listening_limit limit;
         struct relp_listener listeners[SOCKETS_MAX];
         size_t listener_count;

@@ -291,6 +291,7 @@ static size_t first_size(void) {
 
 static void a_long_message_is_cut_and_the_session_goes_on(void) {
         BEGIN("maxdatasize", "10000");
+        stage.facts.oversize_mode = OVERSIZE_ACCEPT;
         stage_start(&stage);
         int fd = open_session();
         send_long(fd, 300000);
@@ -305,6 +306,7 @@ static void a_long_message_is_cut_and_the_session_goes_on(void) {
 
 static void a_long_message_is_accepted_where_that_is_wanted(void) {
         BEGIN("oversizemode", "accept");
+        stage.facts.oversize_mode = OVERSIZE_ACCEPT;
         stage_start(&stage);
         int fd = open_session();
         send_long(fd, 300000);
@@ -323,6 +325,52 @@ static void a_long_message_ends_the_session_where_that_is_wanted(void) {
         expect(fd, "0 serverclose 0\n");
         expect_end(fd);
         CHECK_INT(stage.records, 0);
+        end();
+}
+
+/* 128 bytes a piece: more pieces than one batch holds, and many messages of a few pieces. */
+static void what_is_longer_than_maxmessagesize_is_split_and_acknowledged_once(void) {
+        enum { LONG = 300000, SHORT = 400, SHORTS = 3000, PIECE = 128 };
+        BEGIN("oversizemode", "accept");
+        stage.facts.oversize_mode = OVERSIZE_SPLIT;
+        stage.facts.message_bytes_max = PIECE;
+        stage.sink.push = hold;
+        stage_start(&stage);
+        int fd = open_session();
+        send_long(fd, LONG);
+        stage_await_text(&stage, "[next]");
+        CHECK_INT(first_size(), PIECE);
+        CHECK_INT(stage.records, LONG / PIECE + 1 + 1);
+        expect_silence(fd);
+        release_all();
+        expect(fd, "2 rsp 6 200 OK\n3 rsp 6 200 OK\n");
+        expect_silence(fd);
+        _owned_(buffer_fini) struct buffer frames = {0};
+        _owned_(buffer_fini) struct buffer answers = {0};
+        char message[SHORT];
+        memset(message, 'y', sizeof message);
+        for (uint32_t i = 4; i < SHORTS + 4; i++) {
+                relp_write(&frames, i, TEXT("syslog"), (struct text){message, SHORT});
+                relp_write_done(&answers, i);
+        }
+        stage_send(fd, frames.data, frames.size);
+        stage_await_count(&stage, LONG / PIECE + 1 + 1 + SHORTS * (SHORT / PIECE + 1));
+        release_all();
+        expect(fd, buffer_string(&answers));
+        close(fd);
+        end();
+        release_all();
+}
+
+static void what_is_longer_than_maxmessagesize_is_cut(void) {
+        BEGIN("maxdatasize", "10000");
+        stage_start(&stage);
+        int fd = open_session();
+        send_long(fd, 9000);
+        expect(fd, "2 rsp 6 200 OK\n3 rsp 6 200 OK\n");
+        stage_await_text(&stage, "[next]");
+        CHECK_INT(first_size(), 8192);
+        close(fd);
         end();
 }
 
@@ -399,6 +447,8 @@ TEST_MAIN(TEST(messages_arrive_and_are_acknowledged), TEST(nothing_is_acknowledg
           TEST(a_session_begins_with_offers), TEST(a_long_message_is_cut_and_the_session_goes_on),
           TEST(a_long_message_is_accepted_where_that_is_wanted),
           TEST(a_long_message_ends_the_session_where_that_is_wanted),
+          TEST(what_is_longer_than_maxmessagesize_is_split_and_acknowledged_once),
+          TEST(what_is_longer_than_maxmessagesize_is_cut),
           TEST(more_messages_than_a_batch_holds_are_all_acknowledged_once),
           TEST(a_sender_without_a_window_is_read_no_further),
           TEST(what_the_rate_limit_discards_is_acknowledged_in_its_turn))
