@@ -276,7 +276,8 @@ struct output_ops {
         bool (*pending)(void *instance, int64_t *due_ns);
         void (*flush)(void *instance);
         void (*close)(void *instance);
-        /* The daemon ends: whatever waits for the destination ends soon, now and from now on. Any thread. May be NULL. */
+        /* The daemon ends: whatever waits for the destination ends soon, now and from now on. Any thread. May be NULL.
+         */
         void (*hurry)(void *instance);
 };
 
