@@ -17,7 +17,8 @@ enum { THREADS = 2, BACKLOG = 1024 };
 
 static const char *const oversize_modes[] = {"truncate", "abort", "accept", NULL}; /* enum relp_oversize */
 static const char *const flow_words[] = {"no", "light", "full", NULL};
-static const enum flow flows[] = {FLOW_NONE, FLOW_LIGHT, FLOW_FULL};
+/* Light waits for room as full does: a message that was acknowledged is not discarded for a full queue. */
+static const enum flow flows[] = {FLOW_NONE, FLOW_FULL, FLOW_FULL};
 
 struct imrelp_module_settings {
         char *ruleset, *tls_library;
@@ -72,9 +73,10 @@ static const struct param imrelp_params[] = {
                      .choices = oversize_modes,
                      .help = "What happens to a longer one: truncate cuts it, abort ends the session, accept takes it "
                              "all (up to 128 MiB)."),
-        PARAM_CHOICE(struct imrelp_settings, flow, .name = "flowcontrol", .dflt = "light", .choices = flow_words,
-                     .help = "How a queue that fills holds the senders back: no does not, light waits a second above "
-                             "the queue's lightDelayMark, full waits above fullDelayMark until there is room."),
+        PARAM_CHOICE(
+                struct imrelp_settings, flow, .name = "flowcontrol", .dflt = "light", .choices = flow_words,
+                .help = "Whether a queue that fills holds the senders back. no: what a full queue cannot take is "
+                        "discarded, though it was sent reliably; light and full: senders wait until there is room."),
         PARAM_INT(struct imrelp_settings, rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imrelp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,

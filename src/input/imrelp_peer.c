@@ -164,8 +164,13 @@ static void say_good_bye(struct relp_peer *p) {
         p->has_left = true;
 }
 
+/* A promise that cannot be kept: what it stands for has to come again, in another session. */
+static bool is_broken(const struct relp_peer *p) {
+        return p->first && p->first->is_lost;
+}
+
 void peer_keep(struct relp_peer *p) {
-        while (p->first && p->first->is_kept) {
+        while (p->first && p->first->is_kept && !p->first->is_lost) {
                 struct promise *promise = p->first;
                 p->first = promise->next;
                 if (!p->first)
@@ -177,7 +182,7 @@ void peer_keep(struct relp_peer *p) {
         }
         if (p->state == PEER_LEAVING && !p->first && !p->has_left)
                 say_good_bye(p);
-        if (p->out.size > p->out_sent)
+        if (p->out.size > p->out_sent || is_broken(p))
                 want_to_talk(p);
 }
 
@@ -220,6 +225,10 @@ static int send_answers(struct relp_peer *p) {
 }
 
 void peer_talk(struct relp_peer *p) {
+        if (is_broken(p)) {
+                peer_dismiss(p);
+                return;
+        }
         int r = send_answers(p);
         bool is_over = p->has_left && p->out.size == 0;
         if (r || is_over || watch_what_matters(p))

@@ -65,9 +65,7 @@ struct mailbox *mailbox_close(struct mailbox *m) {
         return NULL;
 }
 
-/* The batch is finished; on whatever thread let go of it last. */
-static void keep(void *argument, uint64_t cookie _unused_) {
-        struct promise *promise = argument;
+static void bring_home(struct promise *promise) {
         struct mailbox *m = promise->mailbox;
         pthread_mutex_lock(&m->lock);
         bool is_closed = !m->loop, is_first = !m->kept;
@@ -88,6 +86,17 @@ static void keep(void *argument, uint64_t cookie _unused_) {
         mailbox_unref(m);
 }
 
+/* The batch is finished; on whatever thread let go of it last. */
+static void keep(void *promise, uint64_t cookie _unused_) {
+        bring_home(promise);
+}
+
+static void lose(void *argument, uint64_t cookie _unused_) {
+        struct promise *promise = argument;
+        promise->is_lost = true;
+        bring_home(promise);
+}
+
 struct promise *promise_make(struct mailbox *m, struct batch *b, struct relp_peer *session, uint32_t first_txnr) {
         struct promise *promise = m->idle;
         if (promise)
@@ -100,7 +109,7 @@ struct promise *promise_make(struct mailbox *m, struct batch *b, struct relp_pee
         if (!b)
                 return promise;
         atomic_fetch_add_explicit(&m->references, 1, memory_order_relaxed);
-        if (batch_acknowledge(b, (struct acknowledgement){.done = keep, .input = promise}) == 0)
+        if (batch_acknowledge(b, (struct acknowledgement){.done = keep, .lost = lose, .input = promise}) == 0)
                 return promise;
         mailbox_unref(m);
         promise_recycle(promise);

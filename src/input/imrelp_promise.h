@@ -1,7 +1,8 @@
 /*
  * Promises: what imrelp owes its senders. A promise stands for a run of messages
  * of one session that went into one batch; it is kept when the batch is finished,
- * and only then are these messages answered.
+ * and only then are these messages answered. Where the batch is lost, because the
+ * daemon ends, the session ends with it, and the sender sends them again.
  *
  *   made       promise_make()            on the loop, hung on the batch and the session
  *   kept       by the last reference     on any thread: it goes into the mailbox
@@ -30,6 +31,7 @@ struct promise {
         uint32_t first_txnr;
         uint32_t count;
         bool is_kept;              /* collected, and waits for those before it */
+        bool is_lost;              /* collected, but what it stands for was neither delivered nor kept */
         struct promise *next;      /* of the session, in the order of their numbers */
         struct promise *next_kept; /* in the mailbox */
 };

@@ -217,6 +217,31 @@ static void a_stop_still_answers_what_is_finished_in_time(void) {
         stage_end(&stage);
 }
 
+static void what_was_lost_ends_the_session_unanswered(void) {
+        BEGIN("name", "foo");
+        stage.sink.push = hold;
+        stage_start(&stage);
+        int fd = open_session(), other = open_session();
+        STAGE_SEND(fd, "2 syslog 3 one\n");
+        stage_await_text(&stage, "[one]");
+        STAGE_SEND(fd, "3 syslog 3 two\n");
+        stage_await_text(&stage, "[two]");
+        batch_lose(held[1]);
+        release(1);
+        expect_silence(fd);
+        release(0);
+        expect(fd, "2 rsp 6 200 OK\n0 serverclose 0\n");
+        expect_end(fd);
+        STAGE_SEND(other, "2 syslog 5 other\n");
+        stage_await_text(&stage, "[other]");
+        batch_lose(held[2]);
+        release(2);
+        expect(other, "0 serverclose 0\n");
+        expect_end(other);
+        held_count = 0;
+        end();
+}
+
 static void close_is_answered_after_all_that_came_before_it(void) {
         BEGIN("name", "foo");
         stage.sink.push = hold;
@@ -443,9 +468,9 @@ static void what_the_rate_limit_discards_is_acknowledged_in_its_turn(void) {
 TEST_MAIN(TEST(messages_arrive_and_are_acknowledged), TEST(nothing_is_acknowledged_before_its_batch_is_finished),
           TEST(answers_keep_the_order_of_the_messages), TEST(a_batch_may_outlive_its_session),
           TEST(a_batch_may_outlive_the_input), TEST(a_stop_still_answers_what_is_finished_in_time),
-          TEST(close_is_answered_after_all_that_came_before_it), TEST(what_is_no_relp_ends_the_session),
-          TEST(a_session_begins_with_offers), TEST(a_long_message_is_cut_and_the_session_goes_on),
-          TEST(a_long_message_is_accepted_where_that_is_wanted),
+          TEST(what_was_lost_ends_the_session_unanswered), TEST(close_is_answered_after_all_that_came_before_it),
+          TEST(what_is_no_relp_ends_the_session), TEST(a_session_begins_with_offers),
+          TEST(a_long_message_is_cut_and_the_session_goes_on), TEST(a_long_message_is_accepted_where_that_is_wanted),
           TEST(a_long_message_ends_the_session_where_that_is_wanted),
           TEST(what_is_longer_than_maxmessagesize_is_split_and_acknowledged_once),
           TEST(what_is_longer_than_maxmessagesize_is_cut),
