@@ -30,11 +30,12 @@
 
 struct batch; /* message/batch.h */
 struct record;
-struct loop;          /* io/loop.h */
-struct intake;        /* message/intake.h */
-struct template;      /* template/template.h */
-struct counter;       /* base/counter.h */
-struct diag_services; /* module/diag.h */
+struct loop;               /* io/loop.h */
+struct intake;             /* message/intake.h */
+struct template;           /* template/template.h */
+struct counter;            /* base/counter.h */
+struct diag_services;      /* module/diag.h */
+struct netstream_defaults; /* module/netstream.h */
 
 #ifndef PENSTOCK_TEXT
 #define PENSTOCK_TEXT
@@ -320,8 +321,9 @@ struct host_facts {
         int ip_family; /* AF_UNSPEC, AF_INET, AF_INET6 */
         /* $AllowedSender, for inputs that say nothing themselves; NULL: everybody. */
         const struct strings *allowed_udp, *allowed_tcp;
-        const struct strings *rulesets; /* their names, as record.ruleset counts them */
-        const struct strings *zones;    /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
+        const struct strings *rulesets;             /* their names, as record.ruleset counts them */
+        const struct strings *zones;                /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
+        const struct netstream_defaults *netstream; /* TLS, where objects say nothing; NULL: nothing either */
 };
 
 struct module {
