@@ -389,6 +389,21 @@ static void tell_refused(const struct connection *c, int error) {
         stream_count(c->worker->server, STREAM_OPEN_FAILED, 1);
 }
 
+static void tell_greeted(const struct connection *c) {
+        const struct stream_server *server = c->worker->server;
+        const char *remark = tls_complaint(c->tls->tls);
+        if (*remark)
+                module_report(server->log, SEVERITY_WARNING, CODE_TLS, "%s: TLS session %u from %s: %s",
+                              server->options.module, c->session, c->source->address, remark);
+        if (!server->options.tells_open)
+                return;
+        _owned_(buffer_fini) struct buffer words = {0};
+        tls_describe(c->tls->tls, &words);
+        module_report(server->log, SEVERITY_INFO, 0, "%s: TLS session %u with host %s: %s", server->options.module,
+                      c->session, listening_sender_name(c->source),
+                      buffer_failed(&words) ? "open" : buffer_string(&words));
+}
+
 /* Whether there may be something to read. Frees the connection when the handshake failed. */
 static bool is_greeted(struct connection *c) {
         if (c->tls->is_open)
@@ -401,10 +416,7 @@ static bool is_greeted(struct connection *c) {
                 connection_end(c);
                 return false;
         }
-        const char *remark = tls_complaint(c->tls->tls);
-        if (*remark)
-                module_report(c->worker->server->log, SEVERITY_WARNING, CODE_TLS, "%s: TLS session %u from %s: %s",
-                              c->worker->server->options.module, c->session, c->source->address, remark);
+        tell_greeted(c);
         return true;
 }
 

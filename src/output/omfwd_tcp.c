@@ -80,8 +80,8 @@ static int tcp_secure(struct fwd_tcp *t) {
         }
         if (r == 0)
                 r = tls_connect(&t->channel.tls, rules->tls, t->channel.fd,
-                                rules->server_name ? rules->server_name : t->target.host, rules->connect.wait_ms,
-                                &complaint);
+                                rules->server_name ? rules->server_name : t->target.host,
+                                rules->connect.wait_ms ? rules->connect.wait_ms : CONNECT_WAIT_MS, &complaint);
         t->was_insecure = r != 0;
         if (r)
                 tell_insecure(t, r, &complaint);

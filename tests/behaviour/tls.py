@@ -161,6 +161,15 @@ def messages_arrive_whole_and_in_order():
 
 
 @promise
+def a_session_is_described_when_openings_are_told():
+    with two_places() as (server, client, _):
+        to = server.daemon(listener(more='NotifyOnConnectionOpen="on"'))
+        client.daemon(forwarder(to.port("port")))
+        send_plain(client, 0, 1)
+        expect(server, "own", "imtcp: TLS session 1 with host", "TLSv1.3, TLS_AES_256_GCM_SHA384, peer CN=ada.example.net")
+
+
+@promise
 def what_was_taken_before_a_stop_arrives():
     with two_places() as (server, client, _):
         to = server.daemon(listener())
@@ -637,6 +646,32 @@ def check_theirs_to_ours(driver):
             assert to.stop() == 0
             for place, name in ((server, "out"), (server, "port"), (client, "in")):
                 os.unlink(place.file(name))
+
+
+@promise
+def anonymous_peers_need_no_certificate_on_either_side():
+    """Ours with ours, and with Debian's rsyslogd where it is there, in both directions."""
+    bare = ('StreamDriver.Name="{0}" StreamDriver.Mode="1" StreamDriver.AuthMode="anon"')
+    receive = (OWN + 'ruleset(name="in") {{ action(type="omfile" file="@DIR@/out" template="m") }}\n'
+               'module(load="imtcp" ' + bare + ')\ninput(type="imtcp" port="0" address="127.0.0.1" '
+               'listenPortFileName="@DIR@/port" ruleset="in")\naction(type="omfile" file="@DIR@/own" template="m")\n')
+    for driver, theirs in (("ossl", None), ("ossl", "in"), ("ossl", "out"), ("gtls", "in"), ("gtls", "out")):
+        with Place() as server, Place() as client:
+            try:
+                if theirs == "in":
+                    Oracle(server, receive.format(driver), driver)
+                else:
+                    server.daemon(receive.format("ossl"))
+                port = int(wait(lambda place=server: place.read("port"), "the port"))
+                config = forwarder(port, "anon", driver).replace(files("client"), "")
+                if theirs == "out":
+                    Oracle(client, config, driver)
+                else:
+                    client.daemon(config)
+            except Skip:
+                continue
+            send_plain(client, 0, 100)
+            wait(lambda place=server: place.read("out") == numbers(0, 100), f"the messages by {driver}, theirs: {theirs}")
 
 
 @promise
