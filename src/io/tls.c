@@ -239,6 +239,10 @@ int tls_context_reload(struct tls_context *context, struct buffer *complaint) {
         return 0;
 }
 
+int tls_context_handshake_ms(const struct tls_context *context) {
+        return context->rules.handshake_ms > 0 ? context->rules.handshake_ms : TLS_HANDSHAKE_MS;
+}
+
 static struct tls_material *take_material(struct tls_context *context) {
         pthread_mutex_lock(&context->lock);
         struct tls_material *material = context->material;
@@ -355,7 +359,8 @@ int tls_connect(struct tls **ret, struct tls_context *context, int fd, const cha
                         buffer_text(complaint, TEXT("the certificates and keys configured could not be read"));
                 return pass(r);
         }
-        r = greet(t, fd, clock_mono_ns() + (wait_ms ? wait_ms : TLS_HANDSHAKE_MS) * INT64_C(1000000));
+        int64_t limit_ms = wait_ms ? wait_ms : tls_context_handshake_ms(context);
+        r = greet(t, fd, clock_mono_ns() + limit_ms * 1000000);
         if (r == 0 && context->rules.awaits_verdict)
                 r = await_verdict(t, fd);
         buffer_text(complaint, text_of(tls_complaint(t)));

@@ -71,6 +71,7 @@ struct tls_rules {
         bool checks_purpose;    /* the certificate must be meant for a TLS client (or server) */
         bool prioritizes_san;   /* the common name counts only where there are no alternative names */
         bool checks_revocation; /* every certificate must be covered by a current list in crl_file */
+        int handshake_ms;       /* for a peer's handshake; 0: TLS_HANDSHAKE_MS */
         bool awaits_verdict;    /* client: tls_connect() waits a moment for a refusal (below) */
 };
 
@@ -103,6 +104,7 @@ OWNED_POINTER(struct tls_context, tls_context_free);
  */
 int tls_context_reload(struct tls_context *context, struct buffer *complaint);
 bool tls_context_is_ready(struct tls_context *context);
+int tls_context_handshake_ms(const struct tls_context *context);
 
 /* ---- Connections -------------------------------------------------------- */
 
@@ -145,7 +147,7 @@ void tls_describe(const struct tls *t, struct buffer *to);
 /* ---- In a worker: may wait ------------------------------------------------ */
 
 /*
- * A client's new connection with its handshake done, `wait_ms` at most (0: TLS_HANDSHAKE_MS). With
+ * A client's new connection with its handshake done, `wait_ms` at most (0: as the rules say). With
  * `awaits_verdict` it also waits up to TLS_VERDICT_MS for what a TLS 1.3 server says first: there the client's
  * part of the handshake ends before the server has looked at its certificate, and what is sent to one that
  * refuses it is lost. *complaint (appended): why it failed, or a remark.

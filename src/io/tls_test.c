@@ -1,6 +1,7 @@
 #include "io/tls.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include "io/channel.h"
 #include "io/test_place.h"
 #include "io/tls_test.h"
+#include "io/tls_watch.h"
 
 enum { SERVER, CLIENT };
 
@@ -264,6 +266,107 @@ static void a_stalled_channel_gives_up_in_time(void) {
         size_t sent;
         CHECK_INT(channel_send(&here, (struct text){bytes, sizeof bytes}, 20, &sent), -EAGAIN);
         CHECK(sent > 0 && sent < sizeof bytes);
+        close_stage(&s);
+}
+
+static void a_silent_server_is_given_up_in_time(void) {
+        struct stage s;
+        open_stage(&s, TLS_ANON);
+        make_contexts(&s);
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s.fd), 0);
+        CHECK_INT(tls_connect(&s.end[CLIENT], s.context[CLIENT], s.fd[CLIENT], NULL, 20, &s.complaint), -ETIMEDOUT);
+        CHECK(strstr(buffer_string(&s.complaint), "did not finish the TLS handshake in time"));
+        close_stage(&s);
+}
+
+/* ---- On a loop ---- */
+
+/* A server's connection as a listener has it. */
+struct watched {
+        struct watch watch;
+        struct tls_watch *tls;
+        struct loop *loop;
+        int result;    /* of the handshake */
+        size_t bytes;  /* that were read, a few at a time */
+        size_t calls;  /* that read something */
+        size_t wanted; /* then the loop ends */
+};
+
+static void watched_ready(struct watch *watch, uint32_t events _unused_) {
+        struct watched *w = CONTAINER_OF(watch, struct watched, watch);
+        w->result = tls_watch_ready(w->tls);
+        if (w->result > 0)
+                return;
+        char few[100];
+        ssize_t got = w->result ? w->result : tls_receive(w->tls->tls, few, sizeof few);
+        if (got > 0) {
+                w->bytes += (size_t)got;
+                w->calls++;
+                tls_watch_yield(w->tls);
+        }
+        tls_watch_settle(w->tls, false);
+        if (w->bytes >= w->wanted || w->result < 0)
+                loop_stop(w->loop);
+}
+
+static void watch_server(struct stage *s, struct watched *w, size_t wanted) {
+        *w = (struct watched){.watch = {.fd = s->fd[SERVER], .events = EPOLLIN, .ready = watched_ready},
+                              .wanted = wanted};
+        CHECK_INT(loop_new(&w->loop), 0);
+        CHECK_INT(tls_watch_new(&w->tls, s->context[SERVER], w->loop, &w->watch, NULL), 0);
+        CHECK_INT(loop_watch(w->loop, &w->watch), 0);
+        CHECK_INT(tls_watch_start(w->tls), 0);
+}
+
+static void unwatch_server(struct watched *w) {
+        loop_unwatch(w->loop, &w->watch);
+        tls_watch_free(w->tls);
+        loop_free(w->loop);
+}
+
+static void *send_much(void *stage) {
+        struct stage *s = stage;
+        static const char bytes[10000];
+        size_t sent;
+        struct channel channel = {.fd = s->fd[CLIENT]};
+        if (tls_connect(&channel.tls, s->context[CLIENT], channel.fd, NULL, 0, &s->complaint) == 0) {
+                channel_send(&channel, (struct text){bytes, sizeof bytes}, 5000, &sent);
+                s->end[CLIENT] = channel.tls;
+        }
+        return NULL;
+}
+
+/* The socket is empty after the first read; what was decrypted is handed out all the same. */
+static void an_owner_that_yields_is_called_again(void) {
+        struct stage s;
+        struct watched w;
+        open_stage(&s, TLS_CERTVALID);
+        s.rules[CLIENT].awaits_verdict = true;
+        make_contexts(&s);
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s.fd), 0);
+        watch_server(&s, &w, 10000);
+        pthread_t thread;
+        CHECK_INT(pthread_create(&thread, NULL, send_much, &s), 0);
+        CHECK_INT(loop_run(w.loop), 0);
+        pthread_join(thread, NULL);
+        CHECK_INT((long long)w.bytes, 10000);
+        CHECK_INT((long long)w.calls, 100);
+        unwatch_server(&w);
+        close_stage(&s);
+}
+
+static void a_client_that_greets_too_slowly_is_sent_away(void) {
+        struct stage s;
+        struct watched w;
+        open_stage(&s, TLS_ANON);
+        s.rules[SERVER].handshake_ms = 20;
+        make_contexts(&s);
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s.fd), 0);
+        watch_server(&s, &w, 1);
+        CHECK(send(s.fd[CLIENT], "\x16\x03\x01\x02", 4, 0) == 4);
+        CHECK_INT(loop_run(w.loop), 0);
+        CHECK_INT(w.result, -ETIMEDOUT);
+        unwatch_server(&w);
         close_stage(&s);
 }
 
@@ -636,10 +739,12 @@ static void extra_authorities_are_trusted_too(void) {
 TEST_MAIN(TEST(what_one_sends_the_other_receives), TEST(many_records_are_handed_out_at_once),
           TEST(a_full_socket_loses_nothing), TEST(a_peer_that_is_gone_is_an_error_and_no_signal),
           TEST(plain_text_is_recognized), TEST(a_channel_is_the_same_with_and_without),
-          TEST(a_stalled_channel_gives_up_in_time), TEST(a_certificate_of_our_authority_is_let_in),
-          TEST(a_strangers_certificate_is_refused), TEST(a_refused_client_hears_why),
-          TEST(a_client_without_a_certificate_is_refused), TEST(anonymous_peers_need_no_certificate_on_either_side),
-          TEST(names_are_compared_with_those_permitted), TEST(a_client_without_permitted_peers_wants_whom_it_called),
+          TEST(a_stalled_channel_gives_up_in_time), TEST(a_silent_server_is_given_up_in_time),
+          TEST(an_owner_that_yields_is_called_again), TEST(a_client_that_greets_too_slowly_is_sent_away),
+          TEST(a_certificate_of_our_authority_is_let_in), TEST(a_strangers_certificate_is_refused),
+          TEST(a_refused_client_hears_why), TEST(a_client_without_a_certificate_is_refused),
+          TEST(anonymous_peers_need_no_certificate_on_either_side), TEST(names_are_compared_with_those_permitted),
+          TEST(a_client_without_permitted_peers_wants_whom_it_called),
           TEST(alternative_names_replace_the_common_name_when_asked), TEST(fingerprints_let_in_whom_nobody_has_signed),
           TEST(expired_certificates_are_refused_let_in_or_told),
           TEST(revoked_certificates_are_refused_once_the_list_is_read),

@@ -20,6 +20,7 @@ int tls_watch_new(struct tls_watch **ret, struct tls_context *context, struct lo
         w->loop = loop;
         w->watch = watch;
         w->timer.fire = fire;
+        w->handshake_ms = tls_context_handshake_ms(context);
         int r = tls_new(&w->tls, context, watch->fd, name);
         if (r)
                 return pass(r);
@@ -37,7 +38,7 @@ struct tls_watch *tls_watch_free(struct tls_watch *w) {
 }
 
 int tls_watch_start(struct tls_watch *w) {
-        return pass(loop_arm(w->loop, &w->timer, clock_mono_ns() + TLS_HANDSHAKE_MS * INT64_C(1000000)));
+        return pass(loop_arm(w->loop, &w->timer, clock_mono_ns() + w->handshake_ms * INT64_C(1000000)));
 }
 
 static void wait_for(struct tls_watch *w, uint32_t events) {

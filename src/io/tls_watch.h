@@ -3,7 +3,7 @@
  * readiness means underneath.
  *
  *   GREETING -> OPEN     the handshake is done                        tls_watch_ready() is 0
- *   GREETING -> FAILED   it failed, or TLS_HANDSHAKE_MS went by       tls_watch_ready() is -errno
+ *   GREETING -> FAILED   it failed, or its time went by               tls_watch_ready() is -errno
  *
  * The owner's ready() begins with tls_watch_ready() and goes on only when it is 0. Having read until -EAGAIN, or
  * sent, it calls tls_watch_settle(); when it stops reading before -EAGAIN, tls_watch_yield(), since what is
@@ -19,6 +19,7 @@ struct tls_watch {
         struct loop *loop;
         struct watch *watch; /* the owner's, its fd the socket */
         struct timer timer;
+        int handshake_ms;
         bool is_open, is_late;
 };
 

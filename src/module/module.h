@@ -30,11 +30,12 @@
 
 struct batch; /* message/batch.h */
 struct record;
-struct loop;          /* io/loop.h */
-struct intake;        /* message/intake.h */
-struct template;      /* template/template.h */
-struct counter;       /* base/counter.h */
-struct diag_services; /* module/diag.h */
+struct loop;               /* io/loop.h */
+struct intake;             /* message/intake.h */
+struct template;           /* template/template.h */
+struct counter;            /* base/counter.h */
+struct diag_services;      /* module/diag.h */
+struct netstream_defaults; /* module/netstream.h */
 
 #ifndef PENSTOCK_TEXT
 #define PENSTOCK_TEXT
@@ -335,6 +336,8 @@ struct host_facts {
         bool oversize_is_reported;
         const char *oversize_error_file; /* NULL: none */
         enum exit_reports exit_reports;
+        /* TLS, where objects say nothing; NULL: nothing either. */
+        const struct netstream_defaults *netstream;
 };
 
 struct module {
