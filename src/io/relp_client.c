@@ -71,13 +71,15 @@ static int send_out(struct relp_client *c, bool *is_done) {
         return r == -EAGAIN ? 0 : r;
 }
 
+enum { NOTHING_CAME = 1 };
+
 static int receive(struct relp_client *c, struct exchange *x) {
         char bytes[RELP_RECEIVE_BYTES];
         /* What TLS has decrypted already makes no socket readable. */
         do {
                 ssize_t size = channel_receive(&c->channel, bytes, sizeof bytes);
                 if (size < 0)
-                        return size == -EAGAIN || size == -EINTR ? 0 : pass((int)size);
+                        return size == -EAGAIN || size == -EINTR ? NOTHING_CAME : pass((int)size);
                 if (size == 0)
                         return fail(-ECONNRESET);
                 int r = relp_session_receive(&c->session, (struct text){bytes, (size_t)size}, note_answer, x);
@@ -91,6 +93,14 @@ static int receive(struct relp_client *c, struct exchange *x) {
         if (relp_session_unanswered(&c->session))
                 (void)socket_confirm_at_once(c->channel.fd);
         return 0;
+}
+
+/* A peer that broke off in the middle of our rows may have answered some before: those are not to be sent again. */
+static void hear_last_words(struct relp_client *c, struct exchange *x) {
+        enum { ROUNDS_MAX = 64 };
+        for (int i = 0; i < ROUNDS_MAX && c->session.state != RELP_ENDED; i++)
+                if (receive(c, x))
+                        return;
 }
 
 static int wait_for(struct relp_client *c, bool wants_out, int wait_ms) {
@@ -131,8 +141,10 @@ static int step(struct relp_client *c, struct exchange *x, int wait_ms) {
         bool is_sent = false;
         put_rows(c, x);
         int r = send_out(c, &is_sent);
-        if (r)
+        if (r) {
+                hear_last_words(c, x);
                 return pass(r);
+        }
         if (is_sent && may_put(c, x))
                 return 0;
         if (is_sent && relp_session_unanswered(&c->session) == 0 && c->session.state == RELP_READY)
@@ -142,7 +154,7 @@ static int step(struct relp_client *c, struct exchange *x, int wait_ms) {
                 return pass(events);
         if (events & (POLLIN | POLLHUP | POLLERR))
                 r = receive(c, x);
-        return r ? pass(r) : 0;
+        return r < 0 ? pass(r) : 0;
 }
 
 /* Whatever broke: the words of the peer, or of TLS, tell more than the errno. */
