@@ -42,8 +42,9 @@ static const struct param imrelp_module_params[] = {
         PARAM_RULESET(struct imrelp_module_settings, ruleset, .name = "ruleset", .legacy = "InputRELPServerBindRuleset",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The ruleset of all inputs that name none; unset: the default one."),
-        PARAM_STRING(struct imrelp_module_settings, tls_library, .name = "tls.tlslib", .flags = PARAM_IS_IGNORED,
-                     .help = "Without effect: TLS is always OpenSSL's."),
+        PARAM_STRING(
+                struct imrelp_module_settings, tls_library, .name = "tls.tlslib",
+                .help = "openssl or gnutls. TLS is OpenSSL's in both cases; GnuTLS's priority strings are translated."),
         {},
 };
 

@@ -224,23 +224,32 @@ static int send_answers(struct relp_peer *p) {
         return r == -EAGAIN ? 0 : r;
 }
 
+void peer_say_farewell(struct relp_peer *p) {
+        if (!p->has_left)
+                relp_write(&p->out, 0, TEXT("serverclose"), TEXT_NONE);
+        p->has_left = true;
+        if (!p->tls || p->tls->is_open)
+                (void)send_answers(p);
+}
+
+bool peer_is_unheard(const struct relp_peer *p) {
+        return socket_unconfirmed(p->watch.fd) > 0;
+}
+
+static void dismiss(struct relp_peer *p) {
+        peer_say_farewell(p);
+        peer_end(p);
+}
+
 void peer_talk(struct relp_peer *p) {
         if (is_broken(p)) {
-                peer_dismiss(p);
+                dismiss(p);
                 return;
         }
         int r = send_answers(p);
         bool is_over = p->has_left && p->out.size == 0;
         if (r || is_over || watch_what_matters(p))
                 peer_end(p);
-}
-
-void peer_dismiss(struct relp_peer *p) {
-        if (!p->has_left)
-                relp_write(&p->out, 0, TEXT("serverclose"), TEXT_NONE);
-        if (!p->tls || p->tls->is_open)
-                (void)send_answers(p);
-        peer_end(p);
 }
 
 /* ---- Promising ------------------------------------------------------------- */
@@ -623,7 +632,7 @@ static void ready(struct watch *watch, uint32_t events) {
         else if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
                 reading = READ_ENDED;
         if (reading == READ_ENDED) {
-                peer_dismiss(p);
+                dismiss(p);
                 return;
         }
         peer_check(p);

@@ -54,5 +54,7 @@ void peer_end(struct relp_peer *p);   /* closes and frees */
 void peer_keep(struct relp_peer *p);
 /* Sends what there is to say; may end the session. */
 void peer_talk(struct relp_peer *p);
-/* The input stops: tells the sender, and ends the session. */
-void peer_dismiss(struct relp_peer *p);
+/* The input stops: tells the sender so, behind the last answers. */
+void peer_say_farewell(struct relp_peer *p);
+/* Whether something that was said has not arrived at the sender's system. */
+bool peer_is_unheard(const struct relp_peer *p);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
@@ -255,6 +256,15 @@ static bool is_owing(const struct relp_worker *worker) {
         return false;
 }
 
+/* A connection that is closed with something unread takes with it what its peer has not confirmed. */
+static void wait_until_heard(const struct relp_worker *worker, int64_t deadline_ns) {
+        enum { LOOK_AGAIN_NS = 1000000 };
+        const struct timespec moment = {.tv_nsec = LOOK_AGAIN_NS};
+        for (const struct relp_peer *p = worker->peers; p; p = p->next)
+                while (peer_is_unheard(p) && clock_mono_ns() < deadline_ns)
+                        nanosleep(&moment, NULL);
+}
+
 /* What comes to its end within a moment is still answered, so that it is not sent again after a restart. */
 static void stop_worker(void *argument) {
         struct relp_worker *worker = argument;
@@ -263,8 +273,11 @@ static void stop_worker(void *argument) {
         int64_t deadline_ns = clock_mono_ns() + (int64_t)FAREWELL_MS * 1000000;
         while (is_owing(worker) && mailbox_wait(worker->mailbox, deadline_ns))
                 collect(worker);
+        for (struct relp_peer *p = worker->peers; p; p = p->next)
+                peer_say_farewell(p);
+        wait_until_heard(worker, deadline_ns);
         while (worker->peers)
-                peer_dismiss(worker->peers);
+                peer_end(worker->peers);
 }
 
 void relp_server_stop(struct relp_server *server) {

@@ -15,26 +15,39 @@ enum { HELD_MAX = 8192 };
 static struct batch *held[HELD_MAX];
 static size_t held_count;
 
+/* Who waits for a text of the batch finds the batch held. */
 static void hold(struct sink *sink, struct batch *b, enum flow flow) {
         batch_ref(b);
-        stage_push(sink, b, flow);
         pthread_mutex_lock(&stage.lock);
-        CHECK(held_count < HELD_MAX);
+        assert(held_count < HELD_MAX);
         held[held_count++] = b;
         pthread_mutex_unlock(&stage.lock);
+        stage_push(sink, b, flow);
 }
 
-static void release(size_t which) {
+static struct batch *take(size_t which) {
         pthread_mutex_lock(&stage.lock);
         struct batch *b = TAKE(held[which]);
         pthread_mutex_unlock(&stage.lock);
+        return b;
+}
+
+static void release(size_t which) {
+        batch_unref(take(which));
+}
+
+static void lose(size_t which) {
+        struct batch *b = take(which);
+        batch_lose(b);
         batch_unref(b);
 }
 
 static void release_all(void) {
-        for (size_t i = 0; i < held_count; i++)
+        pthread_mutex_lock(&stage.lock);
+        size_t count = held_count;
+        pthread_mutex_unlock(&stage.lock);
+        for (size_t i = 0; i < count; i++)
                 release(i);
-        held_count = 0;
 }
 
 /* ---- A sender ------------------------------------------------------------------ */
@@ -62,6 +75,7 @@ static void write_port_file(void) {
 #define BEGIN(...)                                                                                                     \
         do {                                                                                                           \
                 choose_port();                                                                                         \
+                held_count = 0;                                                                                        \
                 STAGE_BEGIN(&stage, &imrelp_module, "address", "127.0.0.1", "port", port, __VA_ARGS__);                \
                 write_port_file();                                                                                     \
         } while (0)
@@ -139,7 +153,6 @@ static void nothing_is_acknowledged_before_its_batch_is_finished(void) {
         release(0);
         expect(fd, "2 rsp 6 200 OK\n");
         close(fd);
-        held_count = 0;
         end();
 }
 
@@ -157,7 +170,6 @@ static void answers_keep_the_order_of_the_messages(void) {
         release(0);
         expect(fd, "2 rsp 6 200 OK\n3 rsp 6 200 OK\n");
         close(fd);
-        held_count = 0;
         end();
 }
 
@@ -189,8 +201,7 @@ static void a_batch_may_outlive_the_input(void) {
         stage_stop(&stage);
         expect(fd, "0 serverclose 0\n");
         expect_end(fd);
-        struct batch *left = held[0];
-        held_count = 0;
+        struct batch *left = take(0);
         stage_end(&stage);
         batch_unref(left);
 }
@@ -226,19 +237,16 @@ static void what_was_lost_ends_the_session_unanswered(void) {
         stage_await_text(&stage, "[one]");
         STAGE_SEND(fd, "3 syslog 3 two\n");
         stage_await_text(&stage, "[two]");
-        batch_lose(held[1]);
-        release(1);
+        lose(1);
         expect_silence(fd);
         release(0);
         expect(fd, "2 rsp 6 200 OK\n0 serverclose 0\n");
         expect_end(fd);
         STAGE_SEND(other, "2 syslog 5 other\n");
         stage_await_text(&stage, "[other]");
-        batch_lose(held[2]);
-        release(2);
+        lose(2);
         expect(other, "0 serverclose 0\n");
         expect_end(other);
-        held_count = 0;
         end();
 }
 

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -281,6 +283,11 @@ int socket_send_at_once(int fd) {
 
 int socket_confirm_at_once(int fd) {
         return set_tcp(fd, TCP_QUICKACK);
+}
+
+int socket_unconfirmed(int fd) {
+        int bytes = 0;
+        return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? 0 : bytes;
 }
 
 ssize_t socket_receive(int fd, void *to, size_t size) {

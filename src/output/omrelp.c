@@ -41,8 +41,9 @@ struct omrelp_settings {
 };
 
 static const struct param omrelp_module_params[] = {
-        PARAM_STRING(struct omrelp_module_settings, tls_library, .name = "tls.tlslib", .flags = PARAM_IS_IGNORED,
-                     .help = "Without effect: TLS is always OpenSSL's."),
+        PARAM_STRING(
+                struct omrelp_module_settings, tls_library, .name = "tls.tlslib",
+                .help = "openssl or gnutls. TLS is OpenSSL's in both cases; GnuTLS's priority strings are translated."),
         {},
 };
 

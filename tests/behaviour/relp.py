@@ -6,12 +6,14 @@ server of this test notes what it has acknowledged to omrelp. The peer of the in
 rsyslogd with its own RELP library, unpacked (PENSTOCK_ORACLE, see tests/oracle).
 """
 import contextlib
+import fcntl
 import glob
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 
@@ -19,6 +21,7 @@ from harness import PATIENCE_SECONDS, Place, argument, memory_bytes, promise, re
 
 MESSAGES = 20000
 SILENCE_SECONDS = 0.3
+SIOCOUTQ = 0x5411
 TEMPLATE = 'template(name="m" type="string" string="%rawmsg%\\n")\n'
 OWN = 'global(processInternalMessages="on")\n' + TEMPLATE
 KEPT = 'action.resumeInterval="1" action.resumeRetryCount="-1"'
@@ -376,13 +379,18 @@ class Server(threading.Thread):
     def run(self):
         while True:
             connection = self.listening.accept()[0]
-            # What the kernel holds back when the session is broken off was never acknowledged.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             heard, acknowledged = [], []
             self.sessions.append((heard, acknowledged))
             limit = self.breaks.pop(0) if self.breaks else None
-            with connection, connection.makefile("rb") as stream, contextlib.suppress(TimeoutError):
+            with connection.makefile("rb") as stream, contextlib.suppress(TimeoutError):
                 self.serve(connection, stream, heard, acknowledged, limit)
+            self.wait_until_sent(connection)
+            connection.close()
+
+    @staticmethod
+    def wait_until_sent(connection):
+        """What the kernel still holds when a session is broken off was never acknowledged."""
+        wait(lambda: struct.unpack("i", fcntl.ioctl(connection, SIOCOUTQ, b"0000"))[0] == 0, "the answers to leave")
 
     @staticmethod
     def serve(connection, stream, heard, acknowledged, limit):
