@@ -175,7 +175,7 @@ MISTAKES = [
     ("a BSD block", "!prog", 1, "BSD-style blocks are no longer supported", "write: if $programname == 'NAME' then"),
     ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk" queue.filename="q")', 1, "does not store queues on disk yet", ""),
     ("an object to come", 'lookup_table(name="a" file="/x")', 1, "lookup_table() is accepted and has no effect yet", "later"),
-    ("a module to come", 'module(load="omrelp")', 13, "could not load module 'omrelp'", "not part of Penstock yet"),
+    ("a module to come", 'module(load="omhttp")', 13, "could not load module 'omhttp'", "not part of Penstock yet"),
 ]
 
 
