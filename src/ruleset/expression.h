@@ -10,6 +10,7 @@
 #include "message/variable.h"
 #include "ruleset/pattern.h"
 #include "ruleset/selections.h"
+#include "ruleset/traits.h"
 #include "ruleset/value.h"
 
 struct template;
@@ -24,6 +25,8 @@ struct evaluation {
         const struct host_facts *facts;
         struct delivery *previous; /* the action before, for previous_action_suspended() */
         struct pattern_room room;  /* for regular expressions */
+        struct answers *answers;   /* to the questions of the program that runs; NULL: each filter asks itself */
+        struct moment moment;      /* in which they hold */
         uint64_t random_state;     /* of random(); 0: not seeded yet */
         bool has_script_error;     /* what the last function that can fail left for script_error() */
 };
