@@ -46,7 +46,9 @@ static int socket_result(BIO *bio, struct tls_openssl *t, ssize_t size, int retr
 
 static int socket_read(BIO *bio, char *to, int size) {
         struct tls_openssl *t = BIO_get_data(bio);
-        return socket_result(bio, t, recv(t->fd, to, (size_t)size, MSG_DONTWAIT), BIO_FLAGS_READ);
+        ssize_t got = recv(t->fd, to, (size_t)size, MSG_DONTWAIT);
+        t->has_ended = got == 0;
+        return socket_result(bio, t, got, BIO_FLAGS_READ);
 }
 
 static int socket_write(BIO *bio, const char *from, int size) {
@@ -54,7 +56,9 @@ static int socket_write(BIO *bio, const char *from, int size) {
         return socket_result(bio, t, send(t->fd, from, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT), BIO_FLAGS_WRITE);
 }
 
-static long socket_control(BIO *bio _unused_, int command, long number _unused_, void *pointer _unused_) {
+static long socket_control(BIO *bio, int command, long number _unused_, void *pointer _unused_) {
+        if (command == BIO_CTRL_EOF)
+                return ((struct tls_openssl *)BIO_get_data(bio))->has_ended;
         return command == BIO_CTRL_FLUSH;
 }
 

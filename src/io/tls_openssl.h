@@ -35,6 +35,7 @@ struct tls_openssl {
         uint32_t events;
         unsigned remarks;
         bool is_client, is_open, has_failed;
+        bool has_ended;   /* the socket, whatever TLS says */
         bool was_refused; /* by us: the complaint is written */
         bool has_ticket;  /* the server sent one: it has accepted us */
 };

@@ -250,6 +250,37 @@ static int run_commands(struct tls_material *m, struct text commands, struct buf
  */
 #define ANONYMOUS_CIPHERS "HIGH:+aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
 
+/*
+ * A TLS 1.3 client would like to hear that its certificate was accepted. A ticket says it: one that nobody can use, and
+ * that is sent to clients alone which ask for it by an extension of ours. Others do not read it, and what is unread
+ * when they close makes the kernel throw away what they sent last.
+ */
+enum { EXTENSION_WANTS_VERDICT = 0xff50 /* of those for private use, RFC 8446 */ };
+
+static int ask_for_verdict(SSL *ssl _unused_, unsigned type _unused_, unsigned context _unused_,
+                           const unsigned char **out, size_t *size, X509 *x _unused_, size_t depth _unused_,
+                           int *alert _unused_, void *argument _unused_) {
+        *out = NULL;
+        *size = 0;
+        return 1;
+}
+
+static int promise_verdict(SSL *ssl, unsigned type _unused_, unsigned context _unused_,
+                           const unsigned char *in _unused_, size_t size _unused_, X509 *x _unused_,
+                           size_t depth _unused_, int *alert _unused_, void *argument _unused_) {
+        return SSL_set_num_tickets(ssl, 1);
+}
+
+static bool arrange_verdict(struct tls_material *m) {
+        if (m->rules->is_server)
+                return SSL_CTX_add_custom_ext(m->ssl, EXTENSION_WANTS_VERDICT, SSL_EXT_CLIENT_HELLO, NULL, NULL, NULL,
+                                              promise_verdict, NULL);
+        SSL_CTX_sess_set_new_cb(m->ssl, tls_took_ticket);
+        return !m->rules->awaits_verdict ||
+               SSL_CTX_add_custom_ext(m->ssl, EXTENSION_WANTS_VERDICT, SSL_EXT_CLIENT_HELLO, ask_for_verdict, NULL,
+                                      NULL, NULL, NULL);
+}
+
 static int choose_defaults(struct tls_material *m) {
         const struct tls_rules *rules = m->rules;
         SSL_CTX *ssl = m->ssl;
@@ -263,15 +294,13 @@ static int choose_defaults(struct tls_material *m) {
         SSL_CTX_set_max_cert_list(ssl, TLS_PEER_CHAIN_BYTES_MAX);
         SSL_CTX_set_read_ahead(ssl, 1);
         SSL_CTX_set_default_read_buffer_len(ssl, TLS_READ_AHEAD_BYTES);
-        /*
-         * Sessions are never resumed: each connection is checked against the lists of today. One ticket is sent all
-         * the same (nobody can use it), as it tells a TLS 1.3 client that its certificate was accepted.
-         */
+        /* Sessions are never resumed: each connection is checked against the lists of today. */
         SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
-        SSL_CTX_set_num_tickets(ssl, 1);
+        SSL_CTX_set_num_tickets(ssl, 0);
         SSL_CTX_set_session_cache_mode(ssl, rules->is_server ? SSL_SESS_CACHE_OFF
                                                              : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(ssl, tls_took_ticket);
+        if (!arrange_verdict(m))
+                return fail(-ENOMEM);
         bool has_own = rules->cert_file && rules->key_file;
         if (rules->auth == TLS_ANON && (!has_own || !rules->is_server) &&
             !SSL_CTX_set_cipher_list(ssl, ANONYMOUS_CIPHERS))

@@ -214,6 +214,20 @@ static void a_peer_that_is_gone_is_an_error_and_no_signal(void) {
         close_stage(&s);
 }
 
+/* As many senders end it; a frame that was cut is the framing's to tell. */
+static void a_peer_that_closes_without_a_good_bye_ends_the_stream(void) {
+        struct stage s;
+        open_stage(&s, TLS_ANON);
+        check_open(&s);
+        char got[8];
+        CHECK_INT(tls_send(s.end[CLIENT], TEXT("last")), 4);
+        s.fd[CLIENT] = connect_close(s.fd[CLIENT]);
+        CHECK_INT(tls_receive(s.end[SERVER], got, sizeof got), 4);
+        CHECK_INT(tls_receive(s.end[SERVER], got, sizeof got), 0);
+        CHECK_INT(tls_receive(s.end[SERVER], got, sizeof got), 0);
+        close_stage(&s);
+}
+
 static void plain_text_is_recognized(void) {
         struct stage s;
         open_stage(&s, TLS_ANON);
@@ -334,6 +348,19 @@ static void *send_much(void *stage) {
                 s->end[CLIENT] = channel.tls;
         }
         return NULL;
+}
+
+/* What nobody reads would make the kernel throw away the last bytes of a sender that closes. */
+static void only_who_asks_is_sent_a_verdict(void) {
+        for (int asks = 0; asks < 2; asks++) {
+                struct stage s;
+                open_stage(&s, TLS_CERTVALID);
+                s.rules[CLIENT].awaits_verdict = asks;
+                check_open(&s);
+                char byte;
+                CHECK_INT(recv(s.fd[CLIENT], &byte, 1, MSG_PEEK | MSG_DONTWAIT), asks ? 1 : -1);
+                close_stage(&s);
+        }
 }
 
 /* The socket is empty after the first read; what was decrypted is handed out all the same. */
@@ -738,8 +765,9 @@ static void extra_authorities_are_trusted_too(void) {
 
 TEST_MAIN(TEST(what_one_sends_the_other_receives), TEST(many_records_are_handed_out_at_once),
           TEST(a_full_socket_loses_nothing), TEST(a_peer_that_is_gone_is_an_error_and_no_signal),
-          TEST(plain_text_is_recognized), TEST(a_channel_is_the_same_with_and_without),
-          TEST(a_stalled_channel_gives_up_in_time), TEST(a_silent_server_is_given_up_in_time),
+          TEST(a_peer_that_closes_without_a_good_bye_ends_the_stream), TEST(plain_text_is_recognized),
+          TEST(a_channel_is_the_same_with_and_without), TEST(a_stalled_channel_gives_up_in_time),
+          TEST(a_silent_server_is_given_up_in_time), TEST(only_who_asks_is_sent_a_verdict),
           TEST(an_owner_that_yields_is_called_again), TEST(a_client_that_greets_too_slowly_is_sent_away),
           TEST(a_certificate_of_our_authority_is_let_in), TEST(a_strangers_certificate_is_refused),
           TEST(a_refused_client_hears_why), TEST(a_client_without_a_certificate_is_refused),
