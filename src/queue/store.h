@@ -37,6 +37,8 @@ enum {
         FRAME_BYTES_MAX = 64 << 20, /* packed, before compression */
 };
 
+enum store_compression { STORE_PLAIN, STORE_LZ4, STORE_ZSTD };
+
 struct store_options {
         struct disk *disk;            /* lent; NULL: the real one */
         const char *directory;        /* of this store alone; made (0700) when missing */
@@ -45,7 +47,16 @@ struct store_options {
         uint64_t bytes_max;           /* queue.maxDiskSpace; 0: what the file system has */
         uint64_t staged_bytes_max;    /* append() waits above it; 0: the default */
         uint64_t checkpoint_messages; /* queue.checkpointInterval; 0: by the store's own judgement */
-        bool is_synced; /* durable means synced; otherwise written: safe from a crash of the process only */
+        enum store_compression compression;
+        int compression_level; /* the library's; 0: its default */
+        /*
+         * AES-256-GCM when one of them is set: a file that holds the key (32 bytes, or 64 hexadecimal digits), or a
+         * program (a path and arguments, split at spaces) that prints it.
+         */
+        const char *key_file;
+        const char *key_program;
+        bool is_chained; /* each frame carries a hash of all before it: tampering shows */
+        bool is_synced;  /* durable means synced; otherwise written: safe from a crash of the process only */
         /*
          * Everything up to `lsn` is durable. Called by the flusher, in order, with no lock of the store held. It may
          * append to other stores and complete, and does not wait for this one.
@@ -109,6 +120,7 @@ struct store_state {
         uint64_t bytes;    /* on disk, recycled segments included */
         uint64_t segments;
         uint64_t quarantined; /* messages lost to damage since open */
+        uint64_t torn;        /* messages, never acknowledged, of a tail that was cut at open; at least so many */
         int64_t oldest_us;    /* wall clock time of append of the oldest waiting frame; 0: none */
         int error;            /* -errno that stands in the way of writing; 0 */
 };
