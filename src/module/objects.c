@@ -24,8 +24,9 @@ static const char *const secure_modes[] = {"off", "on", "warn", "strict", NULL};
 static const struct param queue_params[] = {
         PARAM_CHOICE(struct queue_settings, type, .name = "queue.type", .legacy = "MainMsgQueueType ActionQueueType",
                      .dflt = "FixedArray", .choices = queue_types,
-                     .help = "How messages wait: an array or a list in memory, not at all (Direct), or on disk. An "
-                             "action's queue is Direct unless said otherwise."),
+                     .help = "How messages wait: an array or a list in memory, not at all (Direct), on disk (Disk, "
+                             "segmentedDisk), or on disk while the action is slow (Delay). An action's queue is "
+                             "Direct unless said otherwise."),
         PARAM_SIZE(struct queue_settings, size, .name = "queue.size", .legacy = "MainMsgQueueSize ActionQueueSize",
                    .dflt = "50000", .min = 1, .unit = "messages",
                    .help = "Most messages that wait. An action's queue has 1000 unless said otherwise."),
@@ -101,12 +102,13 @@ static const struct param queue_params[] = {
                   .help = "Only each this many-th message enters the queue; 0: all."),
         PARAM_BOOL(struct queue_settings, saves_on_shutdown, .name = "queue.saveonshutdown",
                    .legacy = "MainMsgQueueSaveOnShutdown ActionQueueSaveOnShutdown", .dflt = "off",
-                   .help = "What is still in memory at a stop is written to disk."),
+                   .help = "What a disk-assisted queue still has in memory at a stop is written to disk."),
         PARAM_BOOL(struct queue_settings, takes_flow_control, .name = "queue.takeflowctlfrommsg", .dflt = "off",
                    .help = "Delay marks act as each message's input says, in a ruleset's queue, too."),
         PARAM_STRING(struct queue_settings, file_name, .name = "queue.filename",
                      .legacy = "MainMsgQueueFileName ActionQueueFileName",
-                     .help = "Base name of the queue's files; makes a memory queue disk-assisted."),
+                     .help = "Base name of the queue's directory, \"<name>.store\"; makes a memory queue "
+                             "disk-assisted."),
         PARAM_STRING(struct queue_settings, spool_directory, .name = "queue.spooldirectory",
                      .help = "Where the queue's files lie; the work directory unless said otherwise."),
         PARAM_SIZE(struct queue_settings, file_bytes_max, .name = "queue.maxfilesize",
@@ -114,14 +116,17 @@ static const struct param queue_params[] = {
                    .help = "Size of one file of the queue. An action's queue has 1m unless said otherwise."),
         PARAM_SIZE(struct queue_settings, disk_bytes_max, .name = "queue.maxdiskspace",
                    .legacy = "MainMsgQueueMaxDiskSpace ActionQueueMaxDiskSpace", .dflt = "0", .min = 0,
-                   .max = INT64_MAX, .help = "Most disk space that all files of the queue take; 0: no limit."),
+                   .max = INT64_MAX,
+                   .help = "Most disk space that all files of the queue take; 0: what the file system has."),
         PARAM_INT(struct queue_settings, checkpoint_interval, .name = "queue.checkpointinterval",
                   .legacy = "MainMsgQueueCheckpointInterval ActionQueueCheckpointInterval", .dflt = "0", .min = 0,
-                  .max = INT64_MAX, .flags = PARAM_IS_IGNORED, .unit = "messages",
-                  .help = "Known from rsyslog: the store here keeps its place with every commit."),
+                  .max = INT64_MAX, .unit = "messages",
+                  .help = "The place of the queue is written after this many messages, so that no more come twice when "
+                          "the daemon is killed; 0: as the queue sees fit. Nothing is ever lost by it."),
         PARAM_BOOL(struct queue_settings, syncs_files, .name = "queue.syncqueuefiles",
                    .legacy = "MainMsgQueueSyncQueueFiles ActionQueueSyncQueueFiles", .dflt = "off",
-                   .help = "Each write to the queue's files is synced."),
+                   .help = "A message counts as accepted once it is synced to disk, safe from a loss of power; off: "
+                           "once it is written, safe from a crash of the daemon. Many messages share one sync."),
         PARAM_STRING(struct queue_settings, crypto_provider, .name = "queue.cry.provider", .flags = PARAM_IS_IGNORED,
                      .help = "Encrypts the queue's files; not in effect yet."),
         PARAM_STRING(struct queue_settings, disk_queue_type, .name = "queue.diskqueuetype", .flags = PARAM_IS_IGNORED,
@@ -136,11 +141,13 @@ static const struct param queue_params[] = {
         PARAM_STRING(struct queue_settings, on_corruption, .name = "queue.oncorruption", .flags = PARAM_IS_IGNORED,
                      .help = "What happens to damaged files. Damage is always set aside whole and reported here, so "
                              "that this has no effect."),
-        PARAM_INT(struct queue_settings, delay_threshold_ms, .name = "queue.delay.threshold", .dflt = "1000", .min = 1,
+        PARAM_INT(struct queue_settings, delay_threshold_ms, .name = "queue.delaythreshold", .dflt = "1000", .min = 1,
                   .unit = "milliseconds",
                   .help = "A queue of type Delay takes over when the action takes longer than this."),
-        PARAM_SIZE(struct queue_settings, bytes_max, .name = "queue.maxbytes", .dflt = "0", .min = 0, .max = INT64_MAX,
-                   .help = "Most memory that waiting messages take; 0: as global(memory.max) allows."),
+        PARAM_SIZE(
+                struct queue_settings, bytes_max, .name = "queue.maxbytes", .dflt = "0", .min = 0, .max = INT64_MAX,
+                .help = "Most memory that waiting messages take; 0: as global(memory.max) allows. Of a queue on disk: "
+                        "what is kept in memory as well; 0: 16m."),
         {}};
 
 static const struct param action_params[] = {

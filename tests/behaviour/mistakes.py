@@ -173,7 +173,7 @@ MISTAKES = [
     ("a variable", 'set $msg = "x";', 5, "invalid variable 'msg' in set statement", "$!name, $.name or $/name"),
     ("a ruleset twice", 'ruleset(name="a") { stop } ruleset(name="a") { stop }', 28, "ruleset 'a' specified more than once", ""),
     ("a BSD block", "!prog", 1, "BSD-style blocks are no longer supported", "write: if $programname == 'NAME' then"),
-    ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk" queue.filename="q")', 1, "does not store queues on disk yet", ""),
+    ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk")', 1, "there is no queue.fileName", "messages wait in memory"),
     ("an object to come", 'lookup_table(name="a" file="/x")', 1, "lookup_table() is accepted and has no effect yet", "later"),
     ("a module to come", 'module(load="omrelp")', 13, "could not load module 'omrelp'", "not part of Penstock yet"),
 ]
