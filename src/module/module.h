@@ -296,6 +296,12 @@ enum module_kind {
         MODULE_LIBRARY, /* holds parameters only: lmnsd and others that users name */
 };
 
+/* oversizemsg.input.mode: what inputs that see whole messages do with one longer than maxMessageSize. */
+enum oversize_mode { OVERSIZE_TRUNCATE, OVERSIZE_SPLIT, OVERSIZE_ACCEPT };
+
+/* reportChildProcessExits: which ends of programs that the daemon runs are told. */
+enum exit_reports { EXITS_NONE, EXITS_ERRORS, EXITS_ALL };
+
 /* Facts of this machine and of global() that modules may need. */
 struct host_facts {
         const char *host_name; /* as messages carry it */
@@ -322,6 +328,10 @@ struct host_facts {
         const struct strings *allowed_udp, *allowed_tcp;
         const struct strings *rulesets; /* their names, as record.ruleset counts them */
         const struct strings *zones;    /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
+        enum oversize_mode oversize_mode;
+        bool oversize_is_reported;
+        const char *oversize_error_file; /* NULL: none */
+        enum exit_reports exit_reports;
 };
 
 struct module {
@@ -349,9 +359,14 @@ struct module {
 
 /* ---- Records, as modules of other people see them ------------------------ */
 
+/* Record `index` of a batch, from 0; work.selection[] holds such numbers. */
 struct record *penstock_record(struct batch *batch, size_t index);
-/* The value of a property by its configuration name ("hostname", "$!usr!name"); valid until the batch goes. */
+/*
+ * The value of a property by its configuration name ("hostname", "$!usr!name"); "" where there is none. Valid until
+ * the batch goes. What is no property of the message ("$myhostname", "$/x") is empty.
+ */
 struct text penstock_property(struct batch *batch, struct record *record, const char *name);
+/* The message as it was received, after control characters were escaped; a parser begins there. */
 struct text penstock_raw(const struct batch *batch, const struct record *record);
 enum penstock_field {
         PENSTOCK_MSG,
@@ -364,4 +379,10 @@ enum penstock_field {
 };
 /* Sets a field; the text is copied unless it lies in the raw message. -ENOMEM. */
 int penstock_set(struct batch *batch, struct record *record, enum penstock_field field, struct text value);
+/* 0 to 191: facility times 8, and severity. */
 void penstock_set_pri(struct record *record, int pri);
+/*
+ * When the message says that it was written: microseconds since 1970 (UTC), shown in an offset of so many minutes east.
+ * A parser that sets none leaves the time of reception.
+ */
+void penstock_set_time(struct record *record, int64_t unix_us, int offset_minutes);

@@ -51,6 +51,8 @@ static bool parse(const struct parser_chain *chain, struct batch *b, struct reco
                 if (result == PARSE_NOT_MINE)
                         continue;
                 r->flags |= RECORD_IS_PARSED;
+                if (UNLIKELY(!r->reported.is_set))
+                        r->reported = stamp_of_wall(r->received_us);
                 return result == PARSE_TAKEN;
         }
         struct text start = text_slice(batch_text(b, r->raw), 0, SHOWN_BYTES_MAX);

@@ -14,14 +14,14 @@ template(name="m" type="string" string="%msg%\\n")
 """
 
 
-def build_example(place):
+def build_example(place, name="omgreet"):
     """The header as `make install` lays it, the example copied out of the tree."""
     header = place.file("include/penstock")
-    os.makedirs(header)
+    os.makedirs(header, exist_ok=True)
     subprocess.run(["cp", os.path.join(ROOT, "src/module/module.h"), header], check=True)
-    subprocess.run(["cp", os.path.join(ROOT, "examples/module/omgreet.c"), place.path], check=True)
+    subprocess.run(["cp", os.path.join(ROOT, "examples/module", name + ".c"), place.path], check=True)
     subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-I", place.file("include"), "-shared", "-fPIC", "-o",
-                    place.file("omgreet.so"), place.file("omgreet.c")], check=True)
+                    place.file(name + ".so"), place.file(name + ".c")], check=True)
 
 
 @promise
@@ -33,6 +33,56 @@ def a_module_of_a_third_party_is_built_outside_and_runs():
         send_tcp(daemon.port("port"), "<13>Oct 11 22:14:15 host tag: one\n<13>Oct 11 22:14:15 host tag: two\n")
         wait(lambda: place.read("out") == "good day  one\ngood day  two\n", "the greetings")
         assert daemon.stop() == 0
+
+
+@promise
+def a_parser_of_a_third_party_sets_what_a_message_is():
+    with Place() as place:
+        build_example(place, "pmapp")
+        daemon = place.daemon("""
+module(load="@DIR@/pmapp.so")
+module(load="imtcp")
+template(name="m" type="string" string="%timereported:::date-rfc3339% %hostname% %programname% %procid%%msg%\\n")
+ruleset(name="apps" parser=["app", "rsyslog.rfc3164"]) { action(type="omfile" file="@DIR@/out" template="m") }
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" ruleset="apps")
+""")
+        send_tcp(daemon.port("port"), "<13>@1760220855.25 web01 shop[77]: sold\n"
+                 "<13>2026-01-02T03:04:05Z other tag: of the next parser\n")
+        wait(lambda: place.read("out").count("\n") == 2, "both messages")
+        assert place.read("out") == ("2025-10-11T22:14:15.250000+00:00 web01 shop 77sold\n"
+                                     "2026-01-02T03:04:05Z other tag - of the next parser\n"), place.read("out")
+        assert daemon.stop() == 0
+
+
+@promise
+def an_output_of_a_third_party_reads_the_record_itself():
+    with Place() as place:
+        build_example(place)
+        source = place.read("omgreet.c").replace(
+            'g->settings->word, (int)row->size, row->data)',
+            'penstock_property(work->batch, penstock_record(work->batch, work->selection[i]), "pri-text").data, '
+            '(int)row->size, row->data)')
+        place.file("omgreet.c", source)
+        subprocess.run(["cc", "-I", place.file("include"), "-shared", "-fPIC", "-o", place.file("omgreet.so"),
+                        place.file("omgreet.c")], check=True)
+        daemon = place.daemon('module(load="@DIR@/omgreet.so")\n' + TCP
+                              + 'action(type="omgreet" file="@DIR@/out" template="m")\n')
+        send_tcp(daemon.port("port"), "<13>Oct 11 22:14:15 host tag: one\n")
+        wait(lambda: place.read("out").startswith("user.notice"), "the property")
+        assert daemon.stop() == 0
+
+
+@promise
+def the_checker_finds_modules_where_the_daemon_does():
+    with Place() as place:
+        build_example(place)
+        config = place.file("c.conf", 'module(load="omgreet")\naction(type="omgreet" file="/x" wrd="y")\n')
+        done = place.run(argument("penstock"), "check", "-M", place.path, config)
+        assert done.returncode == 1 and "did you mean `word`?" in done.stdout, done.stdout
+        done = place.run("env", "RSYSLOG_MODDIR=" + place.path, argument("penstock"), "check", config)
+        assert "did you mean `word`?" in done.stdout, done.stdout
+        done = place.run(argument("penstock"), "check", config)
+        assert done.returncode == 1 and "omgreet" in done.stdout and "did you mean" not in done.stdout, done.stdout
 
 
 @promise
