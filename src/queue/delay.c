@@ -73,22 +73,16 @@ const struct queue_mode delay_mode = {
 
 /* ---- The direct way ---------------------------------------------------------- */
 
-/* Waits for the turn of this thread, at most the threshold. False: the durable part takes over. */
+/* Waits for the turn of this thread, at most the threshold. False: the durable part has what comes, or takes over. */
 static bool take_turn(struct queue *q) {
-        pthread_mutex_lock(&q->lock);
-        bool may_try = !q->is_taken_over && !q->is_stopped;
-        pthread_mutex_unlock(&q->lock);
-        if (!may_try)
-                return false;
         struct timespec until = queue_after_ms(q->settings->delay_threshold_ms);
-        if (pthread_mutex_clocklock(&q->direct, CLOCK_MONOTONIC, &until))
-                return false; /* put() takes over */
         pthread_mutex_lock(&q->lock);
-        bool is_mine = !q->is_taken_over && !q->is_stopped;
-        q->is_direct_busy = is_mine;
+        while (q->is_direct_busy && !q->is_taken_over && !q->is_stopped)
+                if (pthread_cond_timedwait(&q->turn, &q->lock, &until) == ETIMEDOUT)
+                        break;
+        bool is_mine = !q->is_direct_busy && !q->is_taken_over && !q->is_stopped;
+        q->is_direct_busy |= is_mine;
         pthread_mutex_unlock(&q->lock);
-        if (!is_mine)
-                pthread_mutex_unlock(&q->direct);
         return is_mine;
 }
 
@@ -132,8 +126,8 @@ struct batch *delay_attempt(struct queue *q, struct batch *b) {
         if (rest)
                 enter_rest(q, rest, others_came);
         pthread_cond_broadcast(&q->filled);
+        pthread_cond_broadcast(&q->turn);
         pthread_mutex_unlock(&q->lock);
-        pthread_mutex_unlock(&q->direct);
         batch_unref(b);
         return NULL;
 }

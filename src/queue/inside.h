@@ -81,16 +81,15 @@ struct queue {
         unsigned worker_count;
         struct worker *workers;
 
-        pthread_t spiller; /* spill.c */
-        pthread_cond_t spill;
+        pthread_cond_t turn; /* of a thread of the mode: spill.c, delay.c */
+        pthread_t spiller;   /* spill.c */
         bool has_spiller, wants_spill;
         uint64_t spilling; /* messages on their way from the list to disk */
 
-        pthread_mutex_t direct; /* delay.c; held by who runs the action directly. Before `lock` */
-        bool is_taken_over;     /* the durable part owns what comes */
-        bool is_direct_busy;    /* somebody runs the action */
-        bool is_rest_entering;  /* what the action left over goes into the durable part before anything else */
-        unsigned entering;      /* pushers on their way into the durable part */
+        bool is_taken_over;    /* delay.c: the durable part owns what comes */
+        bool is_direct_busy;   /* somebody runs the action */
+        bool is_rest_entering; /* what the action left over goes into the durable part before anything else */
+        unsigned entering;     /* pushers on their way into the durable part */
 };
 
 extern const struct queue_mode memory_mode, disk_mode, spill_mode, delay_mode;

@@ -33,10 +33,9 @@ static void init_locks(struct queue *q) {
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
         pthread_mutex_init(&q->lock, NULL);
-        pthread_mutex_init(&q->direct, NULL);
         pthread_cond_init(&q->filled, &monotonic);
         pthread_cond_init(&q->drained, &monotonic);
-        pthread_cond_init(&q->spill, &monotonic);
+        pthread_cond_init(&q->turn, &monotonic);
         pthread_condattr_destroy(&monotonic);
 }
 
@@ -74,10 +73,9 @@ struct queue *queue_free(struct queue *q) {
         durable_close(q->durable);
         dead_close(q->dead);
         pthread_mutex_destroy(&q->lock);
-        pthread_mutex_destroy(&q->direct);
         pthread_cond_destroy(&q->filled);
         pthread_cond_destroy(&q->drained);
-        pthread_cond_destroy(&q->spill);
+        pthread_cond_destroy(&q->turn);
         free((char *)q->name);
         free(q->workers);
         free(q);

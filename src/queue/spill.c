@@ -44,7 +44,7 @@ static struct batch *put(struct queue *q, struct batch *b, enum flow flow _unuse
         queue_entered(q, count);
         if (q->waiting >= high_mark(q) && !q->wants_spill && q->has_spiller) {
                 q->wants_spill = true;
-                pthread_cond_signal(&q->spill);
+                pthread_cond_signal(&q->turn);
         }
         return NULL;
 }
@@ -89,7 +89,7 @@ static void *spiller_main(void *argument) {
         pthread_mutex_lock(&q->lock);
         while (!q->is_stopped) {
                 if (!q->wants_spill) {
-                        pthread_cond_wait(&q->spill, &q->lock);
+                        pthread_cond_wait(&q->turn, &q->lock);
                         continue;
                 }
                 bool is_taken = true;
@@ -98,7 +98,7 @@ static void *spiller_main(void *argument) {
                 q->wants_spill = !is_taken && q->waiting >= high_mark(q);
                 if (q->wants_spill && !q->is_stopped) {
                         struct timespec until = queue_after_ms(SPILL_AGAIN_MS);
-                        pthread_cond_timedwait(&q->spill, &q->lock, &until);
+                        pthread_cond_timedwait(&q->turn, &q->lock, &until);
                 }
         }
         pthread_mutex_unlock(&q->lock);
@@ -117,7 +117,7 @@ static void stop(struct queue *q) {
         pthread_mutex_lock(&q->lock);
         bool has_spiller = q->has_spiller;
         q->has_spiller = false;
-        pthread_cond_broadcast(&q->spill);
+        pthread_cond_broadcast(&q->turn);
         pthread_mutex_unlock(&q->lock);
         if (has_spiller)
                 pthread_join(q->spiller, NULL);
