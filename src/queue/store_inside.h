@@ -49,6 +49,7 @@ struct store_segment {
         bool is_sealed;    /* admits nothing more */
         bool is_damaged;   /* kept aside when everything in it is done with */
         bool is_abandoned; /* a sync of it failed: never written again, never used again */
+        bool is_spare;     /* nothing was ever in it, but no mark says so: its name goes before its header does */
         bool is_missing;   /* it could not be loaded: what was in it is lost */
 };
 

@@ -204,16 +204,32 @@ static int create_file(struct store *s, uint64_t sequence, const uint8_t *salt) 
         return pass(r);
 }
 
-/* The same for a file that was used before: only its header is written. */
-static int recycle_file(struct store *s, uint64_t old, uint64_t sequence, const uint8_t *salt) {
-        char name[SEGMENT_FILE_NAME_BYTES], final[SEGMENT_FILE_NAME_BYTES];
-        segment_name(name, old, "segment");
+/* A segment that the mark is not beyond would be missed if its header broke: so it is no segment any more first. */
+static int unname_spare(struct store *s, char name[static SEGMENT_FILE_NAME_BYTES], uint64_t sequence) {
+        char next[SEGMENT_FILE_NAME_BYTES];
+        segment_name(next, sequence, "new");
+        int r = s->disk->ops->rename(s->disk, s->directory, name, s->directory, next);
+        if (r)
+                return pass(r);
+        memcpy(name, next, sizeof next);
+        return pass(s->disk->ops->sync(s->disk, s->directory));
+}
+
+/* The same for a file that was used before: only its header is written. `name` is what it is called at the end. */
+static int recycle_file(struct store *s, const struct store_segment *old, uint64_t sequence, const uint8_t *salt,
+                        char name[static SEGMENT_FILE_NAME_BYTES]) {
+        char final[SEGMENT_FILE_NAME_BYTES];
+        segment_name(name, old->sequence, "segment");
         segment_name(final, sequence, "segment");
         uint64_t size;
         int fd = store_open_file(s, name, O_RDWR, &size);
         if (fd < 0)
                 return pass(fd);
-        int r = size == s->segment_bytes ? write_header(s, fd, sequence, salt) : fail(-EINVAL);
+        int r = size == s->segment_bytes ? 0 : fail(-EINVAL);
+        if (!r && old->is_spare)
+                r = unname_spare(s, name, sequence);
+        if (!r)
+                r = write_header(s, fd, sequence, salt);
         if (!r)
                 r = s->disk->ops->sync_data(s->disk, fd);
         s->disk->ops->close(s->disk, fd);
@@ -221,10 +237,8 @@ static int recycle_file(struct store *s, uint64_t old, uint64_t sequence, const 
                 r = s->disk->ops->rename(s->disk, s->directory, name, s->directory, final);
         if (r)
                 return pass(r);
-        r = s->disk->ops->sync(s->disk, s->directory);
-        if (r)
-                s->disk->ops->unlink(s->disk, s->directory, final);
-        return pass(r);
+        memcpy(name, final, sizeof final);
+        return pass(s->disk->ops->sync(s->disk, s->directory));
 }
 
 static struct store_segment *take_freed(struct store *s) {
@@ -256,8 +270,12 @@ static bool may_recycle(const struct store *s, const struct store_segment *segme
 static int make_file(struct store *s, uint64_t sequence, const uint8_t *salt) {
         struct store_segment *freed;
         while ((freed = take_freed(s))) {
-                int r = may_recycle(s, freed) ? recycle_file(s, freed->sequence, sequence, salt) : -EINVAL;
-                if (r)
+                char name[SEGMENT_FILE_NAME_BYTES];
+                bool may = may_recycle(s, freed);
+                int r = may ? recycle_file(s, freed, sequence, salt, name) : -EINVAL;
+                if (r && may)
+                        s->disk->ops->unlink(s->disk, s->directory, name);
+                else if (r)
                         drop_file(s, freed);
                 free(freed);
                 if (!r)

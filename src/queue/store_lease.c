@@ -35,6 +35,9 @@ struct place store_mark_place(const struct store *s) {
 }
 
 void store_settle_cursor(struct store *s) {
+        /* The places of what is not durable are being looked for; then the cursor's will be told. */
+        if (s->needs_plan && s->cursor_lsn > s->durable_lsn)
+                return;
         if (!s->cursor.segment) {
                 if (s->plan_at == 0)
                         return;

@@ -307,16 +307,29 @@ static struct chunk *chunk_of(const struct chunk_list *list, uint64_t lsn) {
         return NULL;
 }
 
+/* Where the frame lies in the chunk. While new places are looked for, only its LSN tells. */
+static const uint8_t *find_in_chunk(const struct store *s, const struct chunk *c, struct place place, uint64_t lsn) {
+        if (!s->needs_plan) {
+                assert(place.segment == c->segment && place.offset >= c->offset);
+                return c->data + (place.offset - c->offset);
+        }
+        struct frame f;
+        size_t at = 0;
+        for (frame_load(&f, c->data); f.lsn != lsn; frame_load(&f, c->data + at))
+                at += f.frame_bytes;
+        return c->data + at;
+}
+
 /* Under lock, which is left while the payload is copied. */
 static int read_from_chunk(struct store *s, struct place place, uint64_t lsn, struct read_frame *ret) {
         struct chunk *c = chunk_of(&s->inflight, lsn);
         if (!c)
                 c = chunk_of(&s->staged, lsn);
-        assert(c && place.segment == c->segment && place.offset >= c->offset);
+        assert(c);
         /* The producer that still copies tells the consumers when it is through. */
         if (c->filling)
                 return -EAGAIN;
-        const uint8_t *bytes = c->data + (place.offset - c->offset);
+        const uint8_t *bytes = find_in_chunk(s, c, place, lsn);
         struct frame f;
         frame_load(&f, bytes);
         assert(f.lsn == lsn);
@@ -447,6 +460,9 @@ static int enter_segment(struct store *s, uint64_t *end_lsn) {
 }
 
 int store_read_cursor(struct store *s, struct read_frame *ret) {
+        /* What is not durable yet is whole in memory. */
+        if (s->cursor_lsn > s->durable_lsn)
+                return pass(read_from_chunk(s, s->cursor, s->cursor_lsn, ret));
         uint64_t end_lsn = 0;
         int r = enter_segment(s, &end_lsn);
         if (r)

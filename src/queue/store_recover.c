@@ -45,6 +45,8 @@ struct store_segment *store_segment_add(struct store *s, uint64_t sequence) {
         return segment;
 }
 
+enum { SETTLE_ATTEMPTS_MAX = 3 };
+
 /* What the directory lists, before it is sorted. */
 struct listing {
         struct store *s;
@@ -184,6 +186,7 @@ static int free_unused(struct store *s) {
                         return pass(r);
                 if (last->is_damaged || last->base_lsn)
                         break;
+                last->is_spare = true;
                 r = set_free(s, s->segments_count - 1);
                 if (r)
                         return pass(r);
@@ -282,17 +285,61 @@ static void cut_tail(struct store *s, struct store_segment *segment, struct tail
                s->name, s->path, segment->sequence, MAX(t->torn, UINT64_C(1)), t->end_lsn);
 }
 
-/* Gives the unwritten rest of the last file back to the disk, and makes sure that what was read is on it. */
-static int settle_tail(struct store *s, struct store_segment *segment, const struct tail *t) {
+/* Where the first frame begins that nothing proves to be durable; `end` when there is none. */
+static uint64_t find_uncertain(struct store *s, struct store_segment *segment, const struct tail *t, uint64_t end) {
+        uint64_t offset = SEGMENT_FRAMES_AT;
+        while (offset < end) {
+                const uint8_t *bytes;
+                struct frame f;
+                ssize_t n = store_window(s, offset, FRAME_HEADER_BYTES_MAX, &bytes);
+                if (n < 0 || frame_read(&f, bytes, (size_t)n, segment->salt) || f.lsn > t->durable_lsn)
+                        return offset;
+                offset += f.frame_bytes;
+        }
+        return end;
+}
+
+/*
+ * Writes the same bytes again. After a failed sync the kernel shows what the disk does not have and takes it for
+ * written; only what is written anew is synced for sure.
+ */
+static int rewrite(struct store *s, int fd, uint64_t from, uint64_t to) {
+        while (from < to) {
+                const uint8_t *bytes;
+                size_t size = (size_t)MIN(to - from, (uint64_t)WINDOW_BYTES);
+                ssize_t n = store_window(s, from, size, &bytes);
+                if (n < 0)
+                        return pass((int)n);
+                if ((size_t)n < size)
+                        return fail(-EIO);
+                int r = store_pwrite(s, fd, bytes, size, from);
+                if (r)
+                        return pass(r);
+                from += size;
+        }
+        return 0;
+}
+
+/* Makes sure that what was read is on the disk, and gives the unused rest of the file back to it. */
+static int settle_tail(struct store *s, struct store_segment *segment, const struct tail *t, uint64_t broken_at) {
         int fd = store_open_segment(s, segment->sequence, O_RDWR, NULL);
         if (fd < 0)
                 return pass(fd);
+        uint64_t end = segment->is_damaged ? broken_at : t->end_offset;
+        uint64_t from = find_uncertain(s, segment, t, end);
+        if (from == SEGMENT_FRAMES_AT)
+                from = SEGMENT_BEGIN_AT;
+        int r = -EIO;
+        for (unsigned attempt = 0; r == -EIO && attempt < SETTLE_ATTEMPTS_MAX; attempt++) {
+                r = from < end ? rewrite(s, fd, from, end) : 0;
+                if (!r)
+                        r = s->disk->ops->sync(s->disk, fd);
+        }
         uint64_t size = (t->end_offset + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES * SEGMENT_BLOCK_BYTES;
-        if (!segment->is_damaged && size < segment->size && s->disk->ops->truncate(s->disk, fd, size) == 0) {
+        if (!r && !segment->is_damaged && size < segment->size && s->disk->ops->truncate(s->disk, fd, size) == 0) {
                 s->bytes -= segment->size - size;
                 segment->size = size;
         }
-        int r = s->disk->ops->sync(s->disk, fd);
         s->disk->ops->close(s->disk, fd);
         return pass(r);
 }
@@ -315,13 +362,13 @@ static int read_tail(struct store *s, struct store_segment *segment) {
         } else {
                 cut_tail(s, segment, &t);
         }
-        store_reader_close(s);
         segment->planned = t.end_offset;
-        r = settle_tail(s, segment, &t);
+        r = settle_tail(s, segment, &t, broken_at);
+        store_reader_close(s);
         if (r)
                 store_complain(s, r, "what the last run wrote cannot be synced");
-        s->synced_lsn = r ? MIN(s->control.durable_lsn, segment->end_lsn - 1) : segment->end_lsn - 1;
-        return 0;
+        s->synced_lsn = segment->end_lsn - 1;
+        return pass(r);
 }
 
 /* The cursor stands on the frame that holds the mark, or at the beginning of its segment. */
