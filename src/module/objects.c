@@ -15,6 +15,8 @@ static const char *const queue_types[] = {[QUEUE_FIXED_ARRAY] = "FixedArray",
                                           [QUEUE_SEGMENTED_DISK] = "segmentedDisk",
                                           [QUEUE_DELAY] = "Delay",
                                           NULL};
+static const char *const queue_compressions[] = {
+        [QUEUE_PLAIN] = "none", [QUEUE_LZ4] = "lz4", [QUEUE_ZSTD] = "zstd", NULL};
 static const char *const off_on[] = {"off", "on", NULL};
 static const char *const oversize_modes[] = {"truncate", "split", "accept", NULL};
 static const char *const ip_protocols[] = {"unspecified", "ipv4-only", "ipv6-only", NULL};
@@ -127,8 +129,32 @@ static const struct param queue_params[] = {
                    .legacy = "MainMsgQueueSyncQueueFiles ActionQueueSyncQueueFiles", .dflt = "off",
                    .help = "A message counts as accepted once it is synced to disk, safe from a loss of power; off: "
                            "once it is written, safe from a crash of the daemon. Many messages share one sync."),
-        PARAM_STRING(struct queue_settings, crypto_provider, .name = "queue.cry.provider", .flags = PARAM_IS_IGNORED,
-                     .help = "Encrypts the queue's files; not in effect yet."),
+        PARAM_CHOICE(struct queue_settings, compression, .name = "queue.compression", .dflt = "none",
+                     .choices = queue_compressions, .help = "How what goes to disk is compressed, batch by batch."),
+        PARAM_INT(struct queue_settings, compression_level, .name = "queue.compression.level", .dflt = "0", .min = -100,
+                  .max = 22, .help = "The compression's own level; 0: its default."),
+        PARAM_STRING(
+                struct queue_settings, encryption_key_file, .name = "queue.encryption.keyfile",
+                .help = "What goes to disk is encrypted with AES-256-GCM, and this file holds the key: 32 bytes, or "
+                        "64 hexadecimal digits."),
+        PARAM_STRING(struct queue_settings, encryption_key_program, .name = "queue.encryption.keyprogram",
+                     .help = "The same with a program that prints the key; a path and arguments."),
+        PARAM_BOOL(struct queue_settings, is_chained, .name = "queue.hashchain", .dflt = "off",
+                   .help = "What is on disk carries a hash of all before it, so that tampering shows."),
+        PARAM_STRING(struct queue_settings, crypto_provider, .name = "queue.cry.provider",
+                     .help = "rsyslog's way to encrypt the queue's files (gcry, ossl): needs queue.cry.keyFile or "
+                             "queue.cry.keyProgram, and is AES-256-GCM whichever is named."),
+        PARAM_STRING(struct queue_settings, crypto_key_file, .name = "queue.cry.keyfile",
+                     .help = "As queue.encryption.keyFile."),
+        PARAM_STRING(struct queue_settings, crypto_key_program, .name = "queue.cry.keyprogram",
+                     .help = "As queue.encryption.keyProgram."),
+        PARAM_STRING(struct queue_settings, ignored_string, .name = "queue.cry.key", .flags = PARAM_IS_IGNORED,
+                     .help = "A key in the configuration is not taken: whoever reads the file would have it. Use "
+                             "queue.cry.keyFile."),
+        PARAM_STRING(struct queue_settings, ignored_string, .name = "queue.cry.mode", .flags = PARAM_IS_IGNORED,
+                     .help = "It is always AES-256-GCM."),
+        PARAM_STRING(struct queue_settings, ignored_string, .name = "queue.cry.algo", .flags = PARAM_IS_IGNORED,
+                     .help = "It is always AES-256-GCM."),
         PARAM_STRING(struct queue_settings, disk_queue_type, .name = "queue.diskqueuetype", .flags = PARAM_IS_IGNORED,
                      .help = "Form of the files on disk; there is one form here, so that this has no effect."),
         PARAM_BOOL(struct queue_settings, disk_queue_auto_upgrade, .name = "queue.diskqueueautoupgrade", .dflt = "on",

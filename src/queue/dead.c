@@ -7,31 +7,31 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "message/variable.h"
-#include "queue/store.h"
 
 enum { DEAD_FILE_BYTES = 1 << 20 /* few messages come here; files are written in full before their first */ };
 
 struct dead {
-        const char *name;
+        struct store_options options;
         char *directory;
-        const struct queue_place *place;
-        uint64_t bytes_max;
+        const struct pack_names *names;
         struct reporter *reporter;
         pthread_mutex_t lock;
         struct store *store; /* NULL: nothing was buried yet */
         bool was_broken;     /* reported, until it took something again */
 };
 
-int dead_new(struct dead **ret, const char *name, const char *directory, const struct queue_place *place,
-             int64_t bytes_max, struct reporter *reporter) {
+int dead_new(struct dead **ret, const struct store_options *options, const struct pack_names *names,
+             struct reporter *reporter) {
         _owned_(dead_close) struct dead *dead = calloc(1, sizeof *dead);
         if (!dead)
                 return fail(-ENOMEM);
         pthread_mutex_init(&dead->lock, NULL);
-        dead->name = name;
-        dead->directory = strdup(directory);
-        dead->place = place;
-        dead->bytes_max = (uint64_t)MAX(bytes_max, (int64_t)0);
+        dead->directory = strdup(options->directory);
+        dead->options = *options;
+        dead->options.directory = dead->directory;
+        dead->options.segment_bytes = DEAD_FILE_BYTES;
+        dead->options.is_synced = true;
+        dead->names = names;
         dead->reporter = reporter;
         if (!dead->directory)
                 return fail(-ENOMEM);
@@ -51,15 +51,7 @@ struct dead *dead_close(struct dead *dead) {
 }
 
 static int open_store(struct dead *dead) {
-        if (dead->store)
-                return 0;
-        struct store_options options = {.disk = dead->place->disk,
-                                        .directory = dead->directory,
-                                        .name = dead->name,
-                                        .segment_bytes = DEAD_FILE_BYTES,
-                                        .bytes_max = dead->bytes_max,
-                                        .is_synced = true};
-        int r = store_open(&dead->store, &options, dead->reporter);
+        int r = dead->store ? 0 : store_open(&dead->store, &dead->options, dead->reporter);
         return r ? pass(r) : 0;
 }
 
@@ -99,9 +91,9 @@ int dead_bury(struct dead *dead, struct batch *b, uint16_t index, const char *re
         _owned_(batch_unref) struct batch *only = batch_view(b, &index, 1);
         if (!only)
                 return fail(-ENOMEM);
-        int r = write_reason(only, dead->name, reason, error);
+        int r = write_reason(only, dead->options.name, reason, error);
         if (r == 0)
-                r = pack_records(&pack, only, 0, 1, dead->place->names);
+                r = pack_records(&pack, only, 0, 1, dead->names);
         if (r)
                 return pass(r);
         pthread_mutex_lock(&dead->lock);
@@ -113,6 +105,6 @@ int dead_bury(struct dead *dead, struct batch *b, uint16_t index, const char *re
                 report(dead->reporter, SEVERITY_ERR, 0,
                        "queue '%s': a message that cannot be delivered cannot be kept in %s either: %s. It is tried "
                        "again",
-                       dead->name, dead->directory, fail_text(r));
+                       dead->options.name, dead->directory, fail_text(r));
         return r ? pass(r) : 0;
 }

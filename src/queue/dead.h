@@ -8,13 +8,18 @@
  */
 #pragma once
 
-#include "queue/queue.h"
+#include "base/reporter.h"
+#include "message/pack.h"
+#include "queue/store.h"
 
 struct dead;
 
-/* Opens nothing yet. `directory` is copied, the rest is lent. -ENOMEM. */
-int dead_new(struct dead **ret, const char *name, const char *directory, const struct queue_place *place,
-             int64_t bytes_max, struct reporter *reporter);
+/*
+ * Opens nothing yet. The directory is copied, what else the options and names point to is lent; whether it is synced
+ * and the size of its files are decided here. -ENOMEM.
+ */
+int dead_new(struct dead **ret, const struct store_options *options, const struct pack_names *names,
+             struct reporter *reporter);
 struct dead *dead_close(struct dead *dead);
 OWNED_POINTER(struct dead, dead_close);
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "queue/store.h"
 
 /* A batch that memory has as well as the store. */
 struct kept {
@@ -118,6 +117,11 @@ int durable_open(struct durable **ret, const struct durable_plan *plan) {
                                         .segment_bytes = plan->file_bytes,
                                         .bytes_max = plan->disk_bytes_max,
                                         .checkpoint_messages = plan->checkpoint_messages,
+                                        .compression = plan->compression,
+                                        .compression_level = plan->compression_level,
+                                        .key_file = plan->key_file,
+                                        .key_program = plan->key_program,
+                                        .is_chained = plan->is_chained,
                                         .is_synced = plan->is_synced,
                                         .durable = became_durable,
                                         .lost = were_lost,

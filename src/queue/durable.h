@@ -15,9 +15,9 @@
 #include "base/reporter.h"
 #include "message/pack.h"
 #include "queue/budget.h"
+#include "queue/store.h"
 
 struct durable;
-struct disk;
 
 enum {
         KEPT_BATCHES = 64,     /* in memory as well; a power of two */
@@ -31,6 +31,10 @@ struct durable_plan {          /* all lent */
         const char *directory; /* of the store */
         uint64_t file_bytes, disk_bytes_max, checkpoint_messages;
         uint64_t kept_bytes_max; /* 0: KEPT_BYTES */
+        enum store_compression compression;
+        int compression_level;
+        const char *key_file, *key_program;
+        bool is_chained;
         bool is_synced;
         struct batch_pool *pool;
         const struct pack_names *names;

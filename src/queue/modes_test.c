@@ -451,6 +451,48 @@ static void many_senders_and_workers_lose_nothing_over_the_disk(void) {
         CHECK_INT(taker.count, each * 4);
 }
 
+static void write_key(const char *path) {
+        FILE *file = fopen(path, "w");
+        CHECK(file);
+        for (int i = 0; i < 32; i++)
+                fputs("a7", file);
+        CHECK(fclose(file) == 0);
+        CHECK(chmod(path, 0600) == 0);
+}
+
+static void an_encrypted_compressed_chained_queue_comes_back_after_a_restart(void) {
+        begin(QUEUE_DISK);
+        static char key[256];
+        snprintf(key, sizeof key, "%s", test_place_path("key"));
+        write_key(key);
+        settings.crypto_provider = (char *)"ossl";
+        settings.crypto_key_file = key;
+        settings.compression = QUEUE_ZSTD;
+        settings.is_chained = true;
+        struct queue *q = opened();
+        shut(true);
+        for (uint32_t i = 0; i < 20; i++)
+                push(q, i * 50, 50);
+        CHECK_INT(ended(q), 0);
+        q = opened();
+        shut(false);
+        wait_for(1000);
+        check_order(0, 1000);
+        CHECK_INT(ended(q), 0);
+}
+
+static void what_cannot_be_encrypted_is_not_written(void) {
+        begin(QUEUE_DISK);
+        settings.crypto_provider = (char *)"gcry";
+        struct queue *q;
+        struct queue_consumer consumer = {.consume = take, .hurry = hurry, .consumer = &taker};
+        CHECK_INT(queue_new(&q, "test", &settings, consumer, &listener), 0);
+        CHECK_INT(queue_open(q, &place), -ENOKEY);
+        CHECK(text_find(buffer_as_text(&said), TEXT("queue.cry.provider needs a key")) >= 0);
+        CHECK(!queue_is_durable(q));
+        queue_free(q);
+}
+
 /* ---- Disk-assisted ------------------------------------------------------------ */
 
 static void above_the_high_watermark_the_oldest_go_to_disk_and_the_order_stays(void) {
@@ -677,6 +719,8 @@ TEST_MAIN(TEST(a_disk_queue_keeps_the_order_whether_memory_or_disk_has_it),
           TEST(a_full_disk_holds_who_can_wait_and_discards_from_who_cannot),
           TEST(without_a_file_name_a_disk_queue_is_a_list), TEST(a_queue_that_has_no_place_says_so_and_works_in_memory),
           TEST(many_senders_and_workers_lose_nothing_over_the_disk),
+          TEST(an_encrypted_compressed_chained_queue_comes_back_after_a_restart),
+          TEST(what_cannot_be_encrypted_is_not_written),
           TEST(above_the_high_watermark_the_oldest_go_to_disk_and_the_order_stays),
           TEST(what_spilled_is_there_after_a_restart_and_the_list_when_it_is_saved),
           TEST(a_list_that_is_lost_at_the_stop_is_told_so), TEST(several_workers_empty_the_disk_part),

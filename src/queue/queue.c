@@ -142,6 +142,46 @@ static const struct queue_mode *mode_on_disk(enum queue_type type) {
         return &spill_mode;
 }
 
+static const char *first_of(const char *a, const char *b) {
+        return a && *a ? a : b && *b ? b : NULL;
+}
+
+/* What was asked to be encrypted is never written in the clear. */
+static int protect(const struct queue *q, struct durable_plan *plan) {
+        const struct queue_settings *s = q->settings;
+        static const enum store_compression compressions[] = {
+                [QUEUE_PLAIN] = STORE_PLAIN, [QUEUE_LZ4] = STORE_LZ4, [QUEUE_ZSTD] = STORE_ZSTD};
+        plan->compression = compressions[s->compression];
+        plan->compression_level = (int)s->compression_level;
+        plan->is_chained = s->is_chained;
+        plan->key_file = first_of(s->encryption_key_file, s->crypto_key_file);
+        plan->key_program = first_of(s->encryption_key_program, s->crypto_key_program);
+        bool wants_key = s->crypto_provider && *s->crypto_provider;
+        if (!wants_key || plan->key_file || plan->key_program)
+                return 0;
+        report(q->reporter, SEVERITY_ERR, 0,
+               "queue '%s': queue.cry.provider needs a key: set queue.cry.keyFile or queue.cry.keyProgram", q->name);
+        return fail(-ENOKEY);
+}
+
+/* Dead letters are protected as the queue is. */
+static int open_dead(struct queue *q, const struct queue_place *place, const struct durable_plan *plan) {
+        _owned_(memory_free) char *directory = path_of(q, place, ".dead");
+        if (!directory)
+                return fail(-ENOMEM);
+        struct store_options options = {.disk = place->disk,
+                                        .directory = directory,
+                                        .name = q->name,
+                                        .bytes_max = plan->disk_bytes_max,
+                                        .compression = plan->compression,
+                                        .compression_level = plan->compression_level,
+                                        .key_file = plan->key_file,
+                                        .key_program = plan->key_program,
+                                        .is_chained = plan->is_chained};
+        int r = dead_new(&q->dead, &options, place->names, q->reporter);
+        return r ? pass(r) : 0;
+}
+
 static int open_store(struct queue *q, const struct queue_place *place) {
         const struct queue_settings *s = q->settings;
         _owned_(memory_free) char *directory = path_of(q, place, ".store");
@@ -161,7 +201,11 @@ static int open_store(struct queue *q, const struct queue_place *place) {
                                     .changed = disk_changed,
                                     .lost = disk_lost,
                                     .owner = q};
-        int r = durable_open(&q->durable, &plan);
+        int r = protect(q, &plan);
+        if (r == 0)
+                r = durable_open(&q->durable, &plan);
+        if (r == 0)
+                r = open_dead(q, place, &plan);
         if (r)
                 return pass(r);
         if (q->budget)
@@ -185,10 +229,6 @@ int queue_open(struct queue *q, const struct queue_place *place) {
                 return 0;
         }
         int r = open_store(q, place);
-        if (r == 0) {
-                _owned_(memory_free) char *dead = path_of(q, place, ".dead");
-                r = dead ? dead_new(&q->dead, q->name, dead, place, s->disk_bytes_max, q->reporter) : fail(-ENOMEM);
-        }
         if (r) {
                 q->durable = durable_close(q->durable);
                 q->type = QUEUE_LINKED_LIST;
