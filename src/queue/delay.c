@@ -20,7 +20,7 @@
 
 static void settled(struct queue *q) {
         if (q->is_taken_over && !q->is_direct_busy && !q->is_rest_entering && !q->entering && !q->working &&
-            !q->first && durable_unfinished(q->durable) == 0)
+            !q->first && durable_unfinished(q->durable) == 0 && (!q->front || durable_unfinished(q->front) == 0))
                 q->is_taken_over = false;
 }
 
@@ -39,20 +39,17 @@ static struct batch *put(struct queue *q, struct batch *b, enum flow flow) {
 }
 
 static bool has_work(struct queue *q) {
-        return !q->is_direct_busy && !q->is_rest_entering && (q->first || durable_waiting(q->durable) > 0);
+        return !q->is_direct_busy && !q->is_rest_entering &&
+               (q->first || front_waiting(q) > 0 || durable_waiting(q->durable) > 0);
 }
 
 static struct batch *take(struct queue *q) {
         if (q->is_direct_busy || q->is_rest_entering)
                 return NULL;
-        struct batch *b = memory_take(q);
-        if (!b) {
-                pthread_mutex_unlock(&q->lock);
-                b = durable_take(q->durable);
-                pthread_mutex_lock(&q->lock);
-        }
-        if (b)
-                q->working += b->count;
+        struct batch *b = front_waiting(q) ? NULL : memory_take(q);
+        if (!b)
+                return front_take(q);
+        q->working += b->count;
         return b;
 }
 
@@ -63,7 +60,7 @@ static uint64_t level(struct queue *q) {
 /* What an earlier run left comes first. */
 static int start(struct queue *q) {
         pthread_mutex_lock(&q->lock);
-        q->is_taken_over = durable_unfinished(q->durable) > 0;
+        q->is_taken_over = durable_unfinished(q->durable) > 0 || front_waiting(q) > 0;
         pthread_mutex_unlock(&q->lock);
         return 0;
 }

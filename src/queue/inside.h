@@ -9,6 +9,7 @@
  *   disk_queue.c Disk, segmentedDisk: all goes through the durable part
  *   spill.c      disk-assisted: the list first, its oldest to the durable part above the high watermark
  *   dead.c       messages that nobody can deliver
+ *   front.c      what is older than the durable part, over a restart
  *   delay.c      Delay: the action itself first, the durable part while it is slow
  */
 #pragma once
@@ -56,6 +57,8 @@ struct queue {
         struct budget *budget;   /* NULL: none */
         struct durable *durable; /* NULL: memory alone */
         struct dead *dead;       /* with `durable` */
+        struct durable *front;   /* front.c; NULL: not needed so far */
+        struct durable_plan front_plan;
         struct queue_counters counters;
 
         pthread_mutex_t lock; /* guards all below */
@@ -121,6 +124,18 @@ struct batch *admit(struct queue *q, struct batch *b, enum flow flow);
 int64_t admission_patience_ms(struct queue *q, const struct batch *b, enum flow flow);
 /* Puts b into the durable part, waiting so long when the disk takes nothing. It comes back when that was in vain. */
 struct batch *admit_to_disk(struct queue *q, struct batch *b, int64_t patience_ms);
+
+/* ---- front.c: lock held, and let go of --------------------------------------- */
+
+/* Opens the front when an earlier run left one; `plan` is that of the durable part. 0 or -errno, reported. */
+int front_find(struct queue *q, const struct durable_plan *plan, char *directory);
+/* Keeps a batch that is older than all in the durable part. It comes back when it cannot be kept. */
+struct batch *front_keep(struct queue *q, struct batch *b);
+/* Messages in it that nobody has. */
+uint64_t front_waiting(struct queue *q);
+/* The oldest on disk, the front before the durable part; counted in `working`. NULL: there is none after all. */
+struct batch *front_take(struct queue *q);
+void front_close(struct queue *q);
 
 /* ---- delay.c ---------------------------------------------------------------- */
 

@@ -534,6 +534,8 @@ static void what_spilled_is_there_after_a_restart_and_the_list_when_it_is_saved(
                 shut(false);
                 wait_for(500 - lost);
                 CHECK_INT(taker.count, 500 - lost);
+                if (saves)
+                        check_order(0, 500);
                 CHECK_INT(ended(q), 0);
         }
 }

@@ -70,6 +70,7 @@ struct queue *queue_free(struct queue *q) {
                 batch_lose(b);
                 batch_unref(b);
         }
+        front_close(q);
         durable_close(q->durable);
         dead_close(q->dead);
         pthread_mutex_destroy(&q->lock);
@@ -206,6 +207,9 @@ static int open_store(struct queue *q, const struct queue_place *place) {
                 r = durable_open(&q->durable, &plan);
         if (r == 0)
                 r = open_dead(q, place, &plan);
+        char *front = r == 0 ? path_of(q, place, ".front") : NULL;
+        if (r == 0)
+                r = front ? front_find(q, &plan, front) : fail(-ENOMEM);
         if (r)
                 return pass(r);
         if (q->budget)
@@ -272,7 +276,7 @@ const struct queue_counters *queue_counters(const struct queue *q) {
 }
 
 uint64_t queue_all_waiting(struct queue *q) {
-        return q->waiting + q->spilling + (q->durable ? durable_waiting(q->durable) : 0);
+        return q->waiting + q->spilling + front_waiting(q) + (q->durable ? durable_waiting(q->durable) : 0);
 }
 
 uint64_t queue_waiting(struct queue *q) {
@@ -420,8 +424,10 @@ bool queue_drain(struct queue *q) {
 /* The list goes to disk where it may, and is lost where not. Lock held. */
 static void end_list(struct queue *q) {
         bool saves = q->durable && (q->settings->saves_on_shutdown || q->type == QUEUE_DELAY);
+        /* What a queue of type Delay has in memory is older than what it has on disk. */
+        bool is_front = q->type == QUEUE_DELAY && saves && durable_unfinished(q->durable);
         for (struct batch *b; (b = memory_take(q));) {
-                struct batch *left = saves ? admit_to_disk(q, b, 0) : b;
+                struct batch *left = is_front ? front_keep(q, b) : saves ? admit_to_disk(q, b, 0) : b;
                 if (!left)
                         continue;
                 counter_add(&q->counters.lost, left->count);
@@ -433,7 +439,7 @@ static void end_list(struct queue *q) {
 }
 
 static void report_saved(struct queue *q) {
-        uint64_t on_disk = durable_unfinished(q->durable);
+        uint64_t on_disk = durable_unfinished(q->durable) + (q->front ? durable_unfinished(q->front) : 0);
         int r = durable_wait(q->durable);
         if (r)
                 report(q->reporter, SEVERITY_ERR, 2040, "queue '%s': what it has could not be written to disk: %s",

@@ -1,7 +1,7 @@
 /*
  * Disk-assisted: a list in memory, and behind the high watermark the disk.
  *
- *   older  [ durable part ] [ list in memory ]  newer
+ *   older  [ front ] [ durable part ] [ list in memory ]  newer
  *
  *   IN MEMORY -> SPILLING   the list reaches the high watermark         put()
  *   SPILLING  -> SPILLING   the oldest of the list goes to the end of the durable part   spill_one()
@@ -50,18 +50,13 @@ static struct batch *put(struct queue *q, struct batch *b, enum flow flow _unuse
 }
 
 static bool has_work(struct queue *q) {
-        return durable_waiting(q->durable) > 0 || (q->first && !q->spilling);
+        return front_waiting(q) > 0 || durable_waiting(q->durable) > 0 || (q->first && !q->spilling);
 }
 
 static struct batch *take(struct queue *q) {
-        struct batch *b;
-        if (durable_waiting(q->durable) > 0) {
-                pthread_mutex_unlock(&q->lock);
-                b = durable_take(q->durable);
-                pthread_mutex_lock(&q->lock);
-        } else {
-                b = q->spilling ? NULL : memory_take(q);
-        }
+        if (front_waiting(q) > 0 || durable_waiting(q->durable) > 0)
+                return front_take(q);
+        struct batch *b = q->spilling ? NULL : memory_take(q);
         if (b)
                 q->working += b->count;
         return b;

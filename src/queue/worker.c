@@ -161,6 +161,8 @@ static void *worker_main(void *argument) {
                 pthread_mutex_unlock(&q->lock);
                 struct batch *rest = worker_consume(q, w->number, b);
                 pthread_mutex_lock(&q->lock);
+                if (rest && q->settings->saves_on_shutdown && durable_unfinished(q->durable))
+                        rest = front_keep(q, rest);
                 if (rest)
                         memory_put_first(q, rest);
                 q->working -= count;

@@ -162,6 +162,30 @@ def a_disk_assisted_queue_spills_and_drains_in_the_order_of_each_source():
 
 
 @promise
+def a_restart_in_the_middle_of_an_outage_keeps_the_order_of_each_source():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        config = tcp_to_target(target, 'queue.type="LinkedList" queue.fileName="out" queue.size="1000" '
+                                       'queue.saveOnShutdown="on" queue.timeoutShutdown="0"')
+        for round_number in range(2):
+            daemon = place.daemon(config)
+            first = round_number * 5000
+            send_tcp(daemon.port("port"), interleaved(first, 5000))
+            wait_until_queued(place, f"two {first + 4999}")
+            assert daemon.stop() == 0
+            os.unlink(place.file("port"))
+        target.come_back()
+        daemon = place.daemon(config)
+        send_tcp(daemon.port("port"), interleaved(10000, 500))
+        wait(lambda: len(target.lines()) >= 21000, "all of it")
+        for host in ("one", "two"):
+            assert numbers_of(target.lines(), host) == list(range(10500)), f"lost, doubled or out of order: {host}"
+        assert daemon.stop() == 0
+        target.leave()
+
+
+@promise
 def save_on_shutdown_keeps_what_memory_had():
     with Place() as place:
         spool(place)
