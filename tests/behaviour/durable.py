@@ -64,6 +64,10 @@ def kill(daemon):
     os.unlink(daemon.pid_file)
 
 
+def positions(place):
+    return {name: read(place.file(f"spool/{name}")) for name in os.listdir(place.file("spool")) if "imfile" in name}
+
+
 FILE_TO_FILE = HEAD + """
 main_queue(queue.type="Disk" queue.fileName="main" queue.syncQueueFiles="on" queue.checkpointInterval="500"
            queue.timeoutShutdown="5000")
@@ -78,7 +82,7 @@ def what_a_file_was_read_into_a_synced_queue_survives_kill_after_kill():
     with Place() as place:
         spool(place)
         place.file("in", "")
-        written = 0
+        written, before = 0, None
         for round_number in range(8):
             daemon = place.daemon(FILE_TO_FILE)
             with open(place.file("in"), "a", encoding="utf-8") as file:
@@ -86,6 +90,9 @@ def what_a_file_was_read_into_a_synced_queue_survives_kill_after_kill():
             written += 4000
             seen = f"line {written - 4000 + 500 * (round_number % 7)}\n"
             wait(lambda seen=seen: seen in place.read("out"), "some of it at the output")
+            if round_number % 2:
+                wait(lambda before=before: positions(place) != before, "the position in the file to move")
+            before = positions(place)
             kill(daemon)
         daemon = place.daemon(FILE_TO_FILE)
         wait(lambda: f"line {written - 1}\n" in place.read("out"), "the last line")
