@@ -89,7 +89,7 @@ static void leave_segment(struct store *s) {
 /* Writes the begin block. The header has been there since the keeper made the file. */
 static int begin_segment(struct store *s, const struct chunk *c) {
         struct store_segment *segment = c->segment;
-        if (s->writing != segment) {
+        if (s->writing != segment || s->writing_fd < 0) {
                 if (s->writing && s->written_lsn > s->durable_lsn) {
                         int r = sync_writing(s);
                         if (r)

@@ -39,10 +39,11 @@ enum {
 /* A file of the store, or one that is gone. Those that lie in `segments` belong to the keeper; the order is theirs. */
 struct store_segment {
         uint64_t sequence;
-        uint64_t base_lsn; /* of its first frame; 0: none was admitted, or it was not looked up yet */
-        uint64_t end_lsn;  /* behind its last frame; 0: it still grows, or the base of the next one tells */
-        uint64_t size;     /* of the file; a guess until is_loaded */
-        uint64_t planned;  /* where the next admitted frame will lie */
+        uint64_t base_lsn;    /* of its first frame; 0: none was admitted, or it was not looked up yet */
+        uint64_t end_lsn;     /* behind its last frame; 0: it still grows, or the base of the next one tells */
+        uint64_t durable_lsn; /* when it began; of the one that recovery reads */
+        uint64_t size;        /* of the file; a guess until is_loaded */
+        uint64_t planned;     /* where the next admitted frame will lie */
         uint8_t salt[SEGMENT_SALT_BYTES];
         uint8_t session[SEGMENT_SALT_BYTES];
         bool is_loaded;    /* salt, base and size are known */

@@ -134,6 +134,7 @@ int store_segment_load(struct store *s, struct store_segment *segment) {
                 segment->is_damaged = r == READ_DAMAGED;
         } else {
                 segment->base_lsn = header.base_lsn;
+                segment->durable_lsn = header.durable_lsn;
                 memcpy(segment->salt, header.salt, sizeof segment->salt);
                 memcpy(segment->session, header.session, sizeof segment->session);
                 s->bytes += size - segment->size;

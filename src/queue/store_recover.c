@@ -367,7 +367,9 @@ static int read_tail(struct store *s, struct store_segment *segment) {
         store_reader_close(s);
         if (r)
                 store_complain(s, r, "what the last run wrote cannot be synced");
-        s->synced_lsn = segment->end_lsn - 1;
+        /* A run without syncing may have left files before this one unsynced. */
+        bool is_all_synced = segment->durable_lsn + 1 >= segment->base_lsn;
+        s->synced_lsn = is_all_synced ? segment->end_lsn - 1 : MIN(t.durable_lsn, segment->end_lsn - 1);
         return pass(r);
 }
 
