@@ -16,14 +16,12 @@
 
 enum { FRONT_FILE_BYTES = 1 << 20 /* a batch a worker */ };
 
-int front_find(struct queue *q, const struct durable_plan *plan, char *directory) {
+int front_find(struct durable **ret, struct durable_plan *plan) {
         struct stat facts;
-        q->front_plan = *plan;
-        q->front_plan.directory = directory;
-        q->front_plan.file_bytes = FRONT_FILE_BYTES;
-        if (lstat(directory, &facts) < 0 && errno == ENOENT)
+        plan->file_bytes = FRONT_FILE_BYTES;
+        if (lstat(plan->directory, &facts) < 0 && errno == ENOENT)
                 return 0;
-        int r = durable_open(&q->front, &q->front_plan);
+        int r = durable_open(ret, plan);
         return r ? pass(r) : 0;
 }
 

@@ -2,6 +2,7 @@
  * What the files of the queue share: its state, and what a mode is. Nobody else includes this.
  *
  *   queue.c      life: made, opened, started, pushed into, stopped
+ *   open.c       what a queue has on disk
  *   admission.c  who gets in: marks, discarding, sampling, holding a sender
  *   worker.c     threads that take and consume; time windows, pauses
  *   memory.c     a list of batches; LinkedList and FixedArray without a file name
@@ -50,8 +51,7 @@ struct queue {
         struct sink sink;
         const char *name;
         const struct queue_settings *settings;
-        enum queue_type type; /* as configured, or LinkedList where that could not be */
-        const struct queue_mode *mode;
+        const struct queue_mode *_Atomic mode; /* memory_mode until what it has on disk is open */
         struct queue_consumer consumer;
         struct reporter *reporter;
         struct budget *budget;   /* NULL: none */
@@ -127,8 +127,8 @@ struct batch *admit_to_disk(struct queue *q, struct batch *b, int64_t patience_m
 
 /* ---- front.c: lock held, and let go of --------------------------------------- */
 
-/* Opens the front when an earlier run left one; `plan` is that of the durable part. 0 or -errno, reported. */
-int front_find(struct queue *q, const struct durable_plan *plan, char *directory);
+/* Opens the front when an earlier run left one. 0 or -errno, reported. */
+int front_find(struct durable **ret, struct durable_plan *plan);
 /* Keeps a batch that is older than all in the durable part. It comes back when it cannot be kept. */
 struct batch *front_keep(struct queue *q, struct batch *b);
 /* Messages in it that nobody has. */

@@ -5,9 +5,6 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
-#include "queue/dead.h"
-
-enum { SPOOL_PATH_BYTES_MAX = 4096 };
 
 void queue_check(const struct queue *q) {
         assert((q->first == NULL) == (q->last == NULL));
@@ -47,13 +44,12 @@ int queue_new(struct queue **ret, const char *name, const struct queue_settings 
         init_locks(q);
         q->sink.push = sink_push;
         q->settings = settings;
-        q->type = settings->type;
         q->mode = &memory_mode;
         q->consumer = consumer;
         q->reporter = reporter;
         q->timeout_shutdown_ms = settings->timeout_shutdown_ms;
         q->timeout_enqueue_ms = settings->timeout_enqueue_ms;
-        q->worker_count = q->type == QUEUE_DIRECT ? 1 : (unsigned)MAX(settings->worker_threads, (int64_t)1);
+        q->worker_count = settings->type == QUEUE_DIRECT ? 1 : (unsigned)MAX(settings->worker_threads, (int64_t)1);
         q->name = strdup(name);
         q->workers = calloc(q->worker_count, sizeof *q->workers);
         if (!q->name || !q->workers)
@@ -90,163 +86,8 @@ void queue_share_budget(struct queue *q, struct budget *budget) {
 
 /* ---- On disk ---------------------------------------------------------------- */
 
-/* Something on disk may be taken that could not be before, or there is room. */
-static void disk_changed(void *owner) {
-        struct queue *q = owner;
-        pthread_mutex_lock(&q->lock);
-        if (q->mode->settled)
-                q->mode->settled(q);
-        if (q->held)
-                pthread_cond_broadcast(&q->drained);
-        if (q->idle && q->mode->has_work(q))
-                pthread_cond_signal(&q->filled);
-        pthread_mutex_unlock(&q->lock);
-}
-
-static void disk_lost(void *owner, uint64_t count) {
-        struct queue *q = owner;
-        counter_add(&q->counters.lost, count);
-}
-
-/* "<spool>/<file name><suffix>"; NULL, reported, where there is no such place. */
-static char *path_of(const struct queue *q, const struct queue_place *place, const char *suffix) {
-        const struct queue_settings *s = q->settings;
-        const char *spool = s->spool_directory && *s->spool_directory ? s->spool_directory : place->work_directory;
-        _owned_(buffer_fini) struct buffer path = {0};
-        if (!spool || !*spool) {
-                report(q->reporter, SEVERITY_ERR, 2036,
-                       "queue '%s' has no place on disk: set queue.spoolDirectory or global(workDirectory)", q->name);
-                return NULL;
-        }
-        if (strchr(s->file_name, '/')) {
-                report(q->reporter, SEVERITY_ERR, 2036,
-                       "queue '%s': queue.fileName \"%s\" is a path; the directory belongs into queue.spoolDirectory",
-                       q->name, s->file_name);
-                return NULL;
-        }
-        buffer_format(&path, "%s/%s%s", spool, s->file_name, suffix);
-        return buffer_failed(&path) || path.size >= SPOOL_PATH_BYTES_MAX ? NULL : text_copy(buffer_as_text(&path));
-}
-
-static const struct queue_mode *mode_on_disk(enum queue_type type) {
-        switch (type) {
-        case QUEUE_DISK:
-        case QUEUE_SEGMENTED_DISK:
-                return &disk_mode;
-        case QUEUE_DELAY:
-                return &delay_mode;
-        case QUEUE_FIXED_ARRAY:
-        case QUEUE_LINKED_LIST:
-        case QUEUE_DIRECT:
-                break;
-        }
-        return &spill_mode;
-}
-
-static const char *first_of(const char *a, const char *b) {
-        return a && *a ? a : b && *b ? b : NULL;
-}
-
-/* What was asked to be encrypted is never written in the clear. */
-static int protect(const struct queue *q, struct durable_plan *plan) {
-        const struct queue_settings *s = q->settings;
-        static const enum store_compression compressions[] = {
-                [QUEUE_PLAIN] = STORE_PLAIN, [QUEUE_LZ4] = STORE_LZ4, [QUEUE_ZSTD] = STORE_ZSTD};
-        plan->compression = compressions[s->compression];
-        plan->compression_level = (int)s->compression_level;
-        plan->is_chained = s->is_chained;
-        plan->key_file = first_of(s->encryption_key_file, s->crypto_key_file);
-        plan->key_program = first_of(s->encryption_key_program, s->crypto_key_program);
-        bool wants_key = s->crypto_provider && *s->crypto_provider;
-        if (!wants_key || plan->key_file || plan->key_program)
-                return 0;
-        report(q->reporter, SEVERITY_ERR, 0,
-               "queue '%s': queue.cry.provider needs a key: set queue.cry.keyFile or queue.cry.keyProgram", q->name);
-        return fail(-ENOKEY);
-}
-
-/* Dead letters are protected as the queue is. */
-static int open_dead(struct queue *q, const struct queue_place *place, const struct durable_plan *plan) {
-        _owned_(memory_free) char *directory = path_of(q, place, ".dead");
-        if (!directory)
-                return fail(-ENOMEM);
-        struct store_options options = {.disk = place->disk,
-                                        .directory = directory,
-                                        .name = q->name,
-                                        .bytes_max = plan->disk_bytes_max,
-                                        .compression = plan->compression,
-                                        .compression_level = plan->compression_level,
-                                        .key_file = plan->key_file,
-                                        .key_program = plan->key_program,
-                                        .is_chained = plan->is_chained};
-        int r = dead_new(&q->dead, &options, place->names, q->reporter);
-        return r ? pass(r) : 0;
-}
-
-static int open_store(struct queue *q, const struct queue_place *place) {
-        const struct queue_settings *s = q->settings;
-        _owned_(memory_free) char *directory = path_of(q, place, ".store");
-        if (!directory)
-                return fail(-EINVAL);
-        struct durable_plan plan = {.name = q->name,
-                                    .directory = directory,
-                                    .file_bytes = (uint64_t)s->file_bytes_max,
-                                    .disk_bytes_max = (uint64_t)s->disk_bytes_max,
-                                    .checkpoint_messages = (uint64_t)s->checkpoint_interval,
-                                    .kept_bytes_max = (uint64_t)s->bytes_max,
-                                    .is_synced = s->syncs_files,
-                                    .pool = place->pool,
-                                    .names = place->names,
-                                    .reporter = q->reporter,
-                                    .disk = place->disk,
-                                    .changed = disk_changed,
-                                    .lost = disk_lost,
-                                    .owner = q};
-        int r = protect(q, &plan);
-        if (r == 0)
-                r = durable_open(&q->durable, &plan);
-        if (r == 0)
-                r = open_dead(q, place, &plan);
-        char *front = r == 0 ? path_of(q, place, ".front") : NULL;
-        if (r == 0)
-                r = front ? front_find(q, &plan, front) : fail(-ENOMEM);
-        if (r)
-                return pass(r);
-        if (q->budget)
-                durable_share_budget(q->durable, q->budget);
-        return 0;
-}
-
-int queue_open(struct queue *q, const struct queue_place *place) {
-        const struct queue_settings *s = q->settings;
-        bool needs_disk = q->type == QUEUE_DISK || q->type == QUEUE_SEGMENTED_DISK || q->type == QUEUE_DELAY;
-        if (q->type == QUEUE_DIRECT)
-                return 0;
-        if (!s->file_name || !*s->file_name) {
-                if (!needs_disk)
-                        return 0;
-                q->type = QUEUE_LINKED_LIST;
-                report(q->reporter, SEVERITY_ERR, 2328,
-                       "error on queue '%s', disk mode selected, but no queue file name given; queue type changed to "
-                       "'linkedList'",
-                       q->name);
-                return 0;
-        }
-        int r = open_store(q, place);
-        if (r) {
-                q->durable = durable_close(q->durable);
-                q->type = QUEUE_LINKED_LIST;
-                report(q->reporter, SEVERITY_ERR, 2036,
-                       "queue '%s' cannot work on disk and keeps its messages in memory alone: %s", q->name,
-                       fail_text(r));
-                return pass(r);
-        }
-        q->mode = mode_on_disk(q->type);
-        return 0;
-}
-
 bool queue_is_durable(const struct queue *q) {
-        return q->durable != NULL;
+        return q->mode != &memory_mode;
 }
 
 int queue_bury(struct queue *q, struct batch *b, uint16_t index, const char *reason, int error) {
@@ -264,7 +105,7 @@ const char *queue_name(const struct queue *q) {
 }
 
 bool queue_is_direct(const struct queue *q) {
-        return q->type == QUEUE_DIRECT;
+        return q->settings->type == QUEUE_DIRECT;
 }
 
 unsigned queue_workers(const struct queue *q) {
@@ -352,7 +193,7 @@ static struct batch *push_late(struct queue *q, struct batch *b) {
 }
 
 void queue_push(struct queue *q, struct batch *b, enum flow flow) {
-        if (q->type == QUEUE_DIRECT) {
+        if (queue_is_direct(q)) {
                 push_direct(q, b);
                 return;
         }
@@ -423,9 +264,9 @@ bool queue_drain(struct queue *q) {
 
 /* The list goes to disk where it may, and is lost where not. Lock held. */
 static void end_list(struct queue *q) {
-        bool saves = q->durable && (q->settings->saves_on_shutdown || q->type == QUEUE_DELAY);
+        bool saves = q->durable && (q->settings->saves_on_shutdown || q->mode == &delay_mode);
         /* What a queue of type Delay has in memory is older than what it has on disk. */
-        bool is_front = q->type == QUEUE_DELAY && saves && durable_unfinished(q->durable);
+        bool is_front = q->mode == &delay_mode && saves && durable_unfinished(q->durable);
         for (struct batch *b; (b = memory_take(q));) {
                 struct batch *left = is_front ? front_keep(q, b) : saves ? admit_to_disk(q, b, 0) : b;
                 if (!left)
