@@ -62,7 +62,9 @@ struct store_options {
          * append to other stores and complete, and does not wait for this one.
          */
         void (*durable)(void *owner, uint64_t lsn);
-        /* Frames [lsn, lsn + count) of messages are lost beyond repair (damage); they count as completed. May be NULL.
+        /*
+         * Messages [lsn, lsn + count) are lost beyond repair (damage); they count as completed. Called by whoever
+         * leases, and by store_open() when no file is left. May be NULL.
          */
         void (*lost)(void *owner, uint64_t lsn, uint64_t count, const char *why);
         void *owner;
@@ -100,13 +102,17 @@ struct store_frame {
 
 /*
  * Leases the oldest frame that nobody has leased, from disk or from what is staged. -EAGAIN: there is none.
- * Damage met on the way is quarantined and reported (lost()), and the next good frame is given.
+ * Damage met on the way is quarantined and reported (lost()), and the next good frame is given. -EIO: the disk cannot
+ * read it now; -EKEYREJECTED: the key is not the one it was written with. Both stay the oldest frame; ask again later.
  */
 int store_lease(struct store *s, struct store_frame *frame);
 /* The same without reading the bytes, for whoever still has the messages: exactly the frame that begins at `lsn`.
  * -ESTALE when it is not the oldest unleased one. */
 int store_lease_range(struct store *s, uint64_t lsn, struct store_frame *frame);
-/* Gives a lease back: the frame will be leased again, before later ones. */
+/*
+ * Gives a lease back: the frame will be leased again, before later ones. Of what was completed in it only the first
+ * messages without a gap count (`done`); whoever completed others behind a gap keeps the lease or does them twice.
+ */
 void store_release(struct store *s, uint64_t lsn);
 /* [lsn, lsn + count) are done with: delivered, or kept elsewhere. Any part of leased frames, any order, each once. */
 void store_complete(struct store *s, uint64_t lsn, uint64_t count);

@@ -2,6 +2,7 @@
 #include "queue/store_fixture.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 static void a_file_that_was_being_made_when_the_process_died_is_in_nobodys_way(void) {
         fixture_begin();
@@ -450,6 +451,28 @@ static void without_syncing_what_is_written_survives_the_process(void) {
         close_it();
 }
 
+/* With its threads: when there is no room and nobody asks, nobody works. */
+static void a_full_store_sleeps(void) {
+        fixture_begin();
+        options.bytes_max = 5 * SEGMENT_BYTES_MIN;
+        options.disk = disk_sim_disk(sim);
+        CHECK_INT(store_open(&store, &options, &fixture_ear), 0);
+        uint64_t last = 0;
+        while (try_append(3000, 1) == 0)
+                last++;
+        CHECK_INT(store_wait(store, last), 0);
+        lease_it(1, 1);
+        uint64_t before, after = disk_sim_operations(sim);
+        unsigned attempts = 0;
+        do {
+                before = after;
+                usleep(20000);
+                after = disk_sim_operations(sim);
+        } while (before != after && ++attempts < 50);
+        CHECK(attempts < 50);
+        CHECK_INT(store_close(store), 0);
+}
+
 TEST_MAIN(TEST(a_file_that_was_being_made_when_the_process_died_is_in_nobodys_way),
           TEST(a_short_write_is_continued_and_one_that_found_no_space_repeated),
           TEST(a_file_is_never_trusted_again_after_a_failed_sync),
@@ -463,4 +486,5 @@ TEST_MAIN(TEST(a_file_that_was_being_made_when_the_process_died_is_in_nobodys_wa
           TEST(links_in_the_spool_are_refused), TEST(two_daemons_do_not_share_a_spool),
           TEST(a_missing_segment_is_lost_exactly), TEST(a_damaged_file_is_set_aside_when_it_is_done_with),
           TEST(a_place_that_the_disk_cannot_read_does_not_hold_up_the_rest_for_ever),
-          TEST(checkpoints_bound_what_comes_twice), TEST(without_syncing_what_is_written_survives_the_process))
+          TEST(checkpoints_bound_what_comes_twice), TEST(without_syncing_what_is_written_survives_the_process),
+          TEST(a_full_store_sleeps))

@@ -78,12 +78,15 @@ static int sync_writing(struct store *s) {
         return 0;
 }
 
-static void leave_segment(struct store *s) {
-        if (s->writing && s->writing_fd >= 0)
+/* The keeper looks at what is being written, so that changes under the lock. */
+static void turn_to(struct store *s, struct store_segment *segment) {
+        if (s->writing_fd >= 0)
                 s->disk->ops->close(s->disk, s->writing_fd);
-        s->writing = NULL;
         s->writing_fd = -1;
         s->is_begun = false;
+        pthread_mutex_lock(&s->lock);
+        s->writing = segment;
+        pthread_mutex_unlock(&s->lock);
 }
 
 /* Writes the begin block. The header has been there since the keeper made the file. */
@@ -95,8 +98,7 @@ static int begin_segment(struct store *s, const struct chunk *c) {
                         if (r)
                                 return pass(r);
                 }
-                leave_segment(s);
-                s->writing = segment;
+                turn_to(s, segment);
                 int fd = store_open_segment(s, segment->sequence, O_RDWR, NULL);
                 if (fd < 0)
                         return pass(fd);
@@ -279,12 +281,13 @@ static void note_failure(struct store *s, int error) {
         s->error = error;
         if (s->writing && !is_harmless(error))
                 abandon(s, s->writing);
-        if (s->needs_plan) {
-                leave_segment(s);
+        bool leaves = s->needs_plan;
+        if (leaves)
                 s->written_lsn = s->durable_lsn;
-        }
         pthread_cond_broadcast(&s->moved);
         pthread_mutex_unlock(&s->lock);
+        if (leaves)
+                turn_to(s, NULL);
         if (is_news)
                 store_complain(s, error, "messages cannot be written");
 }

@@ -134,6 +134,7 @@ struct store {
         int room_error;       /* why there is none */
         int64_t room_error_us;
         int room_reported; /* the keeper's own */
+        bool is_lacking;   /* the last try to prepare failed; again when something was freed or somebody waits */
 
         uint64_t next_lsn, durable_lsn, synced_lsn;
         struct chunk_list staged, inflight;
@@ -146,7 +147,7 @@ struct store {
         bool needs_plan;
 
         /* The flusher's own. */
-        struct store_segment *writing;
+        struct store_segment *writing; /* changes under the lock */
         int writing_fd;
         bool is_begun;        /* the begin block of `writing` is written */
         uint64_t written_lsn; /* given to the kernel */
@@ -174,8 +175,8 @@ struct store {
 
         /* The reader's, guarded by `reading`. */
         pthread_mutex_t reading;
-        struct store_segment *read_segment;
-        int read_fd; /* of it; -1: none */
+        uint64_t read_sequence; /* of a segment */
+        int read_fd;            /* of it; -1: none */
         uint8_t *window;
         uint64_t window_at;
         size_t window_size;

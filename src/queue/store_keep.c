@@ -118,18 +118,28 @@ static int room_for_freed(struct store *s, size_t more) {
         return 0;
 }
 
+/*
+ * Under lock. What is complete need not be durable: it may have been leased while it was staged, and the flusher may
+ * still be at it.
+ */
+static bool is_free(const struct store *s, const struct store_segment *segment) {
+        return segment->sequence < s->control.mark_segment && segment->end_lsn <= s->durable_lsn + 1 &&
+               segment != s->writing;
+}
+
 /* Takes those out of the order that lie below the durable mark. */
 static void free_segments(struct store *s) {
         pthread_mutex_lock(&s->lock);
         size_t n = 0;
-        while (n < s->plan_at && s->segments[n]->sequence < s->control.mark_segment) {
-                assert(!s->segments[n]->end_lsn || s->segments[n]->end_lsn <= s->control.mark_lsn);
+        while (n < s->plan_at && is_free(s, s->segments[n])) {
+                assert(s->segments[n]->end_lsn <= s->control.mark_lsn);
                 assert(s->segments[n] != s->cursor.segment);
                 n++;
         }
         if (n && room_for_freed(s, n) == 0) {
                 memcpy(s->freed + s->freed_count, s->segments, n * sizeof *s->freed);
                 s->freed_count += n;
+                s->is_lacking = false;
                 s->segments_count -= n;
                 s->plan_at -= n;
                 memmove(s->segments, s->segments + n, s->segments_count * sizeof *s->segments);
@@ -380,6 +390,7 @@ static void drop_freed(struct store *s) {
 /* Those who wait are told; the others need not know that what nobody wants yet could not be made. */
 static void note_lack(struct store *s, int error) {
         pthread_mutex_lock(&s->lock);
+        s->is_lacking = true;
         bool matters = s->room_wanted != 0;
         if (matters) {
                 s->room_wanted = 0;
@@ -404,10 +415,12 @@ int store_keep_round(struct store *s, bool now) {
         int lack = prepare(s);
         if (lack)
                 note_lack(s, lack);
-        else
-                s->room_reported = 0;
         drop_freed(s);
         pthread_mutex_lock(&s->lock);
+        if (!lack) {
+                s->is_lacking = false;
+                s->room_reported = 0;
+        }
         store_check(s);
         pthread_mutex_unlock(&s->lock);
         return pass(r);
@@ -417,7 +430,7 @@ int store_keep_round(struct store *s, bool now) {
 static bool has_work(const struct store *s) {
         if (s->room_wanted || s->is_control_due)
                 return true;
-        return prepared(s) < s->prepared_wanted && !s->is_closing && !s->room_error && !s->room_reported;
+        return prepared(s) < s->prepared_wanted && !s->is_closing && !s->is_lacking;
 }
 
 /* Under lock. With something completed it wakes a second later; otherwise when somebody says so. */

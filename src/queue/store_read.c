@@ -180,19 +180,19 @@ void store_reader_close(struct store *s) {
         if (s->read_fd >= 0)
                 s->disk->ops->close(s->disk, s->read_fd);
         s->read_fd = -1;
-        s->read_segment = NULL;
+        s->read_sequence = 0;
         s->window_size = 0;
 }
 
 int store_reader_turn(struct store *s, struct store_segment *segment) {
-        if (s->read_segment == segment)
+        if (s->read_sequence == segment->sequence)
                 return 0;
         store_reader_close(s);
         int fd = store_open_segment(s, segment->sequence, O_RDONLY, NULL);
         if (fd < 0)
                 return pass(fd);
         s->read_fd = fd;
-        s->read_segment = segment;
+        s->read_sequence = segment->sequence;
         return 0;
 }
 

@@ -264,7 +264,11 @@ static void *consume(void *user) {
 
 static void many_threads_agree(void) {
         test_place();
-        struct crowd c = {.store = open_here(), .appended = 4 * 999};
+        struct store_options o = options_here();
+        struct crowd c = {.appended = 4 * 999};
+        o.segment_bytes = 16 << 10;
+        o.checkpoint_messages = 1;
+        CHECK_INT(store_open(&c.store, &o, &ear), 0);
         pthread_t producers[4], consumers[2];
         for (unsigned i = 0; i < 4; i++)
                 CHECK(pthread_create(&producers[i], NULL, produce, &c) == 0);
