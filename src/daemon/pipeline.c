@@ -11,6 +11,7 @@
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
 #include "daemon/repeats.h"
+#include "daemon/waiting_room.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
 #include "parser/chain.h"
@@ -71,6 +72,7 @@ struct pipeline {
         unsigned main_worker_count;
         struct program_linker linker;
         struct inputs *inputs;
+        struct waiting_room *waiting_room;
 };
 
 /* ---- Finding by name ------------------------------------------------------- */
@@ -173,7 +175,13 @@ static void run_told(struct station *s, struct ruleset_worker *w, struct batch *
 
 static void begin_batch(struct station *s, struct ruleset_worker *w, struct batch *b) {
         bool has_redirected;
-        w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+        size_t selected = b->count;
+        if (UNLIKELY(admission_is_used())) {
+                for (uint32_t i = 0; i < b->count; i++)
+                        w->living[i] = (uint16_t)i;
+                selected = waiting_room_screen(s->pipeline->waiting_room, b, s, w->living, selected);
+        }
+        w->living_count = chain_parse(&s->chain, b, w->living, selected, &has_redirected);
         if (has_redirected)
                 redirect(s->pipeline, w, b);
         if (!repeats_are_reduced(&s->repeats))
@@ -391,6 +399,18 @@ static int build_programs(struct pipeline *p, struct diagnostics *diagnostics) {
         return 0;
 }
 
+/* What messages of unknown senders may take of the main queue. */
+static uint64_t waiting_room_share(const struct pipeline *p) {
+        int64_t size = p->config->main_queue ? p->config->main_queue->size : 0;
+        return (uint64_t)MAX(size * UNKNOWN_SHARE_PERCENT / 100, (int64_t)UNKNOWN_MESSAGES_MIN);
+}
+
+/* From the waiting room, whose thread may wait for room in the queue. */
+static void push_admitted(void *owner _unused_, struct batch *b) {
+        struct station *s = (struct station *)b->route;
+        push_to_station(&s->sink, b, FLOW_FULL);
+}
+
 int pipeline_new(struct pipeline **ret, struct config *config, const struct pipeline_host *host,
                  struct diagnostics *diagnostics) {
         _owned_(pipeline_free) struct pipeline *p = calloc(1, sizeof *p);
@@ -426,6 +446,9 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 r = build_stations(p, diagnostics);
         if (r == 0)
                 r = build_programs(p, diagnostics);
+        if (r == 0)
+                r = waiting_room_new(&p->waiting_room, p->pool, waiting_room_share(p), push_admitted, p,
+                                     own_log_reporter(host->log));
         if (r)
                 return pass(r);
         *ret = TAKE(p);
@@ -507,6 +530,7 @@ void pipeline_stop_inputs(struct pipeline *p) {
                         queue_hold_no_more(s->queue);
         actions_hold_no_more(p->actions);
         inputs_stop(p->inputs);
+        waiting_room_close(p->waiting_room);
         hurry_inputs(p);
 }
 
@@ -602,6 +626,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
         if (!p)
                 return NULL;
         inputs_free(p->inputs);
+        waiting_room_free(p->waiting_room);
         queue_free(p->main_queue);
         workers_free(p->main_workers, p->main_worker_count);
         while (p->stations) {
