@@ -9,6 +9,7 @@
 #include "control/check.h"
 #include "control/flood.h"
 #include "control/help.h"
+#include "control/migrate.h"
 
 static const struct command {
         const char *name;
@@ -18,6 +19,7 @@ static const struct command {
         {"check", check_main, "check a configuration: every mistake with its place and what would be right"},
         {"flood", flood_main, "send messages at any rate, and verify what arrived"},
         {"help", help_main, "list the modules, or show all parameters of one"},
+        {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's"},
 };
 
 static int usage(FILE *out) {

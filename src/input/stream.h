@@ -95,7 +95,7 @@ struct stream_server {
         bool has_pattern;
         struct tls_context *tls; /* NULL: connections are plain */
         bool was_unready_told;
-        struct network_list senders;
+        struct welcome welcome;
         struct listening_limit limit;
         struct stream_listener listeners[LISTENERS_MAX];
         size_t listener_count;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "module/definitions.h"
 #include "module/settings.h"
 
 /* ---- Tables ------------------------------------------------------------------------------- */
@@ -23,37 +24,6 @@ struct scratch {
 #define S_NEEDED(word, words)                                                                                          \
         PARAM_STRING(struct scratch, string, .name = word, .flags = PARAM_IS_REQUIRED, .help = words)
 
-static const struct param lookup_table_params[] = {S_NEEDED("name", "Name for lookup()."),
-                                                   S_NEEDED("file", "JSON file with the table."),
-                                                   S_BOOL("reloadonhup", "Reads the file again at HUP."),
-                                                   {}};
-static const struct param dyn_stats_params[] = {S_NEEDED("name", "Name for dyn_inc()."),
-                                                S_BOOL("resettable", "Counters begin at 0 after each report."),
-                                                S_INT("maxcardinality", "Most counters."),
-                                                S_INT("unusedmetriclife", "Seconds that an unused counter lives."),
-                                                {}};
-static const struct param percentile_stats_params[] = {
-        S_NEEDED("name", "Name for percentile_observe()."),
-        PARAM_STRINGS(struct scratch, strings, .name = "percentiles", .help = "Percentiles to report, 1 to 100."),
-        S_INT("windowsize", "Observations that are kept."),
-        S_STRING("delimiter", "Between the parts of a name."),
-        {}};
-static const struct param ratelimit_params[] = {
-        S_NEEDED("name", "Name for ratelimit.name."),
-        S_INT("interval", "Seconds."),
-        S_INT("burst", "Messages within an interval."),
-        PARAM_SEVERITY(struct scratch, number, .name = "severity", .help = "Less important messages are limited."),
-        S_STRING("policy", "File with the limits."),
-        S_BOOL("policywatch", "Reads the file again when it changes."),
-        S_STRING("policywatchdebounce", "Quiet time before it is read."),
-        S_BOOL("persource", "One limit for each sender."),
-        S_STRING("persourcepolicy", "File with limits by sender."),
-        S_STRING("persourcekeytpl", "Template that makes the sender's key."),
-        S_INT("persourcemaxstates", "Most senders that are kept."),
-        S_INT("persourcetopn", "Senders that are reported."),
-        {}};
-static const struct param timezone_params[] = {
-        S_NEEDED("id", "Name of the zone in messages."), S_NEEDED("offset", "Its offset: +hh:mm or -hh:mm."), {}};
 static const struct param property_params[] = {S_STRING("name", "The property."),
                                                S_STRING("outname", "Name of the field in structured output."),
                                                S_STRING("dateformat", "How a time is written."),
@@ -140,42 +110,55 @@ static bool check_list(struct loader *l, struct assignment *list, const struct p
         return is_right;
 }
 
-static void add_definition(struct loader *l, const char *kind, const struct param *params, struct assignment *list,
-                           struct place place) {
-        if (!check_list(l, list, params, place) || l->skipping)
-                return;
+/* With its settings; NULL where it is wrong, or stands in what is left out. */
+static struct definition *add_definition(struct loader *l, const char *kind, const struct settings_type *type,
+                                         struct assignment *list, struct place place) {
+        void *settings = loader_settings(l, type);
+        struct target target = {.params = type->params, .settings = settings, .is_set = new_marks(l, type->params)};
+        if (!settings || !target.is_set || !fill(l, list, &target, 1, NULL, place) || l->skipping)
+                return NULL;
         struct definition *d = loader_alloc(l, sizeof *d);
         if (!d)
-                return;
-        *d = (struct definition){.place = place, .kind = kind, .assignments = list};
-        d->name = loader_string(l, assignment_text(list, params[0].name));
+                return NULL;
+        *d = (struct definition){.place = place, .kind = kind, .assignments = list, .settings = settings};
+        d->name = loader_string(l, assignment_text(list, type->params[0].name));
         *l->definition_tail = d;
         l->definition_tail = &d->next;
-}
-
-/* Known and checked, so that the file loads; what uses them comes later. */
-static void add_for_later(struct loader *l, const char *object, const struct param *params, struct assignment *list,
-                          struct place place) {
-        if (!l->skipping)
-                note(l, place, strlen(object), "it takes effect with a later release",
-                     "%s() is accepted and has no effect yet", object);
-        add_definition(l, object, params, list, place);
+        return d;
 }
 
 static void add_lookup_table(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "lookup_table", lookup_table_params, list, place);
+        add_definition(l, "lookup_table", &lookup_table_type, list, place);
 }
 static void add_dyn_stats(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "dyn_stats", dyn_stats_params, list, place);
+        add_definition(l, "dyn_stats", &dyn_stats_type, list, place);
 }
 static void add_percentile_stats(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "percentile_stats", percentile_stats_params, list, place);
+        add_definition(l, "percentile_stats", &percentile_stats_type, list, place);
 }
 static void add_ratelimit(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "ratelimit", ratelimit_params, list, place);
+        add_definition(l, "ratelimit", &ratelimit_type, list, place);
 }
+/* "+hh:mm": what the parsers of dates read. Zones lie at most 14 hours from UTC. */
+static bool is_zone_offset(const char *t) {
+        enum { HOURS_MAX = 14 };
+        bool has_form = strlen(t) == 6 && (t[0] == '+' || t[0] == '-') && t[3] == ':';
+        for (int i = 1; has_form && i < 6; i++)
+                has_form = i == 3 || (t[i] >= '0' && t[i] <= '9');
+        return has_form && (t[1] - '0') * 10 + t[2] - '0' <= HOURS_MAX && t[4] < '6';
+}
+
 static void add_timezone(struct loader *l, struct assignment *list, struct place place) {
-        add_definition(l, "timezone", timezone_params, list, place);
+        struct definition **end = l->definition_tail;
+        const struct definition *d = add_definition(l, "timezone", &timezone_type, list, place);
+        const struct assignment *offset = assignment_find(list, "offset");
+        if (!d || is_zone_offset(((const struct timezone_settings *)d->settings)->offset))
+                return;
+        complain(l, offset->value_place, shown_width(offset), CODE_SYNTAX, "an offset such as \"-07:00\", up to 14:59",
+                 "timezone offset has invalid format. Must be +/-hh:mm");
+        /* Left out again: messages keep their own idea of the zone. */
+        l->definition_tail = end;
+        *l->definition_tail = NULL;
 }
 
 static void add_include(struct loader *l, struct assignment *list, struct place place) {
@@ -256,6 +239,7 @@ static void add_global(struct loader *l, struct assignment *list, struct place p
                                 .is_lenient = true};
         fill(l, list, &target, 1, NULL, place);
         check_prefix(l, list);
+        assignments_append(&l->config->global_assignments, list);
         if (assignment_find(list, "processinternalmessages"))
                 l->config->global->internal_is_set = true;
         l->default_queue = NULL;
@@ -284,6 +268,7 @@ static void add_main_queue(struct loader *l, struct assignment *list, struct pla
         if (!target.settings || !target.is_set)
                 return;
         fill(l, list, &target, 1, "name", place);
+        assignments_append(&l->config->main_queue_assignments, list);
         l->config->has_main_queue = true;
 }
 
@@ -308,8 +293,7 @@ struct ruleset_state *get_ruleset(struct loader *l, struct text name, struct pla
         return state;
 }
 
-/* The parameters of one ruleset(); NULL: it is left out. */
-static struct ruleset_def *begin_ruleset(struct loader *l, struct assignment *list, struct place place) {
+struct ruleset_state *ruleset_begin(struct loader *l, struct assignment *list, struct place place) {
         struct ruleset_settings *settings = loader_settings(l, &ruleset_type);
         struct queue_settings *queue = queue_settings_new(QUEUE_OF_RULESET, l->config->global);
         loader_own(l, &queue_settings_type, queue);
@@ -341,14 +325,21 @@ static struct ruleset_def *begin_ruleset(struct loader *l, struct assignment *li
         if (count)
                 memcpy(state->def->parsers.items, settings->parsers.items, count * sizeof(char *));
         state->def->parsers.count = count;
+        state->def->assignments = list;
         for (size_t i = 0; queue_settings_type.params[i].name; i++)
                 if (targets[1].is_set[i])
                         state->def->queue = queue;
-        return state->def;
+        return state;
+}
+
+void ruleset_append(struct ruleset_state *state, struct statement *statements) {
+        *state->tail = statements;
+        while (*state->tail)
+                state->tail = &(*state->tail)->next;
 }
 
 static void add_ruleset(struct loader *l, struct assignment *list, struct place place) {
-        struct ruleset_def *def = begin_ruleset(l, list, place);
+        struct ruleset_state *state = ruleset_begin(l, list, place);
         lex_blank(l);
         struct place opened = loader_place(l, l->at);
         if (!lex_take(l, '{')) {
@@ -356,17 +347,11 @@ static void add_ruleset(struct loader *l, struct assignment *list, struct place 
                 return;
         }
         struct statement *statements = NULL;
-        if (!def)
-                l->skipping++;
+        l->skipping += state == NULL;
         parse_block(l, &statements, opened);
-        if (!def) {
-                l->skipping--;
-                return;
-        }
-        struct ruleset_state *state = names_get(&l->rulesets, text_of(def->name));
-        *state->tail = statements;
-        while (*state->tail)
-                state->tail = &(*state->tail)->next;
+        l->skipping -= state == NULL;
+        if (state)
+                ruleset_append(state, statements);
 }
 
 /* ---- template() ---------------------------------------------------------------------------------------------- */
@@ -392,6 +377,15 @@ void add_template(struct loader *l, struct template_def *def) {
         l->template_tail = &def->next;
 }
 
+struct template_part *template_part_new(struct loader *l, bool is_constant, struct assignment *list,
+                                        struct place place) {
+        struct template_part *part = loader_alloc(l, sizeof *part);
+        if (!part || !check_list(l, list, is_constant ? constant_params : property_params, place))
+                return NULL;
+        *part = (struct template_part){.place = place, .is_constant = is_constant, .assignments = list};
+        return part;
+}
+
 static bool parse_part(struct loader *l, struct template_part ***tail) {
         struct text word = lex_word(l);
         bool is_constant = text_equal_nocase(word, TEXT("constant"));
@@ -409,16 +403,13 @@ static bool parse_part(struct loader *l, struct template_part ***tail) {
                          TEXT_ARGS(word));
                 return false;
         }
-        struct template_part *part = loader_alloc(l, sizeof *part);
-        if (!part)
+        struct assignment *list;
+        if (!parse_assignments(l, is_constant ? "constant" : "property", place, &list))
                 return false;
-        part->place = place;
-        part->is_constant = is_constant;
-        if (!parse_assignments(l, is_constant ? "constant" : "property", place, &part->assignments))
-                return false;
-        if (!is_enabled(l, part->assignments))
+        if (!is_enabled(l, list))
                 return true;
-        if (!check_list(l, part->assignments, is_constant ? constant_params : property_params, place))
+        struct template_part *part = template_part_new(l, is_constant, list, place);
+        if (!part)
                 return false;
         **tail = part;
         *tail = &part->next;
@@ -457,16 +448,16 @@ static bool parse_parts(struct loader *l, struct template_def *def) {
         }
 }
 
-static void add_template_object(struct loader *l, struct assignment *list, struct place place) {
+/* All but the parts; `def` NULL: no memory. True: the parameters are right. */
+static bool begin_template(struct loader *l, struct assignment *list, struct place place, struct template_def **ret) {
         struct template_settings *settings = loader_settings(l, &template_type);
         struct template_def *def = loader_alloc(l, sizeof *def);
         struct target target = {
                 .params = template_params, .settings = settings, .is_set = new_marks(l, template_params)};
+        *ret = NULL;
         if (!settings || !def || !target.is_set)
-                return;
+                return false;
         bool is_right = fill(l, list, &target, 1, NULL, place);
-        lex_blank(l);
-        bool has_parts = lex_peek(l, 0) == '{';
         *def = (struct template_def){.place = place,
                                      .name = settings->name,
                                      .kind = (enum template_kind)settings->type,
@@ -476,15 +467,17 @@ static void add_template_object(struct loader *l, struct assignment *list, struc
                                      .is_jsonf = settings->is_jsonf,
                                      .is_jsonftree = settings->is_jsonftree,
                                      .is_case_sensitive = settings->is_case_sensitive};
-        if (has_parts || (is_right && def->kind == TEMPLATE_LIST))
-                is_right &= parse_parts(l, def);
-        if (!is_right)
-                return;
+        def->assignments = list;
+        *ret = def;
+        return is_right;
+}
+
+static void end_template(struct loader *l, struct template_def *def, struct assignment *list) {
         static const char *const needed[] = {
                 [TEMPLATE_STRING] = "string", [TEMPLATE_SUBTREE] = "subtree", [TEMPLATE_PLUGIN] = "plugin"};
         const struct assignment *value = def->kind == TEMPLATE_LIST ? NULL : assignment_find(list, needed[def->kind]);
         if (def->kind != TEMPLATE_LIST && !value) {
-                complain(l, place, 8, CODE_SYNTAX, NULL,
+                complain(l, def->place, 8, CODE_SYNTAX, NULL,
                          "template '%s': parameter '%s' required but not specified - fix config", def->name,
                          needed[def->kind]);
                 return;
@@ -496,6 +489,32 @@ static void add_template_object(struct loader *l, struct assignment *list, struc
                                                   : &def->plugin) = value->items[0];
         }
         add_template(l, def);
+}
+
+static void add_template_object(struct loader *l, struct assignment *list, struct place place) {
+        struct template_def *def;
+        bool is_right = begin_template(l, list, place, &def);
+        lex_blank(l);
+        bool has_parts = lex_peek(l, 0) == '{';
+        if (def && (has_parts || (is_right && def->kind == TEMPLATE_LIST)))
+                is_right &= parse_parts(l, def);
+        if (is_right)
+                end_template(l, def, list);
+}
+
+void template_add_parts(struct loader *l, struct assignment *list, bool has_parts, struct template_part *parts,
+                        struct place place) {
+        struct template_def *def;
+        if (!begin_template(l, list, place, &def))
+                return;
+        if (has_parts != (def->kind == TEMPLATE_LIST)) {
+                complain(l, place, 1, CODE_SYNTAX, NULL,
+                         has_parts ? "only a template of type list has elements"
+                                   : "a template of type list needs the key 'elements'");
+                return;
+        }
+        def->parts = parts;
+        end_template(l, def, list);
 }
 
 /* ---- Dispatch -------------------------------------------------------------------------------------------------- */
@@ -577,4 +596,8 @@ void parse_object(struct loader *l, bool is_inside_block) {
                 return;
         }
         object->add(l, list, place);
+}
+
+void object_add(struct loader *l, const char *kind, struct assignment *list, struct place place) {
+        find_object(text_of(kind))->add(l, list, place);
 }

@@ -55,7 +55,8 @@ enum record_flag {
         /* An RFC 5424 header was read: host, app, procid, msgid and structured were all set, and an empty one is empty
            rather than absent. The tag is made of app and procid. */
         RECORD_HAS_HEADER = 1 << 10,
-        RECORD_IS_REPEAT = 1 << 11, /* was held back by message/repeat.h and is not to be again */
+        RECORD_IS_ADMITTED = 1 << 15, /* its sender waited for his name, and may send */
+        RECORD_IS_REPEAT = 1 << 11,   /* was held back by message/repeat.h and is not to be again */
 };
 
 enum tree_kind {
@@ -143,6 +144,9 @@ static inline struct span span_slice(struct span s, size_t from, size_t to) {
 
 /* Appends a zeroed record; NULL when the table is full. Holds `source` (may be NULL). */
 struct record *batch_append(struct batch *b, struct source *source);
+
+/* Makes `source` the record's own, held by the batch; false without memory. */
+bool batch_change_source(struct batch *b, struct record *r, struct source *source);
 
 /* `size` writable bytes in the batch's address space; *span tells where. NULL without memory or over REGION_BYTES_MAX.
  */

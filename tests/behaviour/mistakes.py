@@ -174,9 +174,37 @@ MISTAKES = [
     ("a ruleset twice", 'ruleset(name="a") { stop } ruleset(name="a") { stop }', 28, "ruleset 'a' specified more than once", ""),
     ("a BSD block", "!prog", 1, "BSD-style blocks are no longer supported", "write: if $programname == 'NAME' then"),
     ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk" queue.filename="q")', 1, "does not store queues on disk yet", ""),
-    ("an object to come", 'lookup_table(name="a" file="/x")', 1, "lookup_table() is accepted and has no effect yet", "later"),
+    ("a table's file", 'lookup_table(name="a" file="@DIR@/none.json")', 1, "could not be opened: No such file", ""),
+    ("a table's name", 'set $!a = lookup("none", $msg);', 11, "lookup table 'none' not found", ""),
     ("a module to come", 'module(load="omrelp")', 13, "could not load module 'omrelp'", "not part of Penstock yet"),
 ]
+
+
+@promise
+def migrate_lists_what_becomes_of_each_line():
+    with Place() as place:
+        place.file("part.conf", "*.* @DIR@/part\n")
+        path = place.file("penstock.conf", """$ModLoad imuxsock
+mail.*  @DIR@/mail
+& ~
+module(load="omnothing")
+if $msg contains "x" then {
+    action(type="omfile"
+           file="@DIR@/x" fil="y")
+    stop
+}
+include(file="@DIR@/part.conf")
+""")
+        done = place.run(argument("penstock"), "migrate", path)
+        assert done.returncode == 1
+        found = [line.split(None, 2) for line in done.stdout.splitlines() if line[:6].strip().isdigit()]
+        assert [(line[0], line[1]) for line in found] == [
+            ("1", "same"), ("2", "same"), ("3", "changed"), ("4", "unsupported"), ("5", "same"), ("6", "unsupported"),
+            ("8", "same"), ("10", "same"), ("1", "same")], done.stdout
+        assert "did you mean `file`?" in done.stdout and "write `stop`" in done.stdout, done.stdout
+        assert done.stdout.endswith(": 6 same, 1 changed, 2 unsupported\n"), done.stdout
+        clean = place.run(argument("penstock"), "migrate", place.file("clean.conf", "*.* @DIR@/all\n"))
+        assert clean.returncode == 0 and "1 same, 0 changed, 0 unsupported" in clean.stdout
 
 
 @promise
