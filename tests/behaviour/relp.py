@@ -22,6 +22,7 @@ from harness import PATIENCE_SECONDS, Place, argument, memory_bytes, promise, re
 
 MESSAGES = 20000
 SILENCE_SECONDS = 0.3
+BYTES_MIN = 60  # of a message of the load
 SIOCOUTQ = 0x5411
 CYCLES = int(sys.argv[sys.argv.index("--cycles") + 1]) if "--cycles" in sys.argv else 5
 TEMPLATE = 'template(name="m" type="string" string="%rawmsg%\\n")\n'
@@ -288,7 +289,9 @@ def a_server_that_is_not_the_one_we_mean_gets_nothing():
 def lost_by_death(place, daemon, port, count):
     """Kills a receiver under load; the messages that it had acknowledged and did not keep."""
     flood = Flood(place, f"relp:127.0.0.1:{port}", 10000000, "--connections", "8", "--acknowledged", place.file("ledger"))
-    wait_for_some(place.file("out"), count)
+    # By its size: reading it would take longer than writing it.
+    wait(lambda: os.path.exists(place.file("out")) and os.path.getsize(place.file("out")) >= count * BYTES_MIN,
+         f"{count} messages")
     kill(daemon)
     report = flood.finish()
     acknowledged = marks(place.file("ledger"))
@@ -321,8 +324,8 @@ def everything_that_was_acknowledged_passes_a_relay_that_dies():
     with Place() as there, Place() as here:
         there.daemon(receiver(port))
         middle = here.daemon(relay(inlet, port))
-        flood = Flood(here, f"relp:127.0.0.1:{inlet}", 10000000, "--connections", "4", "--acknowledged",
-                      here.file("ledger"))
+        flood = Flood(here, f"relp:127.0.0.1:{inlet}", 10000000, "--rate", "100000", "--connections", "4",
+                      "--acknowledged", here.file("ledger"))
         wait_for_some(there.file("out"), 5000)
         kill(middle)
         assert flood.finish()["acknowledged"] > 0
