@@ -73,6 +73,10 @@ const struct delivery_counters *delivery_counters(const struct delivery *d) {
         return &d->counters;
 }
 
+const struct counter *delivery_module_counters(const struct delivery *d) {
+        return d->module_counters;
+}
+
 bool delivery_is_suspended(const struct delivery *d) {
         return atomic_load_explicit(&d->is_suspended, memory_order_relaxed);
 }

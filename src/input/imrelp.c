@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "base/reporter.h"
 #include "input/imrelp_server.h"
+#include "input/named_limit.h"
 #include "io/relp.h"
 
 enum { THREADS = 2, BACKLOG = 1024 };
@@ -83,9 +84,7 @@ static const struct param imrelp_params[] = {
         PARAM_INT(struct imrelp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages",
                   .help = "Messages that pass within one window; the others are acknowledged and discarded."),
-        PARAM_STRING(struct imrelp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                     .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with "
-                             "a later release."),
+        PARAM_STRING(struct imrelp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imrelp_settings, has_tls, .name = "tls", .dflt = "off",
                    .help = "Whether the connection is encrypted; both sides must say the same."),
         PARAM_STRING(struct imrelp_settings, tls_auth_mode, .name = "tls.authmode",
@@ -189,6 +188,7 @@ static struct relp_options options_of(const struct imrelp_settings *settings, co
 static int imrelp_open(void **ret, const struct input_host *host, const void *own) {
         const struct imrelp_settings *settings = own;
         struct relp_options options = options_of(settings, host);
+        limit_by_name(&options.limit, host, settings->rate_name, "imrelp");
         struct tls_rules tls = tls_rules_of(settings);
         options.tls = settings->has_tls ? &tls : NULL;
         _owned_(relp_server_free) struct relp_server *server = NULL;

@@ -371,7 +371,7 @@ static int take_message(struct relp_peer *p, struct stretch *s, const struct rel
                 tell_size(p, frame, is_cut ? "frame will be truncated, but session continues" : "frame is accepted");
                 relp_count(server, RELP_CUT_MESSAGES, is_cut);
         }
-        if (listening_pass(&server->limit, p->source, s->now_us))
+        if (listening_pass(&server->limit, p->source, frame->data, s->now_us))
                 return add_message(p, s, frame->txnr, frame->data);
         s->limited++;
         return promise_nothing(p, frame->txnr);
