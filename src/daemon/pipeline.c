@@ -14,6 +14,7 @@
 #include "daemon/lookups.h"
 #include "daemon/repeats.h"
 #include "daemon/statistics.h"
+#include "daemon/waiting_room.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
 #include "parser/chain.h"
@@ -77,6 +78,7 @@ struct pipeline {
         unsigned main_worker_count;
         struct program_linker linker;
         struct inputs *inputs;
+        struct waiting_room *waiting_room;
 };
 
 /* ---- Finding by name ------------------------------------------------------- */
@@ -195,7 +197,13 @@ static void run_told(struct station *s, struct ruleset_worker *w, struct batch *
 
 static void begin_batch(struct station *s, struct ruleset_worker *w, struct batch *b) {
         bool has_redirected;
-        w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+        size_t selected = b->count;
+        if (UNLIKELY(admission_is_used())) {
+                for (uint32_t i = 0; i < b->count; i++)
+                        w->living[i] = (uint16_t)i;
+                selected = waiting_room_screen(s->pipeline->waiting_room, b, s, w->living, selected);
+        }
+        w->living_count = chain_parse(&s->chain, b, w->living, selected, &has_redirected);
         if (has_redirected)
                 redirect(s->pipeline, w, b);
         if (!repeats_are_reduced(&s->repeats))
@@ -413,6 +421,18 @@ static int build_programs(struct pipeline *p, struct diagnostics *diagnostics) {
         return 0;
 }
 
+/* What messages of unknown senders may take of the main queue. */
+static uint64_t waiting_room_share(const struct pipeline *p) {
+        int64_t size = p->config->main_queue ? p->config->main_queue->size : 0;
+        return (uint64_t)MAX(size * UNKNOWN_SHARE_PERCENT / 100, (int64_t)UNKNOWN_MESSAGES_MIN);
+}
+
+/* From the waiting room, whose thread may wait for room in the queue. */
+static void push_admitted(void *owner _unused_, struct batch *b) {
+        struct station *s = (struct station *)b->route;
+        push_to_station(&s->sink, b, FLOW_FULL);
+}
+
 int pipeline_new(struct pipeline **ret, struct config *config, const struct pipeline_host *host,
                  struct diagnostics *diagnostics) {
         _owned_(pipeline_free) struct pipeline *p = calloc(1, sizeof *p);
@@ -459,6 +479,9 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 r = build_stations(p, diagnostics);
         if (r == 0)
                 r = build_programs(p, diagnostics);
+        if (r == 0)
+                r = waiting_room_new(&p->waiting_room, p->pool, waiting_room_share(p), push_admitted, p,
+                                     own_log_reporter(host->log));
         if (r)
                 return pass(r);
         *ret = TAKE(p);
@@ -475,6 +498,20 @@ static struct sink *find_sink(void *owner, const char *ruleset) {
         return s ? &s->sink : &p->stations->sink;
 }
 
+static int link_programs(struct pipeline *p) {
+        size_t count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                count++;
+        _owned_(memory_free) struct program **programs = calloc(count, sizeof(*programs));
+        if (!programs)
+                return fail(-ENOMEM);
+        size_t at = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                programs[at++] = s->program;
+        int r = programs_link(programs, count, &p->linker);
+        return r ? pass(r) : 0;
+}
+
 int pipeline_open(struct pipeline *p) {
         struct actions_plan actions = {.config = p->config,
                                        .reporter = own_log_reporter(p->host.log),
@@ -488,8 +525,9 @@ int pipeline_open(struct pipeline *p) {
         int r = actions_new(&p->actions, &actions);
         if (r)
                 return pass(r);
-        for (struct station *s = p->stations; s; s = s->next)
-                program_link(s->program, &p->linker);
+        r = link_programs(p);
+        if (r)
+                return pass(r);
         struct inputs_plan plan = {.config = p->config,
                                    .reporter = own_log_reporter(p->host.log),
                                    .facts = &p->facts.host,
@@ -528,6 +566,7 @@ void pipeline_stop_inputs(struct pipeline *p) {
                         queue_hold_no_more(s->queue);
         actions_hold_no_more(p->actions);
         inputs_stop(p->inputs);
+        waiting_room_close(p->waiting_room);
         hurry_inputs(p);
 }
 
@@ -650,6 +689,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
         if (!p)
                 return NULL;
         inputs_free(p->inputs);
+        waiting_room_free(p->waiting_room);
         queue_free(p->main_queue);
         workers_free(p->main_workers, p->main_worker_count);
         while (p->stations) {

@@ -173,7 +173,7 @@ struct udp_input {
         unsigned reader_count;
         struct udp_socket *sockets;
         unsigned socket_count;
-        struct network_list senders;
+        struct welcome welcome;
         struct listening_limit limit;
         char *default_zone, *limit_name;
         bool preserves_case;
@@ -209,7 +209,7 @@ static struct sender *meet(struct udp_socket *socket, const struct sockaddr_stor
         if (!source)
                 return NULL;
         source->origin = input;
-        bool is_allowed = network_list_has(&input->senders, (const struct sockaddr *)peer);
+        bool is_allowed = listening_admits(&input->welcome, source);
         if (!is_allowed)
                 module_report(input->log, SEVERITY_ERR, 0, "imudp: UDP message from disallowed sender discarded (%s)",
                               source->address);
@@ -440,7 +440,7 @@ static struct udp_input *input_free(struct udp_input *input) {
         for (unsigned i = 0; input->readers && i < input->reader_count; i++)
                 reader_fini(&input->readers[i]);
         free(input->readers);
-        network_list_fini(&input->senders);
+        welcome_fini(&input->welcome);
         free(input->default_zone);
         free(input->limit_name);
         free(input);
@@ -504,7 +504,8 @@ static int imudp_open(void **ret, const struct input_host *host, const void *own
         for (unsigned i = 0; i < input->reader_count && r == 0; i++)
                 r = reader_init(&input->readers[i], input, host, i, (unsigned)module->batch_size);
         if (r == 0)
-                r = listening_allow(&input->senders, &settings->senders, host->facts->allowed_udp, "UDP", host->log);
+                r = listening_allow(&input->welcome, "imudp", &settings->senders, host->facts->allowed_udp, "UDP",
+                                    host->log);
         if (r == 0)
                 r = name_limit(input, settings, host);
         if (r == 0)

@@ -11,6 +11,7 @@
 #include "message/variable.h"
 #include "ruleset/pattern.h"
 #include "ruleset/selections.h"
+#include "ruleset/traits.h"
 #include "ruleset/value.h"
 #include "statistics/dyn_stats.h"
 
@@ -28,6 +29,8 @@ struct evaluation {
         struct pattern_room room;  /* for regular expressions */
         struct lookup_views views; /* snapshots of lookup tables, until the batch is through */
         struct dyn_views buckets;  /* the same of dyn_stats() */
+        struct answers *answers;   /* to the questions of the program that runs; NULL: each filter asks itself */
+        struct moment moment;      /* in which they hold */
         uint64_t random_state;     /* of random(); 0: not seeded yet */
         bool has_script_error;     /* what the last function that can fail left for script_error() */
 };
