@@ -143,6 +143,7 @@ struct settings {
         bool is_sequenced;
         bool is_held;
         bool is_json;
+        const char *tag; /* Only messages of the mix with this one; NULL: all. */
 };
 
 /*
@@ -366,6 +367,17 @@ static void draft_pad(struct draft *d, uint32_t size) {
                 draft_put(d, filler + i % (sizeof filler - 1), 1);
 }
 
+static unsigned kind_weight(const struct settings *s, const struct kind *kind) {
+        return s->tag && strcmp(s->tag, kind->tag) ? 0 : kind->weight;
+}
+
+static bool tag_is_known(const char *tag) {
+        for (size_t i = 0; i < sizeof mix / sizeof *mix; i++)
+                if (!strcmp(mix[i].tag, tag))
+                        return true;
+        return false;
+}
+
 static const struct kind *kind_pick(const struct settings *s, uint64_t *random) {
         unsigned total = 0;
 
@@ -373,13 +385,13 @@ static const struct kind *kind_pick(const struct settings *s, uint64_t *random) 
                 return &sized;
 
         for (size_t i = 0; i < sizeof mix / sizeof *mix; i++)
-                total += mix[i].weight;
+                total += kind_weight(s, mix + i);
 
         unsigned n = (unsigned)(random_next(random) % total);
         for (size_t i = 0;; i++) {
-                if (n < mix[i].weight)
+                if (n < kind_weight(s, mix + i))
                         return mix + i;
-                n -= mix[i].weight;
+                n -= kind_weight(s, mix + i);
         }
 }
 
@@ -1073,6 +1085,7 @@ static const char flood_help[] =
         "What they look like:\n"
         "  --mix                 Like a busy host: sshd, kernel, cron, nginx, JSON, postfix, systemd (this is the "
         "default).\n"
+        "  --tag TAG             Of those, only one program's: sshd, orders (JSON) ...\n"
         "  --size BYTES          Instead, all alike and of this size, without their framing.\n"
         "  --format FORMAT       3164, 5424, or plain: no header at all (3164).\n"
         "  --framing FRAMING     On streams: lf or octet counting (lf).\n"
@@ -1097,6 +1110,7 @@ enum option_code {
         OPTION_RATE,
         OPTION_BATCH,
         OPTION_MIX,
+        OPTION_TAG,
         OPTION_SIZE,
         OPTION_FORMAT,
         OPTION_FRAMING,
@@ -1116,6 +1130,7 @@ static const struct option flood_options[] = {
         {"rate", required_argument, NULL, OPTION_RATE},
         {"batch", required_argument, NULL, OPTION_BATCH},
         {"mix", no_argument, NULL, OPTION_MIX},
+        {"tag", required_argument, NULL, OPTION_TAG},
         {"size", required_argument, NULL, OPTION_SIZE},
         {"format", required_argument, NULL, OPTION_FORMAT},
         {"framing", required_argument, NULL, OPTION_FRAMING},
@@ -1203,6 +1218,12 @@ static bool settings_take_option(struct settings *s, int code, const char *value
         case OPTION_MIX:
                 s->size = 0;
                 return true;
+        case OPTION_TAG:
+                s->tag = value;
+                if (tag_is_known(value))
+                        return true;
+                fprintf(stderr, "penstock flood: no program of the mix is called '%s'; sshd and orders are\n", value);
+                return false;
         case OPTION_SIZE:
                 return number_parse_32(value, name, 1, MESSAGE_BYTES_MAX, &s->size);
         case OPTION_FORMAT:

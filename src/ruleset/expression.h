@@ -27,10 +27,10 @@ struct evaluation {
         const struct host_facts *facts;
         struct delivery *previous; /* the action before, for previous_action_suspended() */
         struct pattern_room room;  /* for regular expressions */
-        struct lookup_views views; /* snapshots of lookup tables, until the batch is through */
-        struct dyn_views buckets;  /* the same of dyn_stats() */
         struct answers *answers;   /* to the questions of the program that runs; NULL: each filter asks itself */
         struct moment moment;      /* in which they hold */
+        struct lookup_views views; /* snapshots of lookup tables, until the batch is through */
+        struct dyn_views buckets;  /* the same of dyn_stats() */
         uint64_t random_state;     /* of random(); 0: not seeded yet */
         bool has_script_error;     /* what the last function that can fail left for script_error() */
 };
