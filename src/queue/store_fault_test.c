@@ -87,8 +87,15 @@ static void an_abandoned_file_is_not_used_again(void) {
         CHECK_INT(store_keep_round(store, false), 0);
         CHECK_INT(store_flush_round(store), 0);
         lease_it(1, 1);
+        append_it(10, 1);
+        CHECK_INT(store_wait(store, 2), 0);
         store_complete(store, 1, 1);
+        /* With no room for another file only one that is used again could become the next. */
+        disk_sim_limit(sim, 1);
+        store->prepared_wanted = PREPARED_MAX;
+        size_t prepared = store->segments_count - store->plan_at;
         CHECK_INT(store_keep_round(store, true), 0);
+        CHECK_INT(store->segments_count - store->plan_at, prepared);
         size_t size;
         CHECK(!disk_sim_content(sim, SPOOL, "0000000000000001.segment", &size));
         CHECK(!disk_sim_content(sim, SPOOL, "0000000000000001.free", &size));
