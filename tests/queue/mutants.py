@@ -20,7 +20,7 @@ COMPILE = [os.environ.get("CC", "cc"), "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w
            "-I" + SOURCE]
 TESTS = ["store_fault_test", "store_crash_test", "store_rot_test", "store_codec_test", "segment_test"]
 WRAP = ["-Wl,--wrap=malloc", "-Wl,--wrap=calloc", "-Wl,--wrap=realloc"]
-TEST_SECONDS = 240
+TEST_SECONDS = 60
 
 # (what is broken, file, what stands there, what the mutant has)
 MUTANTS = [
