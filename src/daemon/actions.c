@@ -108,6 +108,7 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .find_template = p->find_template,
                 .owner = p->owner,
                 .budget = p->budget,
+                .observer = p->observer,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
         };
@@ -187,6 +188,18 @@ static struct delivery *next_delivery(const struct actions *actions, size_t *at)
                 if (d)
                         return d;
         }
+        return NULL;
+}
+
+struct delivery *actions_next(const struct actions *actions, size_t *at) {
+        return next_delivery(actions, at);
+}
+
+struct delivery *actions_find(const struct actions *actions, const char *name) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                if (strcmp(delivery_name(d), name) == 0)
+                        return d;
         return NULL;
 }
 

@@ -21,6 +21,7 @@ struct actions_plan {
         const struct host_facts *facts;
         const struct property_context *context;
         struct budget *budget;
+        struct observer *observer; /* hears of suspensions and full queues; NULL: nobody */
         struct loop *housekeeping;
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
@@ -34,6 +35,10 @@ OWNED_POINTER(struct actions, actions_free);
 /* What an action object became; NULL where it could not open or is of the other kind. */
 struct delivery *actions_delivery(const struct actions *actions, const struct object *object);
 void *actions_modifier(const struct actions *actions, const struct object *object);
+
+/* Every delivery once, in the order of the configuration: the next from *at on, NULL behind the last. */
+struct delivery *actions_next(const struct actions *actions, size_t *at);
+struct delivery *actions_find(const struct actions *actions, const char *name); /* NULL: none */
 
 int actions_start(struct actions *actions);
 /* The daemon ends: no queue of an action holds its sender any more. */

@@ -369,6 +369,8 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                 if (r == 0)
                         queue_share_budget(s->queue, p->budget);
                 if (r == 0)
+                        queue_observe(s->queue, p->host.observer);
+                if (r == 0)
                         r = workers_new(&s->workers, &s->worker_count, p, s->queue);
                 if (r)
                         return pass(r);
@@ -378,6 +380,7 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
         if (r)
                 return pass(r);
         queue_share_budget(p->main_queue, p->budget);
+        queue_observe(p->main_queue, p->host.observer);
         r = workers_new(&p->main_workers, &p->main_worker_count, p, p->main_queue);
         return r ? pass(r) : 0;
 }
@@ -449,6 +452,7 @@ int pipeline_open(struct pipeline *p) {
                                        .facts = &p->facts.host,
                                        .context = &p->context,
                                        .budget = p->budget,
+                                       .observer = p->host.observer,
                                        .housekeeping = p->host.housekeeping,
                                        .find_template = find_template,
                                        .owner = p};

@@ -21,8 +21,9 @@ struct pipeline;
 struct pipeline_host {
         struct own_log *log;
         struct loop *housekeeping;
-        void *diagnosis;  /* first argument of the services that imdiag is handed */
-        bool is_checking; /* -N: compile everything, open nothing */
+        struct observer *observer; /* hears of suspensions and full queues; NULL: nobody */
+        void *diagnosis;           /* first argument of the services that imdiag is handed */
+        bool is_checking;          /* -N: compile everything, open nothing */
 };
 
 /*

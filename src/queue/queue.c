@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -30,9 +31,11 @@ struct queue {
         struct sink sink;
         const char *name;
         const struct queue_settings *settings;
+        struct queue_settings own; /* what settings points to: marks may change while it runs, under the lock */
         struct queue_consumer consumer;
         struct reporter *reporter;
-        struct budget *budget; /* NULL: none */
+        struct observer *observer; /* NULL: nobody */
+        struct budget *budget;     /* NULL: none */
         struct queue_counters counters;
 
         pthread_mutex_t lock; /* guards all below */
@@ -46,12 +49,13 @@ struct queue {
         unsigned held;          /* pushers that wait for room */
         int64_t release_at;     /* they look again when no more than this many wait */
         unsigned running;
-        uint64_t sample; /* messages since the last kept one */
-        bool is_closing; /* senders are held no more, and what they bring has room */
-        bool is_ending;  /* workers leave when there is nothing to do */
-        bool is_late;    /* the time to drain is over */
-        bool is_stopped; /* no worker comes any more */
-        bool was_full;   /* reported, until there was room again */
+        uint64_t sample;   /* messages since the last kept one */
+        bool is_closing;   /* senders are held no more, and what they bring has room */
+        bool is_ending;    /* workers leave when there is nothing to do */
+        bool is_late;      /* the time to drain is over */
+        bool is_stopped;   /* no worker comes any more */
+        bool was_full;     /* reported, until there was room again */
+        bool owes_drained; /* it was full, and has not been empty since */
         int64_t timeout_shutdown_ms;
         _Atomic int64_t timeout_enqueue_ms;
         unsigned worker_count;
@@ -86,7 +90,8 @@ int queue_new(struct queue **ret, const char *name, const struct queue_settings 
         pthread_cond_init(&q->drained, &monotonic);
         pthread_condattr_destroy(&monotonic);
         q->sink.push = sink_push;
-        q->settings = settings;
+        q->own = *settings;
+        q->settings = &q->own;
         q->consumer = consumer;
         q->reporter = reporter;
         q->timeout_shutdown_ms = settings->timeout_shutdown_ms;
@@ -123,6 +128,10 @@ struct queue *queue_free(struct queue *q) {
 void queue_share_budget(struct queue *q, struct budget *budget) {
         assert(!q->first);
         q->budget = budget;
+}
+
+void queue_observe(struct queue *q, struct observer *observer) {
+        q->observer = observer;
 }
 
 struct sink *queue_sink(struct queue *q) {
@@ -173,6 +182,58 @@ void queue_set_timeout_enqueue(struct queue *q, int64_t ms) {
         pthread_mutex_lock(&q->lock);
         q->timeout_enqueue_ms = ms;
         pthread_mutex_unlock(&q->lock);
+}
+
+void queue_status(struct queue *q, struct queue_status *ret) {
+        *ret = (struct queue_status){0};
+        if (queue_is_direct(q)) {
+                ret->settings = q->own; /* nothing changes them */
+                return;
+        }
+        pthread_mutex_lock(&q->lock);
+        ret->waiting = q->waiting;
+        ret->working = q->working;
+        ret->waiting_bytes = q->waiting_bytes;
+        if (q->first && q->first->count)
+                ret->oldest_us = q->first->records[0].received_us;
+        ret->running = q->running;
+        ret->held = q->held;
+        ret->settings = q->own;
+        pthread_mutex_unlock(&q->lock);
+}
+
+#define MARK(field_, ...)                                                                                              \
+        { .offset = offsetof(struct queue_settings, field_), __VA_ARGS__ }
+const struct queue_mark queue_marks[] = {
+        MARK(size, .name = "size", .min = 1, .max = INT32_MAX, .help = "Most messages that wait."),
+        MARK(bytes_max, .name = "maxBytes", .min = 0, .max = INT64_MAX, .help = "Most bytes that wait; 0: any."),
+        MARK(high_watermark, .name = "highWatermark", .min = -1, .max = INT32_MAX, .help = "Spilling begins here."),
+        MARK(low_watermark, .name = "lowWatermark", .min = -1, .max = INT32_MAX, .help = "Spilling ends here."),
+        MARK(full_delay_mark, .name = "fullDelayMark", .min = -1, .max = INT32_MAX,
+             .help = "Senders that can wait without end are held from here on."),
+        MARK(light_delay_mark, .name = "lightDelayMark", .min = -1, .max = INT32_MAX,
+             .help = "Senders that can wait a little are held from here on; 0: never."),
+        MARK(discard_mark, .name = "discardMark", .min = -1, .max = INT32_MAX,
+             .help = "From here on unimportant messages are discarded."),
+        MARK(discard_severity, .name = "discardSeverity", .min = 0, .max = SEVERITY_NEVER_DISCARDED,
+             .help = "This and less important ones are the unimportant ones; 8: none."),
+        {},
+};
+
+int queue_set_mark(struct queue *q, const char *name, int64_t value) {
+        const struct queue_mark *m = queue_marks;
+        while (m->name && strcasecmp(m->name, name) != 0)
+                m++;
+        if (!m->name || queue_is_direct(q))
+                return -ENOENT;
+        if (value < m->min || value > m->max)
+                return -ERANGE;
+        pthread_mutex_lock(&q->lock);
+        *(int64_t *)((char *)&q->own + m->offset) = value;
+        /* Whoever is held looks again whether there is room now. */
+        pthread_cond_broadcast(&q->drained);
+        pthread_mutex_unlock(&q->lock);
+        return 0;
 }
 
 static struct timespec after_ms(int64_t ms) {
@@ -388,6 +449,8 @@ void queue_push(struct queue *q, struct batch *b, enum flow flow) {
         uint64_t dropped = rest ? rest->count : 0;
         bool is_news = dropped && !q->was_full;
         q->was_full = dropped > 0;
+        q->owes_drained |= is_news;
+        int64_t size = s->size;
         counter_add(&q->counters.discarded_full, dropped);
         queue_check(q);
         pthread_mutex_unlock(&q->lock);
@@ -403,7 +466,9 @@ void queue_push(struct queue *q, struct batch *b, enum flow flow) {
                 report(q->reporter, SEVERITY_ERR, 2105,
                        "queue '%s' is full (%lld messages) and stayed so for %lld ms: new messages are discarded. "
                        "See what its actions wait for, or raise queue.size",
-                       q->name, (long long)s->size, (long long)q->timeout_enqueue_ms);
+                       q->name, (long long)size, (long long)q->timeout_enqueue_ms);
+        if (is_news)
+                observe(q->observer, NOTICE_QUEUE_FULL, q->name, is_affordable ? "messages" : "memory");
 }
 
 /* ---- Working ------------------------------------------------------------ */
@@ -506,6 +571,16 @@ static void consume(struct queue *q, unsigned worker, struct batch *b) {
         }
 }
 
+/* With the lock held, which it gives up meanwhile. */
+static void tell_drained(struct queue *q) {
+        if (q->waiting + q->working)
+                return;
+        q->owes_drained = false;
+        pthread_mutex_unlock(&q->lock);
+        observe(q->observer, NOTICE_QUEUE_DRAINED, q->name, "");
+        pthread_mutex_lock(&q->lock);
+}
+
 static void *worker_main(void *argument) {
         struct worker *w = argument;
         struct queue *q = w->queue;
@@ -523,6 +598,8 @@ static void *worker_main(void *argument) {
                 q->working -= count;
                 if (q->is_closing)
                         pthread_cond_broadcast(&q->drained);
+                if (UNLIKELY(q->owes_drained))
+                        tell_drained(q);
         }
         q->running--;
         w->is_running = false;
