@@ -109,6 +109,7 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .owner = p->owner,
                 .budget = p->budget,
                 .observer = p->observer,
+                .tap = p->tap,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
         };

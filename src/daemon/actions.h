@@ -22,6 +22,7 @@ struct actions_plan {
         const struct property_context *context;
         struct budget *budget;
         struct observer *observer; /* hears of suspensions and full queues; NULL: nobody */
+        struct tap_point *tap;     /* sees what actions are given; NULL: nobody */
         struct loop *housekeeping;
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;

@@ -4,12 +4,15 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/fail.h"
 #include "io/loop.h"
+#include "message/ratelimit.h"
 #include "module/log.h"
 
 enum { INPUT_THREADS_MAX = 64 };
@@ -33,6 +36,9 @@ struct input_instance {
         void *instance;
         struct input_host host;
         struct intake **intakes; /* host.intake, one a thread */
+        unsigned number;         /* of the module's, in the order of the configuration */
+        bool has_limit;
+        struct input_limit limit; /* as it was set last; the main thread's */
         struct input_instance *next;
 };
 
@@ -122,6 +128,16 @@ static int find_group(struct input_group **ret, struct inputs *in, const struct 
         return group_new(ret, in, module);
 }
 
+static void note_limit(struct input_instance *i) {
+        const struct input_ops *ops = i->group->module->input;
+        const struct ratelimit *limit = ops->limit ? ops->limit(i->instance) : NULL;
+        if (!limit || limit->interval_s <= 0)
+                return;
+        i->has_limit = true;
+        i->limit = (struct input_limit){.interval_s = limit->interval_s, .burst = limit->burst};
+        snprintf(i->limit.name, sizeof i->limit.name, "%s[%u]", i->group->module->name, i->number);
+}
+
 static int add_instance(struct inputs *in, const struct module *module, const void *settings, const char *ruleset) {
         struct input_group *g = NULL;
         int r = find_group(&g, in, module);
@@ -157,6 +173,8 @@ static int add_instance(struct inputs *in, const struct module *module, const vo
                 free(i);
                 return pass(r);
         }
+        i->number = g->instances ? g->instances->number + 1 : 0;
+        note_limit(i);
         i->next = g->instances;
         g->instances = i;
         return 0;
@@ -273,6 +291,74 @@ void inputs_reopen(struct inputs *in) {
         for (struct input_group *g = in->groups; g; g = g->next)
                 for (struct input_instance *i = g->instances; i && g->module->input->reopen; i = i->next)
                         loop_post(g->loops[0], reopen_instance, i);
+}
+
+/* ---- Asked and changed while it runs -------------------------------------------- */
+
+bool inputs_next(const struct inputs *in, size_t *at, struct input_facts *ret) {
+        size_t n = 0;
+        for (const struct input_group *g = in->groups; g; g = g->next) {
+                if (n++ != *at)
+                        continue;
+                *ret = (struct input_facts){.module = g->module, .counters = g->counters, .threads = g->threads};
+                for (const struct input_instance *i = g->instances; i; i = i->next)
+                        ret->instances++;
+                ++*at;
+                return true;
+        }
+        return false;
+}
+
+bool inputs_next_limit(const struct inputs *in, size_t *at, struct input_limit *ret) {
+        size_t n = 0;
+        for (const struct input_group *g = in->groups; g; g = g->next)
+                for (const struct input_instance *i = g->instances; i; i = i->next)
+                        if (i->has_limit && n++ == *at) {
+                                *ret = i->limit;
+                                ++*at;
+                                return true;
+                        }
+        return false;
+}
+
+struct limit_change {
+        struct input_instance *instance;
+        struct input_limit limit;
+};
+
+/* On loop 0's thread, where limited inputs do all their work. */
+static void change_limit(void *argument) {
+        struct limit_change *change = argument;
+        struct input_instance *i = change->instance;
+        struct ratelimit *limit = i->group->module->input->limit(i->instance);
+        limit->interval_s = change->limit.interval_s;
+        limit->burst = change->limit.burst;
+        free(change);
+}
+
+static struct input_instance *find_limited(const struct inputs *in, const char *name) {
+        for (const struct input_group *g = in->groups; g; g = g->next)
+                for (struct input_instance *i = g->instances; i; i = i->next)
+                        if (i->has_limit && strcmp(i->limit.name, name) == 0)
+                                return i;
+        return NULL;
+}
+
+int inputs_set_limit(struct inputs *in, const struct input_limit *limit) {
+        struct input_instance *i = find_limited(in, limit->name);
+        if (!i)
+                return -ENOENT;
+        struct limit_change *change = calloc(1, sizeof *change);
+        if (!change)
+                return fail(-ENOMEM);
+        *change = (struct limit_change){.instance = i, .limit = *limit};
+        int r = loop_post(i->group->loops[0], change_limit, change);
+        if (r) {
+                free(change);
+                return pass(r);
+        }
+        i->limit = *limit;
+        return 0;
 }
 
 static void group_free(struct input_group *g) {

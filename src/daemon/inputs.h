@@ -31,5 +31,24 @@ int inputs_start(struct inputs *in);
 /* Nothing enters any more, and what did is pushed. Ends the threads. */
 void inputs_stop(struct inputs *in);
 void inputs_reopen(struct inputs *in);
+
+/* The next module from *at on that has inputs; false behind the last. */
+struct input_facts {
+        const struct module *module;
+        const struct counter *counters; /* by the module's table */
+        unsigned threads, instances;
+};
+bool inputs_next(const struct inputs *in, size_t *at, struct input_facts *ret);
+
+/* The rate limits of inputs, which may change while they run: those that were on at the start. */
+enum { INPUT_NAME_BYTES_MAX = 128 };
+struct input_limit {
+        char name[INPUT_NAME_BYTES_MAX]; /* "imudp[0]": the module's first input in the configuration */
+        int64_t interval_s, burst;
+};
+bool inputs_next_limit(const struct inputs *in, size_t *at, struct input_limit *ret);
+/* By the main thread. -ENOENT, -ENOMEM. */
+int inputs_set_limit(struct inputs *in, const struct input_limit *limit);
+
 struct inputs *inputs_free(struct inputs *in);
 OWNED_POINTER(struct inputs, inputs_free);

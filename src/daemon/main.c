@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "daemon/bus.h"
 #include "daemon/daemonize.h"
 #include "daemon/diagnosis.h"
 #include "daemon/notify.h"
@@ -59,6 +60,7 @@ struct daemon {
         int last_signal;
         uint64_t left; /* messages that no queue could keep at the end */
         struct diagnosis diagnosis;
+        struct daemon_bus *bus;
 };
 
 /* ---- Configuration ------------------------------------------------------------ */
@@ -137,6 +139,8 @@ static int prepare(struct daemon *d) {
         }
         struct pipeline_host host = {.log = d->log,
                                      .housekeeping = d->housekeeping,
+                                     .observer = daemon_bus_observer(d->bus),
+                                     .tap = daemon_bus_tap(d->bus),
                                      .diagnosis = &d->diagnosis,
                                      .is_checking = d->options.check_level > 0};
         r = pipeline_new(&d->pipeline, d->config, &host, &d->diagnostics);
@@ -218,6 +222,11 @@ static void handle_hup(struct daemon *d) {
         pipeline_reopen(d->pipeline);
         atomic_fetch_add(&d->diagnosis.hups, 1);
         report_status(d, SEVERITY_INFO, "rsyslogd was HUPed");
+        daemon_bus_reopened(d->bus);
+}
+
+static void reopen(void *owner) {
+        handle_hup(owner);
 }
 
 static void handle_signal(struct watch *watch, uint32_t events _unused_) {
@@ -314,6 +323,20 @@ static void stop_housekeeping(struct daemon *d) {
         d->has_housekeeper = false;
 }
 
+static void bind_bus(struct daemon *d) {
+        const struct daemon_bus_host host = {.log = d->log,
+                                             .loop = d->loop,
+                                             .housekeeping = d->housekeeping,
+                                             .registry = d->registry,
+                                             .config = d->config,
+                                             .pipeline = d->pipeline,
+                                             .config_file = d->options.config_file,
+                                             .shows_trouble = d->options.is_foreground,
+                                             .reopen = reopen,
+                                             .owner = d};
+        daemon_bus_bind(d->bus, &host);
+}
+
 /* Opens everything and drops privileges. */
 static int open_all(struct daemon *d) {
         int r = watch_signals(d);
@@ -326,6 +349,7 @@ static int open_all(struct daemon *d) {
         r = pipeline_open(d->pipeline);
         if (r)
                 return pass(r);
+        bind_bus(d);
         bool drops = d->config->global->drop_user || d->config->global->drop_group ||
                      d->config->global->drop_user_id > 0 || d->config->global->drop_group_id > 0;
         if (drops && d->options.pid_file && (r = pidfile_write(d->options.pid_file)))
@@ -337,6 +361,7 @@ static int open_all(struct daemon *d) {
                 r = pipeline_start(d->pipeline);
         if (r)
                 return pass(r);
+        daemon_bus_serve(d->bus);
         return !drops && d->options.pid_file ? pidfile_write(d->options.pid_file) : 0;
 }
 
@@ -356,6 +381,7 @@ static int run(struct daemon *d) {
         notify_service("READY=1");
         r = loop_run(d->loop);
         notify_service("STOPPING=1");
+        daemon_bus_leave(d->bus);
         pipeline_stop_inputs(d->pipeline);
         stop_housekeeping(d);
         char status[64];
@@ -415,6 +441,8 @@ int main(int argc, char **argv) {
                 r = loop_new(&d.loop);
         if (r == 0)
                 r = loop_new(&d.housekeeping);
+        if (r == 0)
+                r = daemon_bus_new(&d.bus);
         if (r) {
                 fprintf(stderr, "rsyslogd: cannot start: %s\n", fail_text(r));
                 return EXIT_ERRORS;
@@ -424,6 +452,7 @@ int main(int argc, char **argv) {
                                                            .shown_max = -1,
                                                            .severity_max = SEVERITY_DEBUG});
         int status = d.options.check_level ? check(&d) : start(&d);
+        daemon_bus_free(d.bus);
         pipeline_free(d.pipeline);
         config_free(d.config);
         registry_free(d.registry);

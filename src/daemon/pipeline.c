@@ -174,6 +174,7 @@ static void run_told(struct station *s, struct ruleset_worker *w, struct batch *
 static void begin_batch(struct station *s, struct ruleset_worker *w, struct batch *b) {
         bool has_redirected;
         w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+        tap_offer(s->pipeline->host.tap, TAP_RULESET, s->def->name, &w->run, b, w->living, w->living_count);
         if (has_redirected)
                 redirect(s->pipeline, w, b);
         if (!repeats_are_reduced(&s->repeats))
@@ -194,6 +195,8 @@ static void work(struct station *s, struct ruleset_worker *w, struct batch *b, u
                 to++;
         if (to > from)
                 program_run(s->program, &w->run, b, w->living + from, to - from);
+        if (UNLIKELY(w->run.trace != NULL) && first + count >= b->count)
+                w->run.trace = w->run.trace->end(w->run.trace);
 }
 
 static void consume_main(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
@@ -453,6 +456,7 @@ int pipeline_open(struct pipeline *p) {
                                        .context = &p->context,
                                        .budget = p->budget,
                                        .observer = p->host.observer,
+                                       .tap = p->host.tap,
                                        .housekeeping = p->host.housekeeping,
                                        .find_template = find_template,
                                        .owner = p};
@@ -577,6 +581,76 @@ const struct host_facts *pipeline_facts(const struct pipeline *p) {
 
 bool pipeline_has_actions(const struct pipeline *p) {
         return p->config->action_count > 0;
+}
+
+/* ---- What there is ----------------------------------------------------------------- */
+
+struct queue *pipeline_next_queue(struct pipeline *p, size_t *at, const char **use) {
+        size_t n = *at, i = 1;
+        *at = n + 1;
+        *use = "main";
+        if (n == 0)
+                return p->main_queue;
+        *use = "ruleset";
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue && i++ == n)
+                        return s->queue;
+        *use = "action";
+        size_t place = 0;
+        for (struct delivery *d; (d = actions_next(p->actions, &place));)
+                if (delivery_queue(d) && i++ == n)
+                        return delivery_queue(d);
+        return NULL;
+}
+
+struct queue *pipeline_find_queue(struct pipeline *p, const char *name, const char **use) {
+        size_t at = 0;
+        for (struct queue *q; (q = pipeline_next_queue(p, &at, use));)
+                if (strcmp(queue_name(q), name) == 0)
+                        return q;
+        return NULL;
+}
+
+struct delivery *pipeline_next_action(struct pipeline *p, size_t *at) {
+        return actions_next(p->actions, at);
+}
+
+struct delivery *pipeline_find_action(struct pipeline *p, const char *name) {
+        return actions_find(p->actions, name);
+}
+
+bool pipeline_next_input(struct pipeline *p, size_t *at, struct input_facts *ret) {
+        return inputs_next(p->inputs, at, ret);
+}
+
+bool pipeline_next_limit(struct pipeline *p, size_t *at, struct input_limit *ret) {
+        return inputs_next_limit(p->inputs, at, ret);
+}
+
+int pipeline_set_limit(struct pipeline *p, const struct input_limit *limit) {
+        return inputs_set_limit(p->inputs, limit);
+}
+
+struct sink *pipeline_find_sink(struct pipeline *p, const char *ruleset) {
+        return !ruleset || find_station(p, ruleset) ? find_sink(p, ruleset) : NULL;
+}
+
+int pipeline_run_init(struct pipeline *p, struct run *run) {
+        return run_init(run, &p->linker, &p->facts.host, &p->context);
+}
+
+static const struct named_parser *parser_of_link(const struct pipeline *p, const struct chain_link *link) {
+        for (const struct named_parser *n = p->parsers; n; n = n->next)
+                if (n->instance == link->instance && n->module->parser->parse == link->parse)
+                        return n;
+        return NULL;
+}
+
+const char *pipeline_parser_of(struct pipeline *p, const char *ruleset, struct batch *b, const struct record *r) {
+        const struct station *s = find_station(p, ruleset);
+        const struct chain_link *link = s ? chain_find_parser(&s->chain, p->pool, b, r) : NULL;
+        const struct named_parser *n = link ? parser_of_link(p, link) : NULL;
+        return !n ? NULL : n->name ? n->name : n->module->name;
 }
 
 static void station_free(struct station *s) {

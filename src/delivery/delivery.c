@@ -593,6 +593,7 @@ static size_t run(struct delivery *d, struct batch *b, const uint16_t *selection
 size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count, uint16_t *missed) {
         if (count == 0)
                 return 0;
+        tap_offer(d->plan.tap, TAP_ACTION, d->plan.name, d, b, selection, count);
         if (!d->queue)
                 return run(d, b, selection, count, missed);
         struct batch *view = batch_view(b, selection, count);

@@ -26,6 +26,7 @@
 #include "base/observer.h"
 #include "base/reporter.h"
 #include "io/loop.h"
+#include "message/tap.h"
 #include "module/log.h"
 #include "module/module.h"
 #include "module/objects.h"
@@ -51,6 +52,7 @@ struct delivery_plan {
         void *owner;
         struct budget *budget;     /* of all queues; NULL: none */
         struct observer *observer; /* hears of suspensions; NULL: nobody */
+        struct tap_point *tap;     /* sees what is submitted; NULL: nobody */
         bool reports_suspension, reports_continuation;
 };
 

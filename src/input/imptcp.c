@@ -260,12 +260,17 @@ static void imptcp_close(void *instance) {
         stream_free(instance);
 }
 
+static struct ratelimit *imptcp_limit(void *instance) {
+        return &((struct stream_server *)instance)->limit.limit;
+}
+
 static const struct input_ops imptcp_ops = {
         .threads = imptcp_threads,
         .open = imptcp_open,
         .start = imptcp_start,
         .stop = imptcp_stop,
         .close = imptcp_close,
+        .limit = imptcp_limit,
 };
 
 const struct module imptcp_module = {

@@ -358,12 +358,17 @@ static void imtcp_close(void *instance) {
         stream_free(instance);
 }
 
+static struct ratelimit *imtcp_limit(void *instance) {
+        return &((struct stream_server *)instance)->limit.limit;
+}
+
 static const struct input_ops imtcp_ops = {
         .threads = imtcp_threads,
         .open = imtcp_open,
         .start = imtcp_start,
         .stop = imtcp_stop,
         .close = imtcp_close,
+        .limit = imtcp_limit,
 };
 
 const struct module imtcp_module = {

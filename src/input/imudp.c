@@ -596,12 +596,17 @@ static int imudp_check(const void *own, const void *module_settings, struct modu
         return r ? pass(r) : 0;
 }
 
+static struct ratelimit *imudp_limit(void *instance) {
+        return &((struct udp_input *)instance)->limit.limit;
+}
+
 static const struct input_ops imudp_ops = {
         .threads = imudp_threads,
         .open = imudp_open,
         .start = imudp_start,
         .stop = imudp_stop,
         .close = imudp_close,
+        .limit = imudp_limit,
 };
 
 const struct module imudp_module = {

@@ -194,6 +194,8 @@ struct input_ops {
         void (*close)(void *instance);
         /* True where the module alone (module(load=...), no input()) wants an instance; it gets settings NULL. */
         bool (*module_instance)(const void *module_settings);
+        /* The instance's rate limit, which belongs to loop[0]'s thread once it has started. May be NULL. */
+        struct ratelimit *(*limit)(void *instance);
 };
 
 /* ---- Parsers ------------------------------------------------------------ */

@@ -30,6 +30,42 @@ struct program {
         uint32_t groups;      /* of steps that share a delivery */
 };
 
+/* ---- Following a record ----------------------------------------------------- */
+
+static bool is_in(const uint16_t *selection, size_t count, uint16_t record) {
+        for (size_t i = 0; i < count; i++)
+                if (selection[i] == record)
+                        return true;
+        return false;
+}
+
+/* Whether the record that somebody follows is among these. */
+static bool is_followed(const struct run *run, const struct batch *b, const uint16_t *selection, size_t count) {
+        return run->trace->batch == b && is_in(selection, count, run->trace->record);
+}
+
+static void tell(const struct step *s, struct run *run, struct batch *b, enum trace_event event) {
+        run->trace->tell(run->trace, event, s->statement, s->delivery, run, b);
+}
+
+static void tell_condition(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                           size_t count, const uint16_t *yes, size_t passed) {
+        if (is_followed(run, b, selection, count))
+                tell(s, run, b, is_in(yes, passed, run->trace->record) ? TRACE_PASSED : TRACE_NOT);
+}
+
+static void tell_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count,
+                        const uint16_t *missed, size_t lost) {
+        if (is_followed(run, b, selection, count))
+                tell(s, run, b,
+                     delivery_queue(s->delivery)               ? TRACE_QUEUED
+                     : is_in(missed, lost, run->trace->record) ? TRACE_MISSED
+                                                               : TRACE_DELIVERED);
+}
+
+static void execute_followed(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                             size_t count);
+
 /* ---- Running -------------------------------------------------------------- */
 
 static void run_steps(const struct step *first, struct run *run, struct batch *b, const uint16_t *selection,
@@ -37,7 +73,10 @@ static void run_steps(const struct step *first, struct run *run, struct batch *b
         struct selections *lists = &run->evaluation.selections;
         uint16_t *living = selections_take(lists, count);
         for (const struct step *s = first; s && count; s = s->next) {
-                s->execute(s, run, b, selection, count);
+                if (UNLIKELY(run->trace != NULL))
+                        execute_followed(s, run, b, selection, count);
+                else
+                        s->execute(s, run, b, selection, count);
                 if (!s->may_stop || !run->has_stopped)
                         continue;
                 size_t kept = 0;
@@ -55,6 +94,8 @@ static void execute_filter(const struct step *s, struct run *run, struct batch *
         struct selections *lists = &run->evaluation.selections;
         uint16_t *yes = selections_take(lists, count), *no = selections_take(lists, count);
         size_t passed = filter_narrow(s->filter, &run->evaluation, b, selection, count, yes, s->otherwise ? no : NULL);
+        if (UNLIKELY(run->trace != NULL))
+                tell_condition(s, run, b, selection, count, yes, passed);
         if (passed)
                 run_steps(s->body, run, b, yes, passed);
         if (s->otherwise && passed < count)
@@ -83,6 +124,8 @@ static void execute_action(const struct step *s, struct run *run, struct batch *
                 count = kept;
         }
         size_t lost = delivery_submit(s->delivery, b, selection, count, missed);
+        if (UNLIKELY(run->trace != NULL))
+                tell_action(s, run, b, selection, count, missed, lost);
         note_missed(run, missed, lost);
         run->evaluation.previous = s->delivery;
         selections_give(lists, missed);
@@ -261,6 +304,23 @@ static void execute_foreach(const struct step *s, struct run *run, struct batch 
                 variable_unset(&b->records[selection[i]], s->statement->variable->scope, s->statement->variable->string,
                                run->context.is_case_sensitive);
         }
+}
+
+/*
+ * Conditions and actions tell for themselves. What leads elsewhere is told before it does, all else when it has
+ * happened.
+ */
+static void execute_followed(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                             size_t count) {
+        bool tells_itself = s->execute == execute_filter || s->execute == execute_action;
+        bool is_here = !tells_itself && is_followed(run, b, selection, count);
+        bool leads_away =
+                s->execute == execute_call || s->execute == execute_call_indirect || s->execute == execute_foreach;
+        if (is_here && leads_away)
+                tell(s, run, b, TRACE_DONE);
+        s->execute(s, run, b, selection, count);
+        if (is_here && !leads_away)
+                tell(s, run, b, s->execute == execute_shared_action ? TRACE_COLLECTED : TRACE_DONE);
 }
 
 void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {

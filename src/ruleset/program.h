@@ -38,6 +38,26 @@ struct collected {
         size_t capacity;
 };
 
+/* What happens to a record that is followed on its way through a program. */
+enum trace_event {
+        TRACE_PASSED,    /* a condition let it pass */
+        TRACE_NOT,       /* a condition did not */
+        TRACE_DELIVERED, /* an action took it */
+        TRACE_QUEUED,    /* an action's queue took it */
+        TRACE_MISSED,    /* an action is suspended, or refused it */
+        TRACE_COLLECTED, /* an action that several statements share gets it at the end */
+        TRACE_DONE,      /* any other statement was executed */
+};
+struct run;
+struct program_trace {
+        const struct batch *batch;
+        uint16_t record; /* of the batch */
+        void (*tell)(struct program_trace *trace, enum trace_event event, const struct statement *statement,
+                     struct delivery *delivery, struct run *run, struct batch *b);
+        /* The batch is through; NULL to be assigned. */
+        struct program_trace *(*end)(struct program_trace *trace);
+};
+
 /* One worker's state; belongs to one thread. */
 struct run {
         struct evaluation evaluation;
@@ -50,6 +70,7 @@ struct run {
         unsigned depth;              /* of calls */
         struct collected *collected; /* by step->group */
         size_t collected_count;
+        struct program_trace *trace; /* NULL: nobody follows a record */
 };
 
 /* The context is copied: what the configuration says of properties. -ENOMEM. */

@@ -1,0 +1,295 @@
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "bus/broker.h"
+#include "daemon/bus_inside.h"
+#include "io/unix_stream.h"
+
+enum {
+        SOCKET_MODE = 0600, /* who may command the log daemon is decided by bus.config */
+        DIRECTORY_MODE = 0755,
+};
+static const char DEFAULT_DIRECTORY[] = "/run/penstock";
+static const char OFF[] = "off";
+
+/* ---- Events ------------------------------------------------------------------ */
+
+void daemon_bus_notify(struct daemon_bus *b, const char *event, struct writer *parameters) {
+        if (b->bus && !buffer_failed(&parameters->out))
+                (void)penstock_bus_notify(b->bus, event, buffer_string(&parameters->out));
+}
+
+static void event_free(struct bus_event *e) {
+        free(e->name);
+        free(e->detail);
+        free(e);
+}
+
+static void notify_event(struct daemon_bus *b, const struct bus_event *e) {
+        static const struct {
+                const char *event, *name, *detail;
+        } events[] = {
+                [NOTICE_ACTION_SUSPENDED] = {"action-suspended", "action", "reason"},
+                [NOTICE_ACTION_RESUMED] = {"action-resumed", "action", NULL},
+                [NOTICE_QUEUE_FULL] = {"queue-full", "queue", "of"},
+                [NOTICE_QUEUE_DRAINED] = {"queue-drained", "queue", NULL},
+        };
+        _owned_(writer_fini) struct writer w = {0};
+        writer_open(&w, NULL, '{');
+        writer_string(&w, events[e->what].name, e->name);
+        if (events[e->what].detail)
+                writer_string(&w, events[e->what].detail, e->detail);
+        writer_close(&w, '}');
+        daemon_bus_notify(b, events[e->what].event, &w);
+}
+
+static struct bus_event *take_events(struct daemon_bus *b) {
+        pthread_mutex_lock(&b->lock);
+        struct bus_event *all = TAKE(b->first);
+        b->end = &b->first;
+        b->waiting = 0;
+        b->is_posted = false;
+        pthread_mutex_unlock(&b->lock);
+        return all;
+}
+
+static void notify_events(void *argument) {
+        struct daemon_bus *b = argument;
+        struct bus_event *e = take_events(b);
+        while (e) {
+                struct bus_event *next = e->next;
+                notify_event(b, e);
+                event_free(e);
+                e = next;
+        }
+}
+
+/* Under any lock, on any thread. */
+static void keep_event(struct observer *observer, enum notice what, const char *name, const char *detail) {
+        struct daemon_bus *b = CONTAINER_OF(observer, struct daemon_bus, observer);
+        pthread_mutex_lock(&b->lock);
+        struct bus_event *e = b->is_serving && b->waiting < EVENTS_WAITING_MAX ? calloc(1, sizeof *e) : NULL;
+        if (e) {
+                *e = (struct bus_event){.what = what, .name = strdup(name), .detail = strdup(detail)};
+                *b->end = e;
+                b->end = &e->next;
+                b->waiting++;
+        }
+        if (e && !b->is_posted)
+                b->is_posted = loop_post(b->host.loop, notify_events, b) == 0;
+        pthread_mutex_unlock(&b->lock);
+}
+
+struct observer *daemon_bus_observer(struct daemon_bus *b) {
+        return &b->observer;
+}
+
+void daemon_bus_reopened(struct daemon_bus *b) {
+        _owned_(writer_fini) struct writer w = {0};
+        buffer_text(&w.out, TEXT("{}"));
+        daemon_bus_notify(b, "reopened", &w);
+}
+
+static void tell_loaded(struct daemon_bus *b) {
+        _owned_(writer_fini) struct writer w = {0};
+        writer_open(&w, NULL, '{');
+        writer_string(&w, "file", b->host.config_file);
+        writer_close(&w, '}');
+        daemon_bus_notify(b, "config-loaded", &w);
+}
+
+/* ---- Binding ------------------------------------------------------------------ */
+
+/* The path asked for; NULL: the default one. */
+static const char *wanted_path(const struct daemon_bus *b) {
+        const char *wish = b->host.config->global->bus_socket;
+        return wish ? wish : getenv("PENSTOCK_BUS_SOCKET");
+}
+
+static char *default_path(void) {
+        _owned_(buffer_fini) struct buffer path = {0};
+        const char *directory = getenv("RUNTIME_DIRECTORY");
+        if (!directory || directory[0] != '/' || strchr(directory, ':'))
+                directory = DEFAULT_DIRECTORY;
+        (void)mkdir(directory, DIRECTORY_MODE); /* where it cannot be made, binding tells */
+        buffer_format(&path, "%s/bus", directory);
+        return text_copy(buffer_as_text(&path));
+}
+
+/* What nobody asked for is no matter for the log. */
+static void tell_trouble(struct daemon_bus *b, bool is_asked_for, int error) {
+        struct reporter *reporter = own_log_reporter(b->host.log);
+        if (is_asked_for) {
+                report(reporter, SEVERITY_WARNING, 0, "no message bus on %s: %s", b->path, fail_text(error));
+                return;
+        }
+        report(reporter, SEVERITY_DEBUG, 0, "no message bus on %s: %s", b->path, fail_text(error));
+        if (b->host.shows_trouble)
+                fprintf(stderr, "rsyslogd: warning: no message bus on %s: %s; see global(bus.socket)\n", b->path,
+                        fail_text(error));
+}
+
+static void leave_broker_loop(void *context) {
+        loop_stop(context);
+}
+
+static int bind_broker(struct daemon_bus *b, bool is_asked_for) {
+        const struct broker_options options = {
+                .socket_path = b->path,
+                .config_path = b->host.config->global->bus_config,
+                .listener = -1,
+                .reporter = is_asked_for ? own_log_reporter(b->host.log) : NULL,
+                .stopped = leave_broker_loop,
+        };
+        int r = loop_new(&b->broker_loop);
+        if (r)
+                return pass(r);
+        struct broker_options with_loop = options;
+        with_loop.context = b->broker_loop;
+        /* Nobody but us may connect before the mode is what it shall be. */
+        mode_t mask = umask(0177);
+        r = broker_new(&b->broker, b->broker_loop, &with_loop);
+        umask(mask);
+        if (r == 0 && !options.config_path)
+                r = unix_stream_mode(b->path, SOCKET_MODE);
+        return r ? pass(r) : 0;
+}
+
+void daemon_bus_bind(struct daemon_bus *b, const struct daemon_bus_host *host) {
+        b->host = *host;
+        b->started_us = clock_wall_us();
+        const char *wish = wanted_path(b);
+        if (wish && (!*wish || strcmp(wish, OFF) == 0))
+                return;
+        b->path = wish ? text_copy(text_of(wish)) : default_path();
+        int r = b->path ? bind_broker(b, wish != NULL) : fail(-ENOMEM);
+        bool is_joined = r == -EADDRINUSE && wish;
+        if (r) {
+                b->broker = broker_free(b->broker);
+                b->broker_loop = loop_free(b->broker_loop);
+        }
+        if (r == 0 || is_joined)
+                return;
+        tell_trouble(b, wish != NULL, r);
+        free(b->path);
+        b->path = NULL;
+}
+
+/* ---- Serving ------------------------------------------------------------------ */
+
+static void *run_broker(void *argument) {
+        struct daemon_bus *b = argument;
+        int r = loop_run(b->broker_loop);
+        if (r)
+                report(own_log_reporter(b->host.log), SEVERITY_ERR, 0, "the message bus ended: %s", fail_text(r));
+        return NULL;
+}
+
+static void leave(struct daemon_bus *b) {
+        if (!b->bus)
+                return;
+        pthread_mutex_lock(&b->lock);
+        b->is_serving = false;
+        pthread_mutex_unlock(&b->lock);
+        loop_unwatch(b->host.loop, &b->watch);
+        taps_end(b->taps);
+        penstock_bus_close(TAKE(b->bus));
+}
+
+static void process(struct watch *watch, uint32_t events _unused_) {
+        struct daemon_bus *b = CONTAINER_OF(watch, struct daemon_bus, watch);
+        if (penstock_bus_process(b->bus) == 0)
+                return;
+        report(own_log_reporter(b->host.log), SEVERITY_WARNING, 0, "the message bus on %s has ended", b->path);
+        leave(b);
+}
+
+static int join(struct daemon_bus *b) {
+        /* Our own broker ends with us; somebody else's may come back. */
+        int r = penstock_bus_connect(&b->bus, b->path, b->broker ? 0 : PENSTOCK_BUS_RECONNECT);
+        if (r)
+                return pass(r);
+        r = penstock_bus_serve(b->bus, &daemon_bus_service, b);
+        b->watch = (struct watch){.fd = penstock_bus_fd(b->bus), .events = EPOLLIN, .ready = process};
+        if (r == 0)
+                r = loop_watch(b->host.loop, &b->watch);
+        return r ? pass(r) : 0;
+}
+
+void daemon_bus_serve(struct daemon_bus *b) {
+        if (!b->path)
+                return;
+        int r = 0;
+        if (b->broker) {
+                r = -pthread_create(&b->broker_thread, NULL, run_broker, b);
+                b->has_thread = r == 0;
+        }
+        if (r == 0)
+                r = join(b);
+        if (r) {
+                tell_trouble(b, wanted_path(b) != NULL, r);
+                leave(b);
+                return;
+        }
+        pthread_mutex_lock(&b->lock);
+        b->is_serving = true;
+        pthread_mutex_unlock(&b->lock);
+        tell_loaded(b);
+}
+
+/* ---- Beginning and end ---------------------------------------------------------- */
+
+struct tap_point *daemon_bus_tap(struct daemon_bus *b) {
+        return taps_point(b->taps);
+}
+
+int daemon_bus_new(struct daemon_bus **ret) {
+        struct daemon_bus *b = calloc(1, sizeof *b);
+        if (!b)
+                return fail(-ENOMEM);
+        int r = taps_new(&b->taps, b);
+        if (r) {
+                free(b);
+                return pass(r);
+        }
+        b->observer.tell = keep_event;
+        b->end = &b->first;
+        pthread_mutex_init(&b->lock, NULL);
+        *ret = b;
+        return 0;
+}
+
+void daemon_bus_leave(struct daemon_bus *b) {
+        leave(b);
+}
+
+static void stop_broker(void *argument) {
+        broker_stop(argument);
+}
+
+struct daemon_bus *daemon_bus_free(struct daemon_bus *b) {
+        if (!b)
+                return NULL;
+        leave(b);
+        if (b->has_thread) {
+                if (loop_post(b->broker_loop, stop_broker, b->broker))
+                        loop_stop(b->broker_loop);
+                pthread_join(b->broker_thread, NULL);
+        }
+        broker_free(b->broker);
+        loop_free(b->broker_loop);
+        for (struct bus_event *e = take_events(b), *next; e; e = next) {
+                next = e->next;
+                event_free(e);
+        }
+        taps_free(b->taps);
+        pthread_mutex_destroy(&b->lock);
+        free(b->path);
+        free(b);
+        return NULL;
+}
