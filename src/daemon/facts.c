@@ -129,6 +129,10 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 .allowed_tcp = f->allowed_tcp.count ? &f->allowed_tcp : NULL,
                 .rulesets = &f->rulesets,
                 .zones = f->zones.count ? &f->zones : NULL,
+                .exit_reports = (enum exit_reports)global->child_exit_reports,
+                .oversize_mode = (enum oversize_mode)global->oversize_mode,
+                .oversize_is_reported = global->oversize_is_reported,
+                .oversize_error_file = global->oversize_error_file,
         };
         const char *domain = strchr(f->fqdn, '.');
         resolve_configure(global->uses_dns, global->preserves_fqdn, domain ? domain + 1 : "");

@@ -14,6 +14,7 @@
 #include "io/loop.h"
 #include "message/ratelimit.h"
 #include "module/log.h"
+#include "module/settings.h"
 
 enum { INPUT_THREADS_MAX = 64 };
 
@@ -83,14 +84,6 @@ static struct intake *add_intake(struct inputs *in, struct input_thread *t, cons
 
 /* ---- Opening ------------------------------------------------------------------ */
 
-static size_t counter_count(const struct module *module) {
-        size_t n = 0;
-        if (module->counters)
-                while (module->counters[n].name)
-                        n++;
-        return n;
-}
-
 static int group_new(struct input_group **ret, struct inputs *in, const struct module *module) {
         struct input_group *g = calloc(1, sizeof *g);
         if (!g)
@@ -100,7 +93,7 @@ static int group_new(struct input_group **ret, struct inputs *in, const struct m
         module_log_reporter_init(&g->log, in->plan.reporter, NULL);
         g->next = in->groups;
         in->groups = g;
-        g->counters = calloc(counter_count(module) + 1, sizeof *g->counters);
+        g->counters = calloc(module_counter_count(module) + 1, sizeof *g->counters);
         if (!g->counters)
                 return fail(-ENOMEM);
         unsigned wanted = module->input->threads ? module->input->threads(g->module_settings) : 1;

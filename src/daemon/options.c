@@ -6,10 +6,7 @@
 #include <string.h>
 
 #include "daemon/version.h"
-
-#ifndef PENSTOCK_MODULE_DIRECTORY
-#define PENSTOCK_MODULE_DIRECTORY "/usr/local/lib/penstock"
-#endif
+#include "module/registry.h"
 
 static const char usage[] =
         "usage: penstockd [options]\n"
@@ -45,7 +42,7 @@ static void print_version(void) {
                "\tPID file:\t\t\t\t/run/penstockd.pid\n"
                "\tModules:\t\t\t\t%s\n"
                "\tNumber of Bits in RainerScript integers: 64\n",
-               PENSTOCK_RSYSLOG_VERSION, "linux", PENSTOCK_MODULE_DIRECTORY);
+               PENSTOCK_RSYSLOG_VERSION, "linux", registry_installed_path());
 }
 
 /* Options of long ago: what each did, and what does it today. */
@@ -86,8 +83,7 @@ static bool warn_obsolete(int letter) {
 
 static void set_from_environment(struct options *o) {
         const char *debug = getenv("RSYSLOG_DEBUG");
-        const char *modules = getenv("RSYSLOG_MODDIR");
-        o->module_path = modules ? modules : PENSTOCK_MODULE_DIRECTORY;
+        o->module_path = registry_default_path();
         o->is_debug = debug && strstr(debug, "Debug") != NULL;
 }
 

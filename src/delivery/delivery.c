@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "io/file.h"
+#include "module/settings.h"
 
 enum {
         DELIVERY_ROWS_MAX = BATCH_RECORDS_MAX,
@@ -634,14 +635,6 @@ void delivery_reopen(struct delivery *d) {
 
 /* ---- Life ---------------------------------------------------------------- */
 
-static size_t counter_count(const struct module *module) {
-        size_t n = 0;
-        if (module->counters)
-                while (module->counters[n].name)
-                        n++;
-        return n;
-}
-
 static int find_templates(struct delivery *d) {
         int columns = d->ops->columns ? d->ops->columns(d->plan.settings, d->plan.module_settings, d->format) : 0;
         if (columns < 0)
@@ -685,7 +678,7 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
         pthread_mutex_init(&d->listener.lock, NULL);
         module_log_reporter_init(&d->log, &d->listener.reporter, NULL);
         d->context = *plan->context;
-        d->module_counters = calloc(counter_count(plan->module) + 1, sizeof *d->module_counters);
+        d->module_counters = calloc(module_counter_count(plan->module) + 1, sizeof *d->module_counters);
         if (!d->module_counters)
                 return fail(-ENOMEM);
         int r = find_templates(d);

@@ -8,15 +8,14 @@
 #include "base/fail.h"
 #include "base/json.h"
 #include "base/reporter.h"
+#include "input/oversize.h"
 
 enum {
         TURN_BYTES = 1 << 20,     /* of one file before the next has its turn */
         READ_BYTES = 64 << 10,    /* asked of a batch at least, if the file has so much */
         LINE_BYTES_GUESSED = 128, /* before the first line was seen */
-        REPORTED_BYTES = 80,      /* of a message that was too long */
         REGEX_ERROR_BYTES = 256,
         DELAYED_TOGETHER_US = 100000, /* delay.message is kept on average over so long */
-        TOO_LONG = 2445,              /* rsyslog's numbers for these reports */
         DISCARDING = 3000,
 };
 
@@ -64,6 +63,11 @@ static struct text separator_of(const struct imfile_input *settings) {
         return has_regex ? TEXT("\\n") : TEXT("#012");
 }
 
+/* What is longer than maxMessageSize is more than a start to be cut: it is split, accepted or kept elsewhere. */
+static bool needs_whole_messages(const struct host_facts *facts) {
+        return facts->oversize_mode != OVERSIZE_TRUNCATE || facts->oversize_error_file;
+}
+
 int feed_init(struct feed *feed, const struct imfile_input *settings, const struct input_host *host) {
         *feed = (struct feed){
                 .settings = settings,
@@ -74,9 +78,12 @@ int feed_init(struct feed *feed, const struct imfile_input *settings, const stru
                 .adds_metadata = settings->adds_metadata,
                 .separator = separator_of(settings),
                 .is_plain = !settings->start_regex && !settings->end_regex && settings->read_mode == 0 &&
-                            !settings->adds_cee_tag,
+                            !settings->adds_cee_tag && !needs_whole_messages(host->facts),
                 .batch_records_max = (uint32_t)MIN(settings->submit_at_once_max, (int64_t)BATCH_RECORDS_MAX),
         };
+        feed->whole_bytes_max = feed->message_bytes_max;
+        if (needs_whole_messages(host->facts))
+                feed->whole_bytes_max = MAX(feed->message_bytes_max, (size_t)OVERSIZE_BYTES_MAX);
         feed->stencil_bytes = strlen(settings->tag) + strlen(host->facts->host_name);
         if (host->intake) {
                 /* A file waits for as long as it takes; to go on reading into a full queue would lose its lines. */
@@ -141,11 +148,10 @@ static bool is_within_minute(struct feed *feed, size_t bytes) {
         return true;
 }
 
-static void report_too_long(struct feed *feed, size_t size, struct text begin) {
-        count(feed, IMFILE_TRUNCATED, 1);
-        module_report(feed->log, SEVERITY_ERR, TOO_LONG,
-                      "message too long (%zu) with configured size %zu, begin of message is: %.*s", size,
-                      feed->message_bytes_max, TEXT_ARGS(text_slice(begin, 0, REPORTED_BYTES)));
+static void note_too_long(struct feed *feed, size_t size, struct text message) {
+        if (feed->facts->oversize_mode == OVERSIZE_TRUNCATE)
+                count(feed, IMFILE_TRUNCATED, 1);
+        oversize_note(feed->facts, feed->log, "imfile", size, message);
 }
 
 /* ---- Records ------------------------------------------------------------ */
@@ -277,7 +283,7 @@ static _hot_ void add_line(struct tail *t, char *line, size_t size, int64_t offs
                 size = trim + 1;
         }
         if (UNLIKELY(size > feed->message_bytes_max)) {
-                report_too_long(feed, size, (struct text){line, size});
+                note_too_long(feed, size, (struct text){line, size});
                 size = feed->message_bytes_max;
         }
         if (!is_within_minute(feed, size))
@@ -352,17 +358,13 @@ static ssize_t read_plain(struct tail *t) {
 
 /* ---- Messages that are put together ------------------------------------- */
 
-/* Copies a message into the batch, turning to the next batch where this one has no room. */
-static void add_copy(struct tail *t, struct text message, size_t total, int64_t offset) {
+/* Copies a record's bytes into the batch, turning to the next batch where this one has no room. */
+static void add_copy(struct tail *t, struct text prefix, struct text message, int64_t offset) {
         struct feed *feed = t->feed;
         struct intake *in = feed->intake;
-        struct text prefix = feed->settings->adds_cee_tag ? CEE_COOKIE : TEXT_NONE;
-        if (total == 0 || !is_within_minute(feed, MIN(prefix.size + total, feed->message_bytes_max)))
-                return;
-        if (prefix.size + total > feed->message_bytes_max)
-                report_too_long(feed, prefix.size + total, message);
-        message = text_slice(message, 0, feed->message_bytes_max - MIN(prefix.size, feed->message_bytes_max));
         size_t size = prefix.size + message.size, room;
+        if (!is_within_minute(feed, size))
+                return;
         bool fits = !in->batch || in->batch->region_size[0] - in->batch->region_used[0] >= size;
         if (!fits || is_batch_full(feed)) {
                 /* The batch goes on its way here, so what it holds of this file has to be promised first. */
@@ -383,6 +385,27 @@ static void add_copy(struct tail *t, struct text message, size_t total, int64_t 
                 cut_stencil(t);
         r->received_us = t->stencil.now_us;
         record_fill(t, r, offset);
+}
+
+/* A whole message, of which `total` bytes came; one that is too long is cut, made several or left as it is. */
+static void add_message(struct tail *t, struct text message, size_t total, int64_t offset) {
+        struct feed *feed = t->feed;
+        struct text prefix = feed->settings->adds_cee_tag ? CEE_COOKIE : TEXT_NONE;
+        size_t limit = MAX(feed->message_bytes_max, prefix.size + 1);
+        if (message.size == 0)
+                return;
+        if (LIKELY(prefix.size + total <= limit)) {
+                add_copy(t, prefix, message, offset);
+                return;
+        }
+        note_too_long(feed, prefix.size + total, message);
+        if (feed->facts->oversize_mode == OVERSIZE_ACCEPT)
+                limit = prefix.size + message.size;
+        do {
+                struct text piece = text_slice(message, 0, limit - prefix.size);
+                add_copy(t, prefix, piece, offset);
+                message = text_slice(message, piece.size, message.size);
+        } while (message.size && feed->facts->oversize_mode == OVERSIZE_SPLIT);
 }
 
 void tail_end_message(struct tail *t) {
@@ -408,7 +431,7 @@ void tail_end_message(struct tail *t) {
         /* Nothing of it is pending, but a promise made on the way must not reach past its start. */
         int64_t next = t->next;
         t->next = offset;
-        add_copy(t, message, total, offset);
+        add_message(t, message, total, offset);
         t->next = next;
         buffer_clear(&t->pending);
         t->pending_total = 0;
@@ -416,7 +439,7 @@ void tail_end_message(struct tail *t) {
 
 static void begin_message(struct tail *t, struct text line, int64_t offset) {
         buffer_clear(&t->pending);
-        buffer_text(&t->pending, text_slice(line, 0, t->feed->message_bytes_max));
+        buffer_text(&t->pending, text_slice(line, 0, t->feed->whole_bytes_max));
         t->pending_total = line.size;
         t->pending_at = offset;
         t->has_pending = true;
@@ -425,7 +448,7 @@ static void begin_message(struct tail *t, struct text line, int64_t offset) {
 
 /* What is kept stays within the longest message; what it would have been is counted. */
 static void extend_message(struct tail *t, struct text more) {
-        size_t limit = t->feed->message_bytes_max;
+        size_t limit = t->feed->whole_bytes_max;
         size_t room = limit - MIN(t->pending.size, limit);
         buffer_text(&t->pending, text_slice(more, 0, room));
         t->pending_total += more.size;
@@ -500,7 +523,7 @@ static size_t take_lines(struct tail *t, const char *p, size_t size) {
         int64_t base = t->next;
         while (at < size) {
                 const char *lf = memchr(p + at, '\n', size - at);
-                bool is_cut = !lf && size - at > feed->message_bytes_max;
+                bool is_cut = !lf && size - at > feed->whole_bytes_max;
                 if (!lf && !is_cut)
                         break;
                 size_t end = lf ? (size_t)(lf - p) : size;
@@ -516,14 +539,20 @@ static size_t take_lines(struct tail *t, const char *p, size_t size) {
 /* As read_plain(). */
 static ssize_t read_assembled(struct tail *t) {
         struct feed *feed = t->feed;
-        size_t wanted = MAX((size_t)READ_BYTES, feed->message_bytes_max + 1);
-        buffer_clear(&feed->scratch);
-        if (!buffer_reserve(&feed->scratch, wanted))
-                return fail(-ENOMEM);
-        ssize_t n = file_read_at(t->fd, feed->scratch.data, wanted, t->next);
-        if (n <= 0)
-                return pass((int)n);
-        size_t used = take_lines(t, feed->scratch.data, (size_t)n);
+        size_t wanted = MAX((size_t)READ_BYTES, feed->message_bytes_max + 1), used;
+        ssize_t n;
+        /* Of a line that does not end within what was read, more is read, up to the longest. */
+        for (;; wanted = MIN(wanted * 2, feed->whole_bytes_max + 1)) {
+                buffer_clear(&feed->scratch);
+                if (!buffer_reserve(&feed->scratch, wanted))
+                        return fail(-ENOMEM);
+                n = file_read_at(t->fd, feed->scratch.data, wanted, t->next);
+                if (n <= 0)
+                        return pass((int)n);
+                used = take_lines(t, feed->scratch.data, (size_t)n);
+                if (used || (size_t)n < wanted || wanted > feed->whole_bytes_max)
+                        break;
+        }
         if (used && t->has_pending)
                 t->pending_ns = clock_mono_ns();
         if (buffer_failed(&t->pending))

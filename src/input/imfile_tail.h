@@ -38,7 +38,8 @@ struct feed {
         struct intake *intake;
         struct source *source;
         size_t message_bytes_max;
-        size_t stencil_bytes; /* of the tag and the host name, stored with every read */
+        size_t whole_bytes_max; /* of a message that is put together, before it is cut to the former */
+        size_t stencil_bytes;   /* of the tag and the host name, stored with every read */
         uint32_t batch_records_max;
         bool is_plain; /* every line is a message as it stands */
         bool adds_metadata;

@@ -196,7 +196,8 @@ static void add_input(const char *file, ...) {
 static void start_daemon(void) {
         static char state[80];
         snprintf(state, sizeof state, "%s/state", directory);
-        facts = (struct host_facts){.host_name = "here", .work_directory = state, .message_bytes_max = 128};
+        facts = (struct host_facts){
+                .host_name = "here", .work_directory = state, .message_bytes_max = 128, .oversize_is_reported = true};
         CHECK_INT(loop_new(&loop), 0);
         CHECK_INT(batch_pool_new(&pool), 0);
         intake_init(&intake, &caught.sink, pool, FLOW_NONE);

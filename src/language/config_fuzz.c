@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _owned_(diagnostics_fini) struct diagnostics diagnostics = {0};
         _owned_(buffer_fini) struct buffer out = {0};
         _owned_(config_free) struct config *config = NULL;
-        if (registry_new(&registry, NULL))
+        if (registry_new(&registry, ""))
                 return 0;
         struct text text = {(const char *)data, size};
         if (config_load_text(&config, registry, "fuzz", text, &options, &diagnostics))

@@ -45,7 +45,7 @@ static inline void fixture_fini(struct fixture *f) {
 OWNED_VALUE(struct fixture, fixture_fini);
 
 static inline void fixture_load(struct fixture *f, const char *text) {
-        registry_new(&f->registry, NULL);
+        registry_new(&f->registry, "");
         int r = config_load_text(&f->config, f->registry, "test.conf", text_of(text), &fixture_options,
                                  &f->diagnostics);
         if (r)

@@ -298,6 +298,12 @@ enum module_kind {
         MODULE_LIBRARY, /* holds parameters only: lmnsd and others that users name */
 };
 
+/* oversizemsg.input.mode: what inputs that see whole messages do with one longer than maxMessageSize. */
+enum oversize_mode { OVERSIZE_TRUNCATE, OVERSIZE_SPLIT, OVERSIZE_ACCEPT };
+
+/* reportChildProcessExits: which ends of programs that the daemon runs are told. */
+enum exit_reports { EXITS_NONE, EXITS_ERRORS, EXITS_ALL };
+
 /* Facts of this machine and of global() that modules may need. */
 struct host_facts {
         const char *host_name; /* as messages carry it */
@@ -324,6 +330,10 @@ struct host_facts {
         const struct strings *allowed_udp, *allowed_tcp;
         const struct strings *rulesets; /* their names, as record.ruleset counts them */
         const struct strings *zones;    /* timezone(): "EST", "-05:00" and so on in turn; NULL: none */
+        enum oversize_mode oversize_mode;
+        bool oversize_is_reported;
+        const char *oversize_error_file; /* NULL: none */
+        enum exit_reports exit_reports;
 };
 
 struct module {

@@ -24,11 +24,20 @@ struct registry {
         size_t count;
 };
 
+const char *registry_installed_path(void) {
+        return PENSTOCK_MODULE_DIRECTORY;
+}
+
+const char *registry_default_path(void) {
+        const char *path = getenv("RSYSLOG_MODDIR");
+        return path ? path : PENSTOCK_MODULE_DIRECTORY;
+}
+
 int registry_new(struct registry **ret, const char *module_path) {
         struct registry *registry = calloc(1, sizeof *registry);
         if (!registry)
                 return fail(-ENOMEM);
-        registry->module_path = text_copy(text_of(module_path ? module_path : ""));
+        registry->module_path = text_copy(text_of(module_path));
         if (!registry->module_path) {
                 free(registry);
                 return fail(-ENOMEM);

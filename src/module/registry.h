@@ -11,7 +11,12 @@
 
 struct registry;
 
+/* Directories of modules that are loaded by name, separated by colons; "": none. -ENOMEM. */
 int registry_new(struct registry **ret, const char *module_path);
+/* Where they are when nobody says: RSYSLOG_MODDIR of the environment, or where the modules were installed. */
+const char *registry_default_path(void);
+/* Where the modules were installed. */
+const char *registry_installed_path(void);
 struct registry *registry_free(struct registry *registry);
 OWNED_POINTER(struct registry, registry_free);
 

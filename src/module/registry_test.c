@@ -57,7 +57,7 @@ static void a_file_that_is_no_module_is_refused(void) {
         FILE *file = fdopen(fd, "w");
         fputs("this is no shared object", file);
         fclose(file);
-        CHECK_INT(registry_new(&registry, NULL), 0);
+        CHECK_INT(registry_new(&registry, ""), 0);
         CHECK_INT(registry_find(registry, text_of(path), &found, &complaint), -ENOEXEC);
         CHECK(text_find(buffer_as_text(&complaint), TEXT("cannot open")) >= 0);
         remove(path);

@@ -669,3 +669,11 @@ bool settings_summary(struct buffer *out, const struct settings_type *type, cons
         }
         return buffer_failed(out) == 0;
 }
+
+size_t module_counter_count(const struct module *module) {
+        size_t n = 0;
+        if (module->counters)
+                while (module->counters[n].name)
+                        n++;
+        return n;
+}

@@ -53,3 +53,6 @@ int facility_by_name(struct text name);
 int severity_by_name(struct text name);
 const char *facility_name(unsigned facility); /* "kern" ... "local7", 24 "invld" */
 const char *severity_name(unsigned severity); /* "emerg" ... "debug" */
+
+/* Entries of the module's table of counters. */
+size_t module_counter_count(const struct module *module);

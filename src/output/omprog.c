@@ -22,6 +22,7 @@
 #include "base/reporter.h"
 #include "io/file.h"
 #include "io/process.h"
+#include "module/child.h"
 #include "module/module.h"
 
 enum {
@@ -114,6 +115,7 @@ struct capture {
 struct omprog {
         const struct omprog_settings *settings;
         struct module_log *log;
+        const struct host_facts *facts;
         char **arguments;
         struct process child;
         int64_t started_ns;
@@ -227,6 +229,16 @@ static bool kills(const struct omprog_settings *s) {
         return s->kills_unresponsive == EITHER_AUTO ? s->signals_on_close : s->kills_unresponsive & 1;
 }
 
+/* Waits for its end, at most so long, and tells how it ended. */
+static bool await_end(struct omprog *o, int64_t timeout_ms) {
+        pid_t pid = o->child.pid;
+        if (!process_await(&o->child, timeout_ms))
+                return false;
+        if (pid)
+                child_report_end(o->log, o->facts, program(o), pid, o->child.status);
+        return true;
+}
+
 /* TERM if asked for, end of its input, time to end, KILL if asked for. */
 static void end_child(struct omprog *o) {
         const struct omprog_settings *s = o->settings;
@@ -236,14 +248,14 @@ static void end_child(struct omprog *o) {
         if (child->pid && s->signals_on_close)
                 process_signal(child, SIGTERM);
         child->input = file_close(child->input);
-        if (!process_await(child, s->close_timeout_ms)) {
+        if (!await_end(o, s->close_timeout_ms)) {
                 module_report(o->log, SEVERITY_WARNING, 0,
                               "omprog: program '%s' (pid %ld) did not terminate within timeout (%lld ms); %s",
                               program(o), (long)child->pid, (long long)s->close_timeout_ms,
                               kills(s) ? "killing it" : "ignoring it");
                 if (kills(s)) {
                         process_signal(child, SIGKILL);
-                        process_await(child, KILLED_MS);
+                        await_end(o, KILLED_MS);
                 }
         }
         process_fini(child);
@@ -344,7 +356,7 @@ static bool was_short(const struct omprog *o) {
 /* A running child, or -errno. One that ended soon after its start is not started again at once. */
 static int ensure_child(struct omprog *o) {
         pid_t pid = o->child.pid;
-        if (pid && process_await(&o->child, 0)) {
+        if (pid && await_end(o, 0)) {
                 bury_child(o, pid);
                 if (was_short(o))
                         return fail(-ECHILD);
@@ -355,7 +367,7 @@ static int ensure_child(struct omprog *o) {
 /* The child that was told of the transaction's begin, which is the one that has to hear of its end; or -errno. */
 static int keep_child(struct omprog *o) {
         pid_t pid = o->child.pid;
-        if (pid && process_await(&o->child, 0))
+        if (pid && await_end(o, 0))
                 bury_child(o, pid);
         return o->is_in_transaction ? 0 : fail(-ECONNRESET);
 }
@@ -502,6 +514,7 @@ static int omprog_open(void **ret, const struct output_host *host, const void *s
                 return fail(-ENOMEM);
         o->settings = settings;
         o->log = host->log;
+        o->facts = host->facts;
         o->child = PROCESS_NONE;
         int r = process_split(&o->arguments, o->settings->binary);
         if (r == 0 && o->settings->output && !host->facts->is_checking)

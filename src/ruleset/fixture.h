@@ -61,7 +61,7 @@ static inline const struct template *play_find_template(void *owner _unused_, co
 
 static inline void play_load(struct play *p, const char *config) {
         static const struct host_facts facts = {.host_name = "here"};
-        CHECK_INT(registry_new(&p->registry, NULL), 0);
+        CHECK_INT(registry_new(&p->registry, ""), 0);
         CHECK_INT(config_load_text(&p->config, p->registry, "test.conf", text_of(config), NULL, &p->diagnostics), 0);
         p->linker = (struct program_linker){
                 .names = {.find_template = play_find_template}, .find_ruleset = play_find_ruleset, .owner = p};

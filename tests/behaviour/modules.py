@@ -73,6 +73,19 @@ def an_output_of_a_third_party_reads_the_record_itself():
 
 
 @promise
+def the_checker_finds_modules_where_the_daemon_does():
+    with Place() as place:
+        build_example(place)
+        config = place.file("c.conf", 'module(load="omgreet")\naction(type="omgreet" file="/x" wrd="y")\n')
+        done = place.run(argument("penstock"), "check", "-M", place.path, config)
+        assert done.returncode == 1 and "did you mean `word`?" in done.stdout, done.stdout
+        done = place.run("env", "RSYSLOG_MODDIR=" + place.path, argument("penstock"), "check", config)
+        assert "did you mean `word`?" in done.stdout, done.stdout
+        done = place.run(argument("penstock"), "check", config)
+        assert done.returncode == 1 and "omgreet" in done.stdout and "did you mean" not in done.stdout, done.stdout
+
+
+@promise
 def its_parameters_are_checked_like_our_own():
     with Place() as place:
         build_example(place)

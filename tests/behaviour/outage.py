@@ -206,6 +206,32 @@ ruleset(name="work") { action(type="omprog" binary="@DIR@/program" template="m")
 
 
 @promise
+def how_a_program_ended_is_told_as_configured():
+    told = {"none": [], "errors": ["exited with status 3", "terminated by signal 15"],
+            "all": ["exited with status 0", "exited with status 3", "terminated by signal 15"]}
+    for reports, lines in told.items():
+        with Place() as place:
+            config = f'global(reportChildProcessExits="{reports}")\n' + TCP + 'ruleset(name="work") {\n'
+            for name, end in ("fine", "exit 0"), ("fails", "exit 3"), ("killed", "kill -TERM $$"):
+                os.chmod(place.file(name, f"#!/bin/sh\nread line\n{end}\n"), 0o755)
+                config += (f'if $msg contains "{name}" then action(type="omprog" binary="@DIR@/{name}" '
+                           'template="m" action.resumeInterval="1")\n')
+            daemon = place.daemon(config + "}\n")
+            port = daemon.port("port")
+
+            def all_were_missed():
+                send_tcp(port, "".join(f"<13>Oct 11 22:14:15 host t: {name}\n" for name in ("fine", "fails", "killed")))
+                own = place.read("own")
+                return all(f"/{name}' (pid" in own for name in ("fine", "fails", "killed"))
+
+            wait(all_were_missed, "the end of all three programs")
+            wait(lambda lines=lines: all(line in place.read("own") for line in lines), f"{reports}: {lines}")
+            for line in set(told["all"]) - set(lines):
+                assert line not in place.read("own"), (reports, line)
+            assert daemon.stop() == 0
+
+
+@promise
 def a_program_that_confirms_gets_what_its_predecessor_did_not():
     with Place() as place:
         program = place.file("program", """#!/bin/sh
