@@ -93,7 +93,7 @@ struct queue *delivery_queue(struct delivery *d) {
 }
 
 uint64_t delivery_unfinished(struct delivery *d) {
-        return atomic_load(&d->working) + (d->queue ? queue_unfinished(d->queue) : 0);
+        return d->queue ? queue_unfinished(d->queue) : atomic_load(&d->working);
 }
 
 /* ---- What the output says ------------------------------------------------ */
