@@ -7,14 +7,14 @@
 #include "base/fail.h"
 #include "bus/broker.h"
 #include "daemon/bus_inside.h"
+#include "daemon/bus_path.h"
 #include "io/unix_stream.h"
 
 enum {
         SOCKET_MODE = 0600, /* who may command the log daemon is decided by bus.config */
         DIRECTORY_MODE = 0755,
+        BUS_PATH_BYTES_MAX = 4096, /* what a socket takes is less: binding tells */
 };
-static const char DEFAULT_DIRECTORY[] = "/run/penstock";
-static const char OFF[] = "off";
 
 /* ---- Events ------------------------------------------------------------------ */
 
@@ -104,26 +104,20 @@ static void tell_loaded(struct daemon_bus *b) {
 
 /* ---- Binding ------------------------------------------------------------------ */
 
-/* The path asked for; NULL: the default one. */
-static const char *wanted_path(const struct daemon_bus *b) {
-        const char *wish = b->host.config->global->bus_socket;
-        return wish ? wish : getenv("PENSTOCK_BUS_SOCKET");
-}
-
-static char *default_path(void) {
-        _owned_(buffer_fini) struct buffer path = {0};
-        const char *directory = getenv("RUNTIME_DIRECTORY");
-        if (!directory || directory[0] != '/' || strchr(directory, ':'))
-                directory = DEFAULT_DIRECTORY;
-        (void)mkdir(directory, DIRECTORY_MODE); /* where it cannot be made, binding tells */
-        buffer_format(&path, "%s/bus", directory);
-        return text_copy(buffer_as_text(&path));
+/* The default directory is made where it is missing; where it cannot be, binding tells. */
+static void make_directory(const char *path) {
+        _owned_(memory_free) char *directory = text_copy(text_of(path));
+        char *slash = directory ? strrchr(directory, '/') : NULL;
+        if (!slash)
+                return;
+        *slash = '\0';
+        (void)mkdir(directory, DIRECTORY_MODE);
 }
 
 /* What nobody asked for is no matter for the log. */
-static void tell_trouble(struct daemon_bus *b, bool is_asked_for, int error) {
+static void tell_trouble(struct daemon_bus *b, int error) {
         struct reporter *reporter = own_log_reporter(b->host.log);
-        if (is_asked_for) {
+        if (b->is_asked_for) {
                 report(reporter, SEVERITY_WARNING, 0, "no message bus on %s: %s", b->path, fail_text(error));
                 return;
         }
@@ -137,12 +131,12 @@ static void leave_broker_loop(void *context) {
         loop_stop(context);
 }
 
-static int bind_broker(struct daemon_bus *b, bool is_asked_for) {
+static int bind_broker(struct daemon_bus *b) {
         const struct broker_options options = {
                 .socket_path = b->path,
                 .config_path = b->host.config->global->bus_config,
                 .listener = -1,
-                .reporter = is_asked_for ? own_log_reporter(b->host.log) : NULL,
+                .reporter = b->is_asked_for ? own_log_reporter(b->host.log) : NULL,
                 .stopped = leave_broker_loop,
         };
         int r = loop_new(&b->broker_loop);
@@ -162,19 +156,22 @@ static int bind_broker(struct daemon_bus *b, bool is_asked_for) {
 void daemon_bus_bind(struct daemon_bus *b, const struct daemon_bus_host *host) {
         b->host = *host;
         b->started_us = clock_wall_us();
-        const char *wish = wanted_path(b);
-        if (wish && (!*wish || strcmp(wish, OFF) == 0))
+        char path[BUS_PATH_BYTES_MAX];
+        bus_path(path, sizeof path, host->config->global, &b->is_asked_for);
+        b->path = *path ? text_copy(text_of(path)) : NULL;
+        if (!b->path)
                 return;
-        b->path = wish ? text_copy(text_of(wish)) : default_path();
-        int r = b->path ? bind_broker(b, wish != NULL) : fail(-ENOMEM);
-        bool is_joined = r == -EADDRINUSE && wish;
+        if (!b->is_asked_for)
+                make_directory(b->path);
+        int r = bind_broker(b);
+        bool is_joined = r == -EADDRINUSE && b->is_asked_for;
         if (r) {
                 b->broker = broker_free(b->broker);
                 b->broker_loop = loop_free(b->broker_loop);
         }
         if (r == 0 || is_joined)
                 return;
-        tell_trouble(b, wish != NULL, r);
+        tell_trouble(b, r);
         free(b->path);
         b->path = NULL;
 }
@@ -231,7 +228,7 @@ void daemon_bus_serve(struct daemon_bus *b) {
         if (r == 0)
                 r = join(b);
         if (r) {
-                tell_trouble(b, wanted_path(b) != NULL, r);
+                tell_trouble(b, r);
                 leave(b);
                 return;
         }

@@ -25,7 +25,8 @@ struct bus_event {
 struct daemon_bus {
         struct observer observer;
         struct daemon_bus_host host;
-        char *path; /* NULL: there is no bus */
+        char *path;        /* NULL: there is no bus */
+        bool is_asked_for; /* the path is not the default */
         struct broker *broker;
         struct loop *broker_loop;
         pthread_t broker_thread;

@@ -309,6 +309,7 @@ struct host_facts {
         const char *host_name; /* as messages carry it */
         const char *fqdn;
         const char *work_directory; /* NUL-ended; "" when unset */
+        const char *bus_socket;     /* of the bus that the daemon is on; "" when there is none */
         int64_t message_bytes_max;  /* global maxMessageSize */
         int64_t open_files_max;
         bool is_checking;             /* -N: open nothing, touch nothing */

@@ -257,6 +257,29 @@ def what_passes_is_not_held_up_by_whoever_looks_on_and_does_not_read():
 
 
 @promise
+def messages_go_out_to_a_group_and_come_in_from_one():
+    with Place() as place:
+        daemon = place.daemon(UDP + """
+module(load="imbus") module(load="ombus")
+input(type="imbus" group="Logs" ruleset="from the bus" name="bus")
+template(name="all" type="string" string="%inputname% %hostname% %syslogtag% %syslogfacility-text% %msg% %$!extra%\\n")
+ruleset(name="from the bus") { action(type="omfile" file="@DIR@/in" template="all") }
+action(type="ombus" event="log")
+action(type="ombus" group="Logs")
+""")
+        with Bus(place) as bus:
+            wait(lambda: len(bus.ask("members", to="Msgq", group="Logs")) == 1, "the input on the bus")
+            bus.subscribe("Event/log")
+            send(daemon, 'say "hello"')
+            told = bus.get(PATIENCE_SECONDS).json
+            assert told["message"] == ' say "hello"' and told["host"] == "host" and told["severity"] == "notice", told
+            wait(lambda: place.read("in") == 'bus host tag: user  say "hello" \n', "the message from the bus")
+            bus.send({"message": "other", "host": "far", "tag": "t:", "facility": "mail", "extra": 7}, "Logs")
+            wait(lambda: place.lines("in")[1:] == ["bus far t: mail other 7"], "the message of the other client")
+        assert daemon.stop() == 0
+
+
+@promise
 def a_second_daemon_joins_the_bus_that_is_there():
     with Place() as place, Place() as second:
         daemon = place.daemon(OUT)
