@@ -247,3 +247,27 @@ const char *buffer_string(struct buffer *b) {
         b->data[b->size] = '\0';
         return b->data;
 }
+
+bool text_is_utf8(struct text t) {
+        const unsigned char *p = (const unsigned char *)t.data, *end = p + t.size;
+        while (p < end) {
+                if (*p < 0x80) {
+                        p++;
+                        continue;
+                }
+                unsigned more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : 1;
+                uint32_t code = *p & (0x3fu >> more);
+                if (*p < 0xc2 || *p > 0xf4 || (size_t)(end - p) <= more)
+                        return false;
+                for (unsigned i = 1; i <= more; i++) {
+                        if ((p[i] & 0xc0) != 0x80)
+                                return false;
+                        code = code << 6 | (p[i] & 0x3f);
+                }
+                static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+                if (code < least[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+                        return false;
+                p += more + 1;
+        }
+        return true;
+}

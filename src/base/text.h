@@ -80,6 +80,9 @@ static inline void buffer_clear(struct buffer *b) {
         b->size = 0;
         b->is_failed = false;
 }
+/* Whether every byte belongs to a character of UTF-8 (RFC 3629: no surrogates, nothing longer than needed). */
+bool text_is_utf8(struct text t);
+
 /* At least `more` writable bytes at data+size; false without memory. */
 bool buffer_reserve(struct buffer *b, size_t more);
 static inline void buffer_append(struct buffer *b, const void *data, size_t size) {

@@ -98,6 +98,20 @@ static bool is_same_file(const char *a, const char *b) {
         return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
+/* In one dialect where -F names it, else as it was written, with the includes in place. */
+static int print_config(struct daemon *d, struct buffer *out) {
+        const char *format = d->options.output_format;
+        if (format)
+                return config_print(out, d->config, strcmp(format, "yaml") == 0 ? DIALECT_YAML : DIALECT_RAINERSCRIPT,
+                                    SECRETS_SHOWN);
+        time_t now = time(NULL);
+        char when[64];
+        buffer_format(out, "## full conf created by rsyslog version %s at %s\n", PENSTOCK_RSYSLOG_VERSION,
+                      strtok(ctime_r(&now, when), "\n"));
+        config_print_flat(out, d->config);
+        return buffer_failed(out);
+}
+
 /* -o: the whole configuration in one file. */
 static int write_flat(struct daemon *d) {
         const char *path = d->options.output_file;
@@ -111,12 +125,11 @@ static int write_flat(struct daemon *d) {
                 return EXIT_ERRORS;
         }
         _owned_(buffer_fini) struct buffer out = {0};
-        time_t now = time(NULL);
-        char when[64];
-        buffer_format(&out, "## full conf created by rsyslog version %s at %s\n", PENSTOCK_RSYSLOG_VERSION,
-                      strtok(ctime_r(&now, when), "\n"));
-        config_print_flat(&out, d->config);
-        int r = buffer_failed(&out) ? -ENOMEM : file_replace(path, buffer_as_text(&out), 0644);
+        int r = print_config(d, &out);
+        if (r == -EILSEQ)
+                fprintf(stderr, "rsyslogd: the configuration holds text that is not UTF-8, which YAML has to be\n");
+        if (r == 0)
+                r = file_replace(path, buffer_as_text(&out), 0644);
         if (r)
                 fprintf(stderr, "rsyslogd: cannot write %s: %s\n", path, fail_text(r));
         return r ? EXIT_ERRORS : EXIT_CLEAN;

@@ -96,6 +96,11 @@ static enum options_result check_combination(const struct options *o, int argc) 
                 fprintf(stderr, "rsyslogd: -F requires -N1 config validation mode\n");
                 return OPTIONS_EXIT_FAILED;
         }
+        if (o->output_format && strcmp(o->output_format, "yaml") != 0 &&
+            strcmp(o->output_format, "rainerscript") != 0) {
+                fprintf(stderr, "rsyslogd: -F takes yaml or rainerscript, not '%s'\n", o->output_format);
+                return OPTIONS_EXIT_FAILED;
+        }
         if (o->output_format && !o->output_file) {
                 fprintf(stderr, "rsyslogd: -F requires -o <path>\n");
                 return OPTIONS_EXIT_FAILED;

@@ -232,6 +232,12 @@ struct assignment *assignment_add(struct loader *l, struct assignment **list, co
         return a;
 }
 
+void assignments_append(struct assignment **list, struct assignment *more) {
+        while (*list)
+                list = &(*list)->next;
+        *list = more;
+}
+
 bool is_enabled(struct loader *l, struct assignment *list) {
         const struct assignment *a = assignment_find(list, "config.enabled");
         struct text value = assignment_text(list, "config.enabled");

@@ -1,6 +1,6 @@
 /*
- * Any bytes as a configuration: the load ends, tells its mistakes, and what is
- * left of the tree can be printed.
+ * Any bytes as a configuration, of RainerScript or (after a first byte y) YAML: the load ends,
+ * tells its mistakes, and what is left of the tree can be printed in both.
  */
 #include "language/diagnostics.h"
 #include "language/tree.h"
@@ -23,10 +23,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (registry_new(&registry, ""))
                 return 0;
         struct text text = {(const char *)data, size};
-        if (config_load_text(&config, registry, "fuzz", text, &options, &diagnostics))
+        bool is_yaml = text_starts(text, TEXT("y"));
+        if (is_yaml)
+                text = text_slice(text, 1, text.size);
+        if (config_load_text(&config, registry, is_yaml ? "fuzz.yaml" : "fuzz", text, &options, &diagnostics))
                 return 0;
         for (const struct ruleset_def *r = config->rulesets; r; r = r->next)
-                statements_print(&out, r->statements, 0);
+                statements_print(&out, r->statements, 0, SECRETS_MASKED);
+        (void)config_print(&out, config, DIALECT_RAINERSCRIPT, SECRETS_MASKED);
+        (void)config_print(&out, config, DIALECT_YAML, SECRETS_SHOWN);
         config_print_flat(&out, config);
         diagnostics_print(&diagnostics, &out, true);
         for (const struct diagnostic *d = diagnostics.first; d; d = d->next)

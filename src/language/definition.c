@@ -256,6 +256,7 @@ static void add_global(struct loader *l, struct assignment *list, struct place p
                                 .is_lenient = true};
         fill(l, list, &target, 1, NULL, place);
         check_prefix(l, list);
+        assignments_append(&l->config->global_assignments, list);
         if (assignment_find(list, "processinternalmessages"))
                 l->config->global->internal_is_set = true;
         l->default_queue = NULL;
@@ -284,6 +285,7 @@ static void add_main_queue(struct loader *l, struct assignment *list, struct pla
         if (!target.settings || !target.is_set)
                 return;
         fill(l, list, &target, 1, "name", place);
+        assignments_append(&l->config->main_queue_assignments, list);
         l->config->has_main_queue = true;
 }
 
@@ -308,8 +310,7 @@ struct ruleset_state *get_ruleset(struct loader *l, struct text name, struct pla
         return state;
 }
 
-/* The parameters of one ruleset(); NULL: it is left out. */
-static struct ruleset_def *begin_ruleset(struct loader *l, struct assignment *list, struct place place) {
+struct ruleset_state *ruleset_begin(struct loader *l, struct assignment *list, struct place place) {
         struct ruleset_settings *settings = loader_settings(l, &ruleset_type);
         struct queue_settings *queue = queue_settings_new(QUEUE_OF_RULESET, l->config->global);
         loader_own(l, &queue_settings_type, queue);
@@ -341,14 +342,21 @@ static struct ruleset_def *begin_ruleset(struct loader *l, struct assignment *li
         if (count)
                 memcpy(state->def->parsers.items, settings->parsers.items, count * sizeof(char *));
         state->def->parsers.count = count;
+        state->def->assignments = list;
         for (size_t i = 0; queue_settings_type.params[i].name; i++)
                 if (targets[1].is_set[i])
                         state->def->queue = queue;
-        return state->def;
+        return state;
+}
+
+void ruleset_append(struct ruleset_state *state, struct statement *statements) {
+        *state->tail = statements;
+        while (*state->tail)
+                state->tail = &(*state->tail)->next;
 }
 
 static void add_ruleset(struct loader *l, struct assignment *list, struct place place) {
-        struct ruleset_def *def = begin_ruleset(l, list, place);
+        struct ruleset_state *state = ruleset_begin(l, list, place);
         lex_blank(l);
         struct place opened = loader_place(l, l->at);
         if (!lex_take(l, '{')) {
@@ -356,17 +364,11 @@ static void add_ruleset(struct loader *l, struct assignment *list, struct place 
                 return;
         }
         struct statement *statements = NULL;
-        if (!def)
-                l->skipping++;
+        l->skipping += state == NULL;
         parse_block(l, &statements, opened);
-        if (!def) {
-                l->skipping--;
-                return;
-        }
-        struct ruleset_state *state = names_get(&l->rulesets, text_of(def->name));
-        *state->tail = statements;
-        while (*state->tail)
-                state->tail = &(*state->tail)->next;
+        l->skipping -= state == NULL;
+        if (state)
+                ruleset_append(state, statements);
 }
 
 /* ---- template() ---------------------------------------------------------------------------------------------- */
@@ -392,6 +394,15 @@ void add_template(struct loader *l, struct template_def *def) {
         l->template_tail = &def->next;
 }
 
+struct template_part *template_part_new(struct loader *l, bool is_constant, struct assignment *list,
+                                        struct place place) {
+        struct template_part *part = loader_alloc(l, sizeof *part);
+        if (!part || !check_list(l, list, is_constant ? constant_params : property_params, place))
+                return NULL;
+        *part = (struct template_part){.place = place, .is_constant = is_constant, .assignments = list};
+        return part;
+}
+
 static bool parse_part(struct loader *l, struct template_part ***tail) {
         struct text word = lex_word(l);
         bool is_constant = text_equal_nocase(word, TEXT("constant"));
@@ -409,16 +420,13 @@ static bool parse_part(struct loader *l, struct template_part ***tail) {
                          TEXT_ARGS(word));
                 return false;
         }
-        struct template_part *part = loader_alloc(l, sizeof *part);
-        if (!part)
+        struct assignment *list;
+        if (!parse_assignments(l, is_constant ? "constant" : "property", place, &list))
                 return false;
-        part->place = place;
-        part->is_constant = is_constant;
-        if (!parse_assignments(l, is_constant ? "constant" : "property", place, &part->assignments))
-                return false;
-        if (!is_enabled(l, part->assignments))
+        if (!is_enabled(l, list))
                 return true;
-        if (!check_list(l, part->assignments, is_constant ? constant_params : property_params, place))
+        struct template_part *part = template_part_new(l, is_constant, list, place);
+        if (!part)
                 return false;
         **tail = part;
         *tail = &part->next;
@@ -457,16 +465,16 @@ static bool parse_parts(struct loader *l, struct template_def *def) {
         }
 }
 
-static void add_template_object(struct loader *l, struct assignment *list, struct place place) {
+/* All but the parts; `def` NULL: no memory. True: the parameters are right. */
+static bool begin_template(struct loader *l, struct assignment *list, struct place place, struct template_def **ret) {
         struct template_settings *settings = loader_settings(l, &template_type);
         struct template_def *def = loader_alloc(l, sizeof *def);
         struct target target = {
                 .params = template_params, .settings = settings, .is_set = new_marks(l, template_params)};
+        *ret = NULL;
         if (!settings || !def || !target.is_set)
-                return;
+                return false;
         bool is_right = fill(l, list, &target, 1, NULL, place);
-        lex_blank(l);
-        bool has_parts = lex_peek(l, 0) == '{';
         *def = (struct template_def){.place = place,
                                      .name = settings->name,
                                      .kind = (enum template_kind)settings->type,
@@ -476,15 +484,17 @@ static void add_template_object(struct loader *l, struct assignment *list, struc
                                      .is_jsonf = settings->is_jsonf,
                                      .is_jsonftree = settings->is_jsonftree,
                                      .is_case_sensitive = settings->is_case_sensitive};
-        if (has_parts || (is_right && def->kind == TEMPLATE_LIST))
-                is_right &= parse_parts(l, def);
-        if (!is_right)
-                return;
+        def->assignments = list;
+        *ret = def;
+        return is_right;
+}
+
+static void end_template(struct loader *l, struct template_def *def, struct assignment *list) {
         static const char *const needed[] = {
                 [TEMPLATE_STRING] = "string", [TEMPLATE_SUBTREE] = "subtree", [TEMPLATE_PLUGIN] = "plugin"};
         const struct assignment *value = def->kind == TEMPLATE_LIST ? NULL : assignment_find(list, needed[def->kind]);
         if (def->kind != TEMPLATE_LIST && !value) {
-                complain(l, place, 8, CODE_SYNTAX, NULL,
+                complain(l, def->place, 8, CODE_SYNTAX, NULL,
                          "template '%s': parameter '%s' required but not specified - fix config", def->name,
                          needed[def->kind]);
                 return;
@@ -496,6 +506,32 @@ static void add_template_object(struct loader *l, struct assignment *list, struc
                                                   : &def->plugin) = value->items[0];
         }
         add_template(l, def);
+}
+
+static void add_template_object(struct loader *l, struct assignment *list, struct place place) {
+        struct template_def *def;
+        bool is_right = begin_template(l, list, place, &def);
+        lex_blank(l);
+        bool has_parts = lex_peek(l, 0) == '{';
+        if (def && (has_parts || (is_right && def->kind == TEMPLATE_LIST)))
+                is_right &= parse_parts(l, def);
+        if (is_right)
+                end_template(l, def, list);
+}
+
+void template_add_parts(struct loader *l, struct assignment *list, bool has_parts, struct template_part *parts,
+                        struct place place) {
+        struct template_def *def;
+        if (!begin_template(l, list, place, &def))
+                return;
+        if (has_parts != (def->kind == TEMPLATE_LIST)) {
+                complain(l, place, 1, CODE_SYNTAX, NULL,
+                         has_parts ? "only a template of type list has elements"
+                                   : "a template of type list needs the key 'elements'");
+                return;
+        }
+        def->parts = parts;
+        end_template(l, def, list);
 }
 
 /* ---- Dispatch -------------------------------------------------------------------------------------------------- */
@@ -577,4 +613,8 @@ void parse_object(struct loader *l, bool is_inside_block) {
                 return;
         }
         object->add(l, list, place);
+}
+
+void object_add(struct loader *l, const char *kind, struct assignment *list, struct place place) {
+        find_object(text_of(kind))->add(l, list, place);
 }

@@ -168,13 +168,13 @@ static bool is_valid(struct loader *l, const struct assignment *value, const str
         return is_right;
 }
 
-/* What a directive set is found with the module's parameters, for what is told about them later. */
-static void note_assignment(struct loaded_module *module, struct assignment *value, const struct param *p) {
+/* What directives set is found with the object's parameters; of one that is set twice the last counts. */
+static void note_assignment(struct assignment **list, struct assignment *value, const struct param *p) {
+        while (*list && !text_equal_nocase((*list)->name, text_of(p->name)))
+                list = &(*list)->next;
         value->name = text_of(p->name);
-        struct assignment **tail = &module->assignments;
-        while (*tail)
-                tail = &(*tail)->next;
-        *tail = value;
+        value->next = *list ? (*list)->next : NULL;
+        *list = value;
 }
 
 static void apply(struct loader *l, const struct line *line, const struct directive *d) {
@@ -186,15 +186,26 @@ static void apply(struct loader *l, const struct line *line, const struct direct
                 warn(l, line->place, line->name.size + 1, 0, p->help, "$%.*s is obsolete", TEXT_ARGS(line->name));
         switch (d->target) {
         case DIRECTIVE_GLOBAL:
-                fill_one(l, value, p, l->config->global);
+                if (fill_one(l, value, p, l->config->global))
+                        note_assignment(&l->config->global_assignments, value, p);
                 break;
         case DIRECTIVE_MAIN_QUEUE:
-                if (main_queue(l) && fill_one(l, value, p, l->config->main_queue))
+                if (main_queue(l) && fill_one(l, value, p, l->config->main_queue)) {
                         prepare(l, &l->main_queue_values, p, value);
+                        struct assignment *copy = loader_alloc(l, sizeof *copy);
+                        if (!copy)
+                                break;
+                        *copy = *value;
+                        note_assignment(&l->config->main_queue_assignments, copy, p);
+                }
                 break;
         case DIRECTIVE_MODULE:
-                if (fill_one(l, value, p, d->module->loaded->settings))
-                        note_assignment(d->module->loaded, value, p);
+                if (fill_one(l, value, p, d->module->loaded->settings)) {
+                        const struct param *inherited =
+                                param_find(d->module->loaded->module->settings.params, text_of(p->name));
+                        value->is_passing = inherited && (inherited->flags & PARAM_INHERITS);
+                        note_assignment(&d->module->loaded->assignments, value, p);
+                }
                 break;
         case DIRECTIVE_OBJECT:
                 if (p->flags & PARAM_LEGACY_CREATES)
@@ -384,12 +395,19 @@ static bool read_switch(struct loader *l, const struct line *line, bool is_on) {
 static void do_ruleset_queue(struct loader *l, const struct line *line) {
         if (!read_switch(l, line, false)) {
                 l->ruleset->def->queue = NULL;
+                l->ruleset->def->assignments = NULL;
                 return;
         }
         struct queue_settings *queue = queue_settings_new(QUEUE_OF_RULESET, l->config->global);
         loader_own(l, &queue_settings_type, queue);
-        for (const struct pending *p = l->main_queue_values; p && queue; p = p->next)
+        for (const struct pending *p = l->main_queue_values; p && queue; p = p->next) {
+                struct assignment *copy = loader_alloc(l, sizeof *copy);
                 fill_one(l, p->value, p->param, queue);
+                if (!copy)
+                        return;
+                *copy = *p->value;
+                note_assignment(&l->ruleset->def->assignments, copy, p->param);
+        }
         l->ruleset->def->queue = queue;
 }
 

@@ -64,7 +64,7 @@ static inline struct text fixture_statements(struct fixture *f, const char *rule
         buffer_clear(&f->text);
         for (const struct ruleset_def *r = f->config->rulesets; r; r = r->next)
                 if (strcmp(r->name, ruleset ? ruleset : "RSYSLOG_DefaultRuleset") == 0)
-                        statements_print(&f->text, r->statements, 0);
+                        statements_print(&f->text, r->statements, 0, SECRETS_MASKED);
         return buffer_as_text(&f->text);
 }
 

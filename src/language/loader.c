@@ -93,6 +93,8 @@ const char *did_you_mean(struct loader *l, const char *name) {
 
 /* Copies what has been read of the current text to the flat form. */
 static void flatten_up_to(struct loader *l, size_t at) {
+        if (l->source->is_embedded)
+                return;
         buffer_text(&l->flat, text_slice(l->source->text, l->source->flat_from, at));
         l->source->flat_from = at;
 }
@@ -116,6 +118,8 @@ void source_push(struct loader *l, struct source *source) {
 
 bool source_pop(struct loader *l) {
         struct source *done = l->source;
+        if (done->is_closed)
+                return false;
         flatten_up_to(l, done->text.size);
         flat_line_end(l);
         buffer_format(&l->flat, "##### END   CONFIG: %s\n", done->name);
@@ -137,7 +141,7 @@ static struct source *make_source(struct loader *l, const char *name, struct tex
                 return NULL;
         }
         diagnostics_add_source(l->diagnostics, name, text);
-        struct source *source = source_new(l->arena, name, text);
+        struct source *source = (source_is_yaml(name) ? source_new_whole : source_new)(l->arena, name, text);
         if (!source) {
                 l->failure = -ENOMEM;
                 return NULL;
@@ -204,14 +208,40 @@ static struct source *open_source(struct loader *l, const char *path, struct pla
         return source;
 }
 
+/* A whole file of YAML, which is the current text. */
+static void read_yaml(struct loader *l) {
+        struct source *source = l->source;
+        source->is_closed = source->is_begun = true;
+        yaml_load(l);
+        source->is_closed = false;
+}
+
+static void include_yaml(struct loader *l, struct source *source, struct place place, size_t width) {
+        if (l->nesting) {
+                complain(l, place, width, CODE_SYNTAX, "include it outside of all blocks",
+                         "a YAML file holds a whole configuration and cannot be included inside a block");
+                return;
+        }
+        source_push(l, source);
+        read_yaml(l);
+        source_pop(l);
+}
+
 void include_files(struct loader *l, struct text pattern, enum include_mode mode, struct place place, size_t width) {
+        include_some(l, pattern, mode, place, width, INCLUDE_YAML | INCLUDE_OTHERS);
+}
+
+void include_some(struct loader *l, struct text pattern, enum include_mode mode, struct place place, size_t width,
+                  enum include_which which) {
         const char *path = loader_string(l, pattern);
         struct strings found = {0};
         /* An empty name comes from an environment variable that is not set. */
         if (!path || !*path || !may_include(l, place, width))
                 return;
         if (source_match(l->arena, path, &found)) {
-                complain(l, place, width, CODE_SYNTAX, NULL, "error accessing config file or directory '%s'", path);
+                if (which & INCLUDE_OTHERS)
+                        complain(l, place, width, CODE_SYNTAX, NULL, "error accessing config file or directory '%s'",
+                                 path);
                 return;
         }
         bool is_plain = found.count == 1 && strcmp(found.items[0], path) == 0;
@@ -220,11 +250,19 @@ void include_files(struct loader *l, struct text pattern, enum include_mode mode
         struct source **sources = loader_alloc(l, (found.count + 1) * sizeof *sources);
         if (!sources)
                 return;
-        size_t count = 0;
-        for (size_t i = 0; i < found.count; i++)
-                if ((sources[count] = open_source(l, found.items[i], place, width)))
-                        count++;
-        if (mode == INCLUDE_ABORT && found.count != count)
+        size_t count = 0, missing = 0;
+        for (size_t i = 0; i < found.count; i++) {
+                bool is_yaml = source_is_yaml(found.items[i]);
+                if (!(which & (is_yaml ? INCLUDE_YAML : INCLUDE_OTHERS)))
+                        continue;
+                struct source *source = open_source(l, found.items[i], place, width);
+                missing += source == NULL;
+                if (source && is_yaml)
+                        include_yaml(l, source, place, width);
+                else if (source)
+                        sources[count++] = source;
+        }
+        if (mode == INCLUDE_ABORT && missing)
                 l->config->is_aborted = true;
         /* The last is pushed first, so that they are read in order, each as if the one before included it. */
         for (size_t i = count; i > 0; i--)
@@ -260,6 +298,8 @@ static int load(struct loader *l, struct source *master) {
         l->ruleset = get_ruleset(l, TEXT("RSYSLOG_DefaultRuleset"), loader_place(l, 0));
         if (!l->ruleset || l->failure)
                 return fail(-ENOMEM);
+        if (source_is_yaml(master->name))
+                read_yaml(l);
         parse_file_level(l);
         check_references(l);
         if (!main_queue(l))
@@ -300,7 +340,7 @@ int config_load_text(struct config **ret, struct registry *registry, const char 
         if (!config)
                 return fail(-ENOMEM);
         diagnostics_add_source(diagnostics, name, text);
-        struct source *master = source_new(&config->arena, name, text);
+        struct source *master = (source_is_yaml(name) ? source_new_whole : source_new)(&config->arena, name, text);
         if (!master)
                 return fail(-ENOMEM);
         return load_config(ret, TAKE(config), registry, master, options, diagnostics);
@@ -316,7 +356,7 @@ int config_load(struct config **ret, struct registry *registry, const char *path
         if (r)
                 return pass(r);
         diagnostics_add_source(diagnostics, path, text);
-        struct source *master = source_new(&config->arena, path, text);
+        struct source *master = (source_is_yaml(path) ? source_new_whole : source_new)(&config->arena, path, text);
         if (!master)
                 return fail(-ENOMEM);
         master->identity = source_identity(&config->arena, path);

@@ -10,6 +10,7 @@
  *   object.c      module() input() action() parser() and their settings
  *   definition.c  global() main_queue() ruleset() template() and the rest
  *   directive.c   $Directives
+ *   yaml_load.c   the same from YAML
  *   check.c       what can be known only at the end: references between objects
  *
  * A function that returns a pointer returns NULL where something is left out:
@@ -225,7 +226,16 @@ bool source_pop(struct loader *l);
 /* include() and $IncludeConfig. */
 enum include_mode { INCLUDE_REQUIRED, INCLUDE_OPTIONAL, INCLUDE_ABORT };
 void include_files(struct loader *l, struct text pattern, enum include_mode mode, struct place place, size_t width);
+/* The same with some of the files that a pattern finds. */
+enum include_which { INCLUDE_YAML = 1 << 0, INCLUDE_OTHERS = 1 << 1 };
+void include_some(struct loader *l, struct text pattern, enum include_mode mode, struct place place, size_t width,
+                  enum include_which which);
 void include_text(struct loader *l, struct text text, struct place place);
+
+/* ---- yaml_load.c -------------------------------------------------------------- */
+
+/* The current text is a whole file of YAML: reads all of it. */
+void yaml_load(struct loader *l);
 
 /* ---- expression.c ------------------------------------------------------------ */
 
@@ -246,6 +256,10 @@ struct statement *parse_property_filter(struct loader *l);
 void parse_file_level(struct loader *l);
 /* Statements up to the closing brace, which is consumed. */
 void parse_block(struct loader *l, struct statement **ret, struct place opened);
+/* Statements up to the end of this text. */
+void parse_all(struct loader *l, struct statement **ret);
+/* One level of blocks deeper; false, reported: too deep. l->nesting-- when it is left. */
+bool nesting_enter(struct loader *l);
 struct statement *statement_new(struct loader *l, enum statement_kind kind, struct place place);
 
 /* ---- selector_action.c ----------------------------------------------------------- */
@@ -261,6 +275,7 @@ struct assignment *assignment_find(struct assignment *list, const char *name);
 /* Adds one as if it had been written at the place. */
 struct assignment *assignment_add(struct loader *l, struct assignment **list, const char *name, struct text value,
                                   struct place place);
+void assignments_append(struct assignment **list, struct assignment *more);
 /* The single value, TEXT_NONE where there is none. */
 struct text assignment_text(struct assignment *list, const char *name);
 /* How many bytes of the line the value takes, for the caret. */
@@ -311,6 +326,17 @@ const char *closest_object(struct text name);
 void parse_object(struct loader *l, bool is_inside_block);
 struct ruleset_state *get_ruleset(struct loader *l, struct text name, struct place place);
 void add_template(struct loader *l, struct template_def *def);
+/* One constant() or property(); NULL where it is wrong (reported) or turned off. */
+struct template_part *template_part_new(struct loader *l, bool is_constant, struct assignment *list,
+                                        struct place place);
+/* template() with the parts of its list, where it has one. */
+void template_add_parts(struct loader *l, struct assignment *list, bool has_parts, struct template_part *parts,
+                        struct place place);
+/* The parameters of one ruleset(); NULL: it is left out. */
+struct ruleset_state *ruleset_begin(struct loader *l, struct assignment *list, struct place place);
+void ruleset_append(struct ruleset_state *state, struct statement *statements);
+/* An object by its name, as parse_object() makes it; none that has a body. */
+void object_add(struct loader *l, const char *kind, struct assignment *list, struct place place);
 /* The main queue's settings, made when something first asks for them. */
 struct queue_settings *main_queue(struct loader *l);
 

@@ -158,8 +158,24 @@ static void use_pending(struct loader *l, struct pending **list, struct target *
         }
 }
 
+/* What a directive said of all objects behind it is written with each: the directive may change before the next. */
+static void note_inherited(struct loader *l, struct making *m) {
+        const struct param *params = m->object->module->settings.params;
+        for (struct assignment *a = m->module->loaded->assignments; a; a = a->next) {
+                const struct param *p = a->is_passing ? param_find(params, a->name) : NULL;
+                struct assignment *copy = p && !m->targets[0].is_set[p - params] ? loader_alloc(l, sizeof *copy) : NULL;
+                if (!copy)
+                        continue;
+                *copy = *a;
+                copy->is_passing = false;
+                copy->next = NULL;
+                assignments_append(&m->object->assignments, copy);
+        }
+}
+
 static bool inherit(struct loader *l, struct making *m) {
         const struct module *module = m->module->loaded->module;
+        note_inherited(l, m);
         if (!settings_inherit(m->object->settings, module->settings.params, m->targets[0].is_set,
                               m->module->loaded->settings, module->module_settings.params))
                 return true;

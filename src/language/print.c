@@ -118,8 +118,8 @@ void expr_print(struct buffer *out, const struct expr *e) {
 
 /* ---- Objects ---------------------------------------------------------------------------- */
 
-static bool is_secret(const struct object *o, struct text name) {
-        const struct param *p = param_find(o->module->settings.params, name);
+static bool is_secret(const struct param *params, struct text name) {
+        const struct param *p = params ? param_find(params, name) : NULL;
         return p && (p->flags & PARAM_IS_SECRET);
 }
 
@@ -144,11 +144,18 @@ static void print_assignment(struct buffer *out, const struct assignment *a, boo
         buffer_byte(out, ']');
 }
 
-void object_print(struct buffer *out, const char *kind, const struct object *o) {
+void assignments_print(struct buffer *out, const struct assignment *list, const struct param *params,
+                       enum secrets secrets) {
+        for (const struct assignment *a = list; a; a = a->next)
+                print_assignment(out, a, secrets == SECRETS_MASKED && is_secret(params, a->name));
+}
+
+void object_print(struct buffer *out, const char *kind, const struct object *o, enum secrets secrets) {
         buffer_format(out, "%s(type=\"%s\"", kind, o->module->name);
         for (const struct assignment *a = o->assignments; a; a = a->next)
                 if (!text_equal_nocase(a->name, TEXT("type")))
-                        print_assignment(out, a, is_secret(o, a->name));
+                        print_assignment(out, a,
+                                         secrets == SECRETS_MASKED && is_secret(o->module->settings.params, a->name));
         buffer_byte(out, ')');
 }
 
@@ -159,9 +166,9 @@ static void indent(struct buffer *out, unsigned depth) {
                 buffer_text(out, TEXT("    "));
 }
 
-static void print_block(struct buffer *out, const struct statement *body, unsigned depth) {
+static void print_block(struct buffer *out, const struct statement *body, unsigned depth, enum secrets secrets) {
         buffer_text(out, TEXT("{\n"));
-        statements_print(out, body, depth + 1);
+        statements_print(out, body, depth + 1, secrets);
         indent(out, depth);
         buffer_byte(out, '}');
 }
@@ -189,7 +196,7 @@ static unsigned count_bits(const struct statement *s, uint8_t bits) {
 }
 
 /* "*.info;mail,cron.none": what most facilities have, then the others in groups of the same. */
-static void print_priorities(struct buffer *out, const struct statement *s) {
+void selector_print(struct buffer *out, const struct statement *s) {
         uint8_t most = 0;
         for (unsigned f = 0; f <= FACILITIES; f++)
                 if (count_bits(s, s->priorities[f]) > count_bits(s, most))
@@ -220,7 +227,7 @@ static void print_priorities(struct buffer *out, const struct statement *s) {
         buffer_fini(&names);
 }
 
-static void print_property_filter(struct buffer *out, const struct statement *s) {
+void property_filter_print(struct buffer *out, const struct statement *s) {
         static const char *const words[] = {
                 [COMPARE_CONTAINS] = "contains", [COMPARE_EQUAL] = "isequal", [COMPARE_EMPTY] = "isempty",
                 [COMPARE_STARTS] = "startswith", [COMPARE_ENDS] = "endswith", [COMPARE_REGEX] = "regex",
@@ -239,50 +246,50 @@ static void print_change(struct buffer *out, const char *word, const struct stat
         buffer_byte(out, ';');
 }
 
-static void print_if(struct buffer *out, const struct statement *s, unsigned depth) {
+static void print_if(struct buffer *out, const struct statement *s, unsigned depth, enum secrets secrets) {
         for (;;) {
                 buffer_text(out, TEXT("if "));
                 expr_print(out, s->condition);
                 buffer_text(out, TEXT(" then "));
-                print_block(out, s->body, depth);
+                print_block(out, s->body, depth, secrets);
                 const struct statement *other = s->otherwise;
                 if (!other)
                         return;
                 buffer_text(out, TEXT(" else "));
                 if (other->kind != STATEMENT_IF || other->next) {
-                        print_block(out, other, depth);
+                        print_block(out, other, depth, secrets);
                         return;
                 }
                 s = other;
         }
 }
 
-static void print_foreach(struct buffer *out, const struct statement *s, unsigned depth) {
+static void print_foreach(struct buffer *out, const struct statement *s, unsigned depth, enum secrets secrets) {
         buffer_text(out, TEXT("foreach ("));
         expr_print(out, s->variable);
         buffer_text(out, TEXT(" in "));
         expr_print(out, s->condition);
         buffer_text(out, TEXT(") do "));
-        print_block(out, s->body, depth);
+        print_block(out, s->body, depth, secrets);
 }
 
-static void print_statement(struct buffer *out, const struct statement *s, unsigned depth) {
+static void print_statement(struct buffer *out, const struct statement *s, unsigned depth, enum secrets secrets) {
         switch (s->kind) {
         case STATEMENT_ACTION:
-                object_print(out, "action", s->action);
+                object_print(out, "action", s->action, secrets);
                 break;
         case STATEMENT_IF:
-                print_if(out, s, depth);
+                print_if(out, s, depth, secrets);
                 break;
         case STATEMENT_SELECTOR:
-                print_priorities(out, s);
+                selector_print(out, s);
                 buffer_byte(out, ' ');
-                print_block(out, s->body, depth);
+                print_block(out, s->body, depth, secrets);
                 break;
         case STATEMENT_PROPERTY:
-                print_property_filter(out, s);
+                property_filter_print(out, s);
                 buffer_byte(out, ' ');
-                print_block(out, s->body, depth);
+                print_block(out, s->body, depth, secrets);
                 break;
         case STATEMENT_SET:
                 print_change(out, "set", s);
@@ -302,7 +309,7 @@ static void print_statement(struct buffer *out, const struct statement *s, unsig
                 buffer_byte(out, ';');
                 break;
         case STATEMENT_FOREACH:
-                print_foreach(out, s, depth);
+                print_foreach(out, s, depth, secrets);
                 break;
         case STATEMENT_STOP:
                 buffer_text(out, TEXT("stop"));
@@ -322,10 +329,10 @@ static void print_statement(struct buffer *out, const struct statement *s, unsig
         }
 }
 
-void statements_print(struct buffer *out, const struct statement *statements, unsigned depth) {
+void statements_print(struct buffer *out, const struct statement *statements, unsigned depth, enum secrets secrets) {
         for (const struct statement *s = statements; s; s = s->next) {
                 indent(out, depth);
-                print_statement(out, s, depth);
+                print_statement(out, s, depth, secrets);
                 buffer_byte(out, '\n');
         }
 }

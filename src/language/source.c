@@ -72,6 +72,22 @@ struct source *source_new(struct arena *arena, const char *name, struct text ori
         return s;
 }
 
+struct source *source_new_whole(struct arena *arena, const char *name, struct text original) {
+        struct source *s = arena_zalloc(arena, sizeof *s);
+        struct source_line *line = arena_alloc(arena, sizeof *line);
+        if (!s || !line || !(s->name = arena_string(arena, text_of(name))))
+                return NULL;
+        *line = (struct source_line){.at = 0, .line = 1, .column = 1};
+        s->lines = line;
+        s->line_count = 1;
+        s->text = original;
+        return s;
+}
+
+bool source_is_yaml(const char *name) {
+        return text_ends(text_of(name), TEXT(".yaml")) || text_ends(text_of(name), TEXT(".yml"));
+}
+
 struct place source_place(const struct source *s, size_t at) {
         size_t low = 0, high = s->line_count;
         while (high - low > 1) {

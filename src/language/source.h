@@ -33,10 +33,16 @@ struct source {
         size_t flat_from; /* what lies before has been printed flat */
         unsigned depth;   /* how many texts include one another down to this */
         bool is_begun;    /* false: waits on the stack behind a neighbour of the same wildcard */
+        bool is_closed;   /* reading does not go on in the including text by itself: YAML, and RainerScript in it */
+        bool is_embedded; /* its text is part of another source's */
 };
 
 /* All memory is the arena's. NULL without memory. `original` is copied. */
 struct source *source_new(struct arena *arena, const char *name, struct text original);
+/* The same for a text whose lines are not joined and whose places are known otherwise: YAML. `original` is lent. */
+struct source *source_new_whole(struct arena *arena, const char *name, struct text original);
+/* Whether the name says that it is YAML: .yaml or .yml. */
+bool source_is_yaml(const char *name);
 struct place source_place(const struct source *source, size_t at);
 
 /* The content of a file. -ENOENT, -EACCES, -EISDIR ...; -EFBIG beyond SOURCE_BYTES_MAX. */

@@ -22,7 +22,7 @@ struct statement *statement_new(struct loader *l, enum statement_kind kind, stru
 
 /* ---- Blocks --------------------------------------------------------------------------- */
 
-static bool enter(struct loader *l) {
+bool nesting_enter(struct loader *l) {
         if (l->nesting < NESTING_MAX) {
                 l->nesting++;
                 return true;
@@ -41,7 +41,7 @@ static struct statement **skip_to_tail(struct statement **tail) {
 
 void parse_block(struct loader *l, struct statement **ret, struct place opened) {
         *ret = NULL;
-        if (!enter(l))
+        if (!nesting_enter(l))
                 return;
         struct statement **tail = ret;
         for (;;) {
@@ -54,6 +54,15 @@ void parse_block(struct loader *l, struct statement **ret, struct place opened) 
                 parse_chain(l, tail, false);
                 tail = skip_to_tail(tail);
         }
+        l->nesting--;
+}
+
+void parse_all(struct loader *l, struct statement **ret) {
+        *ret = NULL;
+        if (!nesting_enter(l))
+                return;
+        for (struct statement **tail = ret; lex_blank_between(l); tail = skip_to_tail(tail))
+                parse_chain(l, tail, false);
         l->nesting--;
 }
 
@@ -70,7 +79,7 @@ static void parse_body(struct loader *l, struct statement **ret) {
                 parse_block(l, ret, place);
                 return;
         }
-        if (!enter(l))
+        if (!nesting_enter(l))
                 return;
         parse_chain(l, ret, true);
         l->nesting--;

@@ -76,6 +76,7 @@ struct assignment {
         struct text *items;
         uint32_t count;
         bool is_array;
+        bool is_passing; /* a directive's value for the objects behind it, which have it themselves */
         struct place name_place, value_place;
         struct assignment *next;
 };
@@ -176,6 +177,7 @@ struct template_def {
         struct text subtree; /* "$!usr" */
         struct text plugin;
         bool is_sql, is_stdsql, is_json, is_jsonf, is_jsonftree, is_case_sensitive;
+        struct assignment *assignments; /* of template(); NULL: it was a $template */
         struct template_def *next;
 };
 
@@ -183,9 +185,10 @@ struct template_def {
 
 struct ruleset_def {
         struct place place;
-        const char *name;             /* "RSYSLOG_DefaultRuleset" first */
-        struct strings parsers;       /* names; count 0: the default chain */
-        struct queue_settings *queue; /* NULL: no queue of its own */
+        const char *name;               /* "RSYSLOG_DefaultRuleset" first */
+        struct assignment *assignments; /* but its name */
+        struct strings parsers;         /* names; count 0: the default chain */
+        struct queue_settings *queue;   /* NULL: no queue of its own */
         struct statement *statements;
         struct ruleset_def *next;
 };
@@ -225,6 +228,8 @@ struct allowed_senders {
 struct config {
         struct arena arena;
         struct global_settings *global;
+        struct assignment *global_assignments;
+        struct assignment *main_queue_assignments;
         struct queue_settings *main_queue;
         bool has_main_queue;
         struct loaded_module *modules;
@@ -296,9 +301,24 @@ static inline const void *config_module_settings(const struct config *config, co
 /* An expression as it could be written, with the parentheses that its meaning needs. */
 void expr_print(struct buffer *out, const struct expr *expr);
 /* A list of statements as RainerScript, indented by `depth` steps of four blanks. */
-void statements_print(struct buffer *out, const struct statement *statements, unsigned depth);
-/* One object: action(type="omfile" file="..."), secrets masked. */
-void object_print(struct buffer *out, const char *kind, const struct object *object);
+enum secrets { SECRETS_MASKED, SECRETS_SHOWN };
+void statements_print(struct buffer *out, const struct statement *statements, unsigned depth, enum secrets secrets);
+/* One object: action(type="omfile" file="..."). */
+void object_print(struct buffer *out, const char *kind, const struct object *object, enum secrets secrets);
+/* What follows an object's name: " file=\"...\" ..."; values of secret parameters (`params` may be NULL) masked. */
+void assignments_print(struct buffer *out, const struct assignment *list, const struct param *params,
+                       enum secrets secrets);
+/* "*.info;mail.none" and ":msg, contains, \"x\"". */
+void selector_print(struct buffer *out, const struct statement *selector);
+void property_filter_print(struct buffer *out, const struct statement *filter);
+
+/*
+ * The whole configuration in one dialect, in canonical form: what was read from it
+ * prints the same again. What the dialect has no words for ($outchannel in YAML) is
+ * written as RainerScript that it can hold. -EILSEQ: a value is no UTF-8, which YAML has to be; -ENOMEM.
+ */
+enum dialect { DIALECT_RAINERSCRIPT, DIALECT_YAML };
+int config_print(struct buffer *out, const struct config *config, enum dialect dialect, enum secrets secrets);
 
 /* The signature of a function of the language, or NULL. */
 struct function_signature {

@@ -319,8 +319,8 @@ class Stage:
 class Program:
     """How to run one of the two daemons: its path and what it needs around it."""
 
-    def __init__(self, name, binary, environment=None, arguments=()):
-        self.name, self.binary = name, binary
+    def __init__(self, name, binary, environment=None, arguments=(), through=None):
+        self.name, self.binary, self.through = name, binary, through
         self.environment = environment or {}
         self.arguments = list(arguments)
 
@@ -332,6 +332,11 @@ def oracle_program(directory):
         lib = os.path.dirname(found[0])
     return Program("oracle", os.path.join(directory, "usr/sbin/rsyslogd"), {"LD_LIBRARY_PATH": lib},
                    ["-M", os.path.join(lib, "rsyslog")])
+
+
+def difference(one, other):
+    lines = [text.decode("utf-8", "replace").splitlines() for text in (one, other)]
+    return list(difflib.unified_diff(*lines, lineterm="", n=0))[:20]
 
 
 class Daemon:
@@ -359,10 +364,31 @@ class Daemon:
     def is_alive(self):
         return self.process.poll() is None
 
+    def _translate(self, config, name):
+        """Writes the configuration in the dialect that the run goes through; a translation translates to itself."""
+        path = self.stage.path(name + (".yaml" if self.program.through == "yaml" else ".conf"))
+        self._spawn(["-N1", "-f", config, "-F", self.program.through, "-o", path])
+        self._leave("the translation of the configuration")
+        pathlib.Path(self.error_path).unlink(missing_ok=True)
+        try:
+            return path, pathlib.Path(path).read_bytes()
+        except OSError as error:
+            raise Trouble(f"the configuration is not translated: {error}")
+
+    def _config(self):
+        if not self.program.through:
+            return self.stage.config
+        path, text = self._translate(self.stage.config, "translated")
+        _, again = self._translate(path, "again")
+        if text != again:
+            raise Trouble("a translation is not translated to itself", difference(text, again))
+        return path
+
     def start(self):
+        config = self._config()
         self.exit_code = None
         try:
-            self._spawn(["-n", "-f", self.stage.config, "-i", self.pid_path])
+            self._spawn(["-n", "-f", config, "-i", self.pid_path])
         except OSError as error:
             raise Trouble(f"the daemon does not start: {error}")
 
@@ -758,12 +784,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--against", choices=("golden", "oracle", "both"), default="golden",
                         help="golden: the daemon with the recordings; oracle: the recordings with the oracle; both: both")
+    parser.add_argument("--through", choices=("yaml", "rainerscript"),
+                        help="let penstockd translate each configuration first, and run what comes out")
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS", help="bound of every wait")
     parser.add_argument("--cases", default=str(HERE / "cases"), help="where the cases lie")
     options = parser.parse_args()
 
     oracle = oracle_program(os.path.abspath(options.oracle))
-    daemon = Program("penstockd", os.path.abspath(options.daemon)) if options.daemon else None
+    daemon = Program("penstockd", os.path.abspath(options.daemon), through=options.through) if options.daemon else None
     if daemon and os.path.realpath(daemon.binary) == os.path.realpath(oracle.binary):
         daemon = oracle
     if not options.record and options.against != "oracle" and not daemon:
