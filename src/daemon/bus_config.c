@@ -45,7 +45,7 @@ static void write_objects(struct writer *w, const struct config *config) {
         writer_open(w, "inputs", '[');
         for (const struct object *o = config->inputs; o; o = o->next) {
                 _owned_(buffer_fini) struct buffer text = {0};
-                object_print(&text, "input", o);
+                object_print(&text, "input", o, SECRETS_MASKED);
                 writer_text(w, NULL, buffer_as_text(&text));
         }
         writer_close(w, ']');
@@ -59,7 +59,7 @@ static void write_rulesets(struct writer *w, const struct config *config) {
         writer_open(w, "rulesets", '[');
         for (const struct ruleset_def *r = config->rulesets; r; r = r->next) {
                 _owned_(buffer_fini) struct buffer text = {0};
-                statements_print(&text, r->statements, 0);
+                statements_print(&text, r->statements, 0, SECRETS_MASKED);
                 writer_open(w, NULL, '{');
                 writer_string(w, "name", r->name);
                 if (r->queue)

@@ -95,7 +95,7 @@ static void write_condition(struct writer *w, const struct statement *s, struct 
                 expr_print(&text, s->condition);
         else {
                 alone.body = alone.otherwise = alone.next = NULL;
-                statements_print(&text, &alone, 0);
+                statements_print(&text, &alone, 0, SECRETS_MASKED);
         }
         writer_text(w, "condition", text_trim(buffer_as_text(&text)));
         writer_open(w, "values", '{');
