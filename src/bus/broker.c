@@ -250,6 +250,8 @@ static int open_listener(struct broker *b, const struct broker_options *options,
                 if (!r && mode >= 0)
                         r = unix_stream_mode(b->socket_path, (mode_t)mode);
                 b->is_bound = b->listener.fd >= 0 && b->socket_path[0] != '@';
+        } else {
+                b->is_bound = options->owns_path;
         }
         if (!r)
                 r = loop_watch(b->loop, &b->listener);
@@ -349,13 +351,22 @@ int broker_new(struct broker **ret, struct loop *loop, const struct broker_optio
 
 /* ---- End ------------------------------------------------------------------- */
 
+static void close_listener(struct broker *b) {
+        loop_disarm(b->loop, &b->accept_pause);
+        loop_unwatch(b->loop, &b->listener);
+        b->listener.fd = unix_stream_close(b->listener.fd);
+}
+
+void broker_retire(struct broker *b) {
+        close_listener(b);
+        b->is_bound = false;
+}
+
 void broker_stop(struct broker *b) {
         if (b->is_stopping)
                 return;
         b->is_stopping = true;
-        loop_disarm(b->loop, &b->accept_pause);
-        loop_unwatch(b->loop, &b->listener);
-        b->listener.fd = unix_stream_close(b->listener.fd);
+        close_listener(b);
         if (b->is_bound)
                 (void)file_remove(b->socket_path);
         b->is_bound = false;

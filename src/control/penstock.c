@@ -16,6 +16,7 @@
 #include "control/tap.h"
 #include "control/top.h"
 #include "control/trace.h"
+#include "control/upgrade.h"
 
 const struct command commands[] = {
         {"bus", bus_main, "the message bus by hand: members, calls, events, groups", bus_options, bus_subcommands},
@@ -29,6 +30,7 @@ const struct command commands[] = {
         {"tap", tap_main, "show messages as they pass through it", tap_options},
         {"top", top_main, "watch it at work: rates, queues, actions", top_options},
         {"trace", trace_main, "follow the next message through it", trace_options},
+        {"upgrade", upgrade_main, "let a new binary take over from it, without a gap", upgrade_options},
         {},
 };
 

@@ -8,6 +8,7 @@
 #include "bus/broker.h"
 #include "daemon/bus_inside.h"
 #include "daemon/bus_path.h"
+#include "io/heirloom.h"
 #include "io/unix_stream.h"
 
 enum {
@@ -135,7 +136,8 @@ static int bind_broker(struct daemon_bus *b) {
         const struct broker_options options = {
                 .socket_path = b->path,
                 .config_path = b->host.config->global->bus_config,
-                .listener = -1,
+                .listener = heirloom_claim_unix(SOCK_STREAM, b->path),
+                .owns_path = b->path[0] != '@',
                 .reporter = b->is_asked_for ? own_log_reporter(b->host.log) : NULL,
                 .stopped = leave_broker_loop,
         };
@@ -194,6 +196,7 @@ static void leave(struct daemon_bus *b) {
         pthread_mutex_unlock(&b->lock);
         loop_unwatch(b->host.loop, &b->watch);
         taps_end(b->taps);
+        upgrade_cancel(b);
         penstock_bus_close(TAKE(b->bus));
 }
 

@@ -28,9 +28,14 @@ struct daemon_bus_host {
         const struct config *config;
         struct pipeline *pipeline;
         const char *config_file;
-        bool shows_trouble; /* on stderr, where the default path cannot be had: somebody watches */
+        const char *binary;     /* of this process, for whoever replaces it */
+        char *const *arguments; /* the same */
+        const char *directory;  /* where it was started */
+        bool shows_trouble;     /* on stderr, where the default path cannot be had: somebody watches */
         /* What the commands do to the daemon; on the main thread. */
         void (*reopen)(void *owner);
+        /* Another process has taken over: connections may go on for so long, then all is drained. */
+        void (*retire)(void *owner, int64_t drain_ms);
         void *owner;
 };
 

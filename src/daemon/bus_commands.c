@@ -207,6 +207,17 @@ static const struct penstock_bus_method methods[] = {
          ARGUMENTS({"filter", "string", true, "An expression, as behind `if`; every message."},
                    {"timeout", "integer", true, "Milliseconds that it may take to come; 30000."}),
          command_trace},
+        {"upgrade", "Starts the new binary with the same arguments, hands it every listening socket, drains and ends.",
+         ARGUMENTS({"binary", "string", true, "Its path; that of the running one."},
+                   {"timeout", "integer", true, "Milliseconds until it has to be ready; 60000."},
+                   {"drain", "integer", true, "Milliseconds that connections may go on here; 10000."}),
+         command_upgrade},
+        {"sockets", "For the process that upgrade has started: the sockets, as attachments.",
+         ARGUMENTS({"token", "string", false, "What it was given."}, {"from", "integer", false, "The first wanted."}),
+         command_sockets},
+        {"retire", "For that process: it receives now.",
+         ARGUMENTS({"token", "string", false, "What it was given."}, {"pid", "integer", false, "Its number."}),
+         command_retire},
         {0},
 };
 

@@ -35,6 +35,8 @@ struct daemon_bus {
         struct watch watch;
         int64_t started_us;
         struct bus_taps *taps;
+        struct upgrade *upgrade; /* that is under way; NULL: none */
+        bool is_retired;         /* another process has our sockets */
         atomic_uint injections;
 
         pthread_mutex_t lock; /* guards all below */
@@ -81,3 +83,9 @@ void taps_drop_client(struct bus_taps *taps, const char *lname);
 void command_tap(struct penstock_bus_request *request, void *context);
 void command_untap(struct penstock_bus_request *request, void *context);
 void command_trace(struct penstock_bus_request *request, void *context);
+
+/* ---- bus_upgrade.c ---- */
+void command_upgrade(struct penstock_bus_request *request, void *context);
+void command_sockets(struct penstock_bus_request *request, void *context);
+void command_retire(struct penstock_bus_request *request, void *context);
+void upgrade_cancel(struct daemon_bus *bus);

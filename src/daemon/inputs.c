@@ -228,9 +228,37 @@ static void reopen_instance(void *argument) {
         i->group->module->input->reopen(i->instance);
 }
 
-int inputs_start(struct inputs *in) {
+void inputs_resume(struct inputs *in) {
+        for (struct input_group *g = in->groups; g; g = g->next)
+                for (struct input_instance *i = g->instances; i && g->module->input->resumes; i = i->next)
+                        if (loop_post(g->loops[0], start_instance, i))
+                                report(in->plan.reporter, SEVERITY_ERR, 0, "input of module '%s' is not active: %s",
+                                       g->module->name, fail_text(-ENOMEM));
+}
+
+static void retire_instance(void *argument) {
+        struct input_instance *i = argument;
+        i->group->module->input->retire(i->instance);
+}
+
+void inputs_retire(struct inputs *in) {
+        for (struct input_group *g = in->groups; g; g = g->next)
+                for (struct input_instance *i = g->instances; i && g->module->input->retire; i = i->next)
+                        loop_post(g->loops[0], retire_instance, i);
+}
+
+unsigned inputs_sessions(const struct inputs *in) {
+        unsigned n = 0;
+        for (const struct input_group *g = in->groups; g; g = g->next)
+                for (const struct input_instance *i = g->instances; i && g->module->input->sessions; i = i->next)
+                        n += g->module->input->sessions(i->instance);
+        return n;
+}
+
+int inputs_start(struct inputs *in, bool waits) {
         for (struct input_group *g = in->groups; g; g = g->next) {
-                for (struct input_instance *i = g->instances; i; i = i->next) {
+                bool begins = !(waits && g->module->input->resumes);
+                for (struct input_instance *i = g->instances; i && begins; i = i->next) {
                         int r = loop_post(g->loops[0], start_instance, i);
                         if (r)
                                 return pass(r);

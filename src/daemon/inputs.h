@@ -27,7 +27,13 @@ struct inputs_plan {
 
 /* Opens every input; one that cannot is reported and left out. -ENOMEM. */
 int inputs_new(struct inputs **ret, const struct inputs_plan *plan);
-int inputs_start(struct inputs *in);
+/* Those that begin where they ended the last time wait for inputs_resume(), where `waits` says so. */
+int inputs_start(struct inputs *in, bool waits);
+void inputs_resume(struct inputs *in);
+/* Another process goes on with the sockets. */
+void inputs_retire(struct inputs *in);
+/* Connections that are still there. */
+unsigned inputs_sessions(const struct inputs *in);
 /* Nothing enters any more, and what did is pushed. Ends the threads. */
 void inputs_stop(struct inputs *in);
 void inputs_reopen(struct inputs *in);

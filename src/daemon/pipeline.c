@@ -479,7 +479,19 @@ int pipeline_open(struct pipeline *p) {
         return r ? pass(r) : 0;
 }
 
-int pipeline_start(struct pipeline *p) {
+void pipeline_resume(struct pipeline *p) {
+        inputs_resume(p->inputs);
+}
+
+void pipeline_retire(struct pipeline *p) {
+        inputs_retire(p->inputs);
+}
+
+unsigned pipeline_sessions(const struct pipeline *p) {
+        return inputs_sessions(p->inputs);
+}
+
+int pipeline_start(struct pipeline *p, bool waits) {
         int r = queue_start(p->main_queue);
         for (struct station *s = p->stations; s && r == 0; s = s->next)
                 if (s->queue)
@@ -487,7 +499,7 @@ int pipeline_start(struct pipeline *p) {
         if (r == 0)
                 r = actions_start(p->actions);
         if (r == 0)
-                r = inputs_start(p->inputs);
+                r = inputs_start(p->inputs, waits);
         return r ? pass(r) : 0;
 }
 

@@ -41,7 +41,12 @@ OWNED_POINTER(struct pipeline, pipeline_free);
 
 /* An input or output that cannot open is reported and left out. 0 or -ENOMEM. */
 int pipeline_open(struct pipeline *p);
-int pipeline_start(struct pipeline *p);
+/* `waits`: a process before us has not ended yet; what begins where that one ends waits for pipeline_resume(). */
+int pipeline_start(struct pipeline *p, bool waits);
+void pipeline_resume(struct pipeline *p);
+/* Another process goes on with our sockets; then, how many connections are still here. */
+void pipeline_retire(struct pipeline *p);
+unsigned pipeline_sessions(const struct pipeline *p);
 /* First half of the end: no input takes anything more, all that came in is queued. */
 void pipeline_stop_inputs(struct pipeline *p);
 /* Second half: drains queues, closes outputs. Returns how many messages were left. */

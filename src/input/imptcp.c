@@ -264,6 +264,14 @@ static struct ratelimit *imptcp_limit(void *instance) {
         return &((struct stream_server *)instance)->limit.limit;
 }
 
+static void imptcp_retire(void *instance) {
+        stream_retire(instance);
+}
+
+static unsigned imptcp_sessions(void *instance) {
+        return atomic_load(&((struct stream_server *)instance)->sessions);
+}
+
 static const struct input_ops imptcp_ops = {
         .threads = imptcp_threads,
         .open = imptcp_open,
@@ -271,6 +279,8 @@ static const struct input_ops imptcp_ops = {
         .stop = imptcp_stop,
         .close = imptcp_close,
         .limit = imptcp_limit,
+        .retire = imptcp_retire,
+        .sessions = imptcp_sessions,
 };
 
 const struct module imptcp_module = {

@@ -362,6 +362,14 @@ static struct ratelimit *imtcp_limit(void *instance) {
         return &((struct stream_server *)instance)->limit.limit;
 }
 
+static void imtcp_retire(void *instance) {
+        stream_retire(instance);
+}
+
+static unsigned imtcp_sessions(void *instance) {
+        return atomic_load(&((struct stream_server *)instance)->sessions);
+}
+
 static const struct input_ops imtcp_ops = {
         .threads = imtcp_threads,
         .open = imtcp_open,
@@ -369,6 +377,8 @@ static const struct input_ops imtcp_ops = {
         .stop = imtcp_stop,
         .close = imtcp_close,
         .limit = imtcp_limit,
+        .retire = imtcp_retire,
+        .sessions = imtcp_sessions,
 };
 
 const struct module imtcp_module = {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "io/heirloom.h"
 
 static int make_directories(const char *path) {
         char part[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -29,6 +30,11 @@ int unix_bind(int *ret, const char *path, mode_t mode, bool unlinks, bool create
         if (size == 0 || size >= sizeof address.sun_path)
                 return fail(-ENAMETOOLONG);
         memcpy(address.sun_path, path, size + 1);
+        int heirloom = heirloom_claim_unix(SOCK_DGRAM, path);
+        if (heirloom >= 0) {
+                *ret = heirloom;
+                return 0;
+        }
         if (creates_path) {
                 int r = make_directories(path);
                 if (r)

@@ -196,6 +196,15 @@ struct input_ops {
         bool (*module_instance)(const void *module_settings);
         /* The instance's rate limit, which belongs to loop[0]'s thread once it has started. May be NULL. */
         struct ratelimit *(*limit)(void *instance);
+        /*
+         * Another process has the sockets now, and goes on with them: nothing new is taken from them, they are closed
+         * and their names stay; connections that there are go on. Called on loop[0]'s thread. NULL: stop() does it all.
+         */
+        void (*retire)(void *instance);
+        /* How many connections there are; any thread. May be NULL. */
+        unsigned (*sessions)(void *instance);
+        /* It begins where it ended the last time: while one process replaces another, the new one waits with it. */
+        bool resumes;
 };
 
 /* ---- Parsers ------------------------------------------------------------ */
