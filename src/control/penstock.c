@@ -12,6 +12,7 @@
 #include "control/completion.h"
 #include "control/flood.h"
 #include "control/help.h"
+#include "control/migrate.h"
 #include "control/status.h"
 #include "control/tap.h"
 #include "control/top.h"
@@ -25,6 +26,8 @@ const struct command commands[] = {
         {"completion", completion_main, "print what completes these words in bash, zsh or fish"},
         {"flood", flood_main, "send messages at any rate, and verify what arrived"},
         {"help", help_main, "list the modules, or show all parameters of one"},
+        {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's",
+         .takes_files = true},
         {"stats", stats_main, "show the counters of the running daemon", status_options},
         {"status", status_main, "show how the running daemon is", status_options},
         {"tap", tap_main, "show messages as they pass through it", tap_options},

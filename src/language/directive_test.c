@@ -141,8 +141,10 @@ static void distributions_defaults_load_without_a_word(void) {
                 "$ActionQueueMaxDiskSpace 1g   # limit\n"
                 "$ActionQueueSaveOnShutdown on # save\n$ActionQueueType LinkedList   # run\n"
                 "$ActionResumeRetryCount -1    # infinite\n*.* @@remote-host:514\n",
-                "*.info;mail,cron,authpriv.none {\n    action(type=\"omfile\" file=\"/var/log/messages\")\n}\n"
-                "news,uucp.crit {\n    action(type=\"omfile\" file=\"/var/log/spooler\")\n}\n"
+                "*.info;mail,cron,authpriv.none {\n    action(type=\"omfile\" file=\"/var/log/messages\" "
+                "template=\"RSYSLOG_TraditionalFileFormat\")\n}\n"
+                "news,uucp.crit {\n    action(type=\"omfile\" file=\"/var/log/spooler\" "
+                "template=\"RSYSLOG_TraditionalFileFormat\")\n}\n"
                 "*.* {\n    action(type=\"omfwd\" protocol=\"tcp\" target=\"remote-host\" port=\"514\" "
                 "queue.type=\"LinkedList\" queue.saveonshutdown=\"on\" queue.maxdiskspace=\"1g\" "
                 "action.resumeretrycount=\"-1\")\n}\n");

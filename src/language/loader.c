@@ -89,6 +89,20 @@ const char *did_you_mean(struct loader *l, const char *name) {
         return loader_string(l, buffer_as_text(&hint));
 }
 
+void note_construct(struct loader *l, struct place place, struct text text) {
+        enum { SHOWN_BYTES = 200 };
+        const struct construct *last = l->construct_last;
+        if (!l->options->notes_constructs || (last && last->place.line == place.line && last->place.file == place.file))
+                return;
+        struct construct *c = loader_alloc(l, sizeof *c);
+        if (!c)
+                return;
+        *c = (struct construct){.place = place, .text = loader_text(l, text_trim(text_slice(text, 0, SHOWN_BYTES)))};
+        *l->construct_tail = c;
+        l->construct_tail = &c->next;
+        l->construct_last = c;
+}
+
 /* ---- Texts -------------------------------------------------------------------------------- */
 
 /* Copies what has been read of the current text to the flat form. */
@@ -283,6 +297,7 @@ static bool set_tails(struct loader *l) {
         l->outchannel_tail = &c->outchannels;
         l->definition_tail = &c->definitions;
         l->allowed_tail = &c->allowed_senders;
+        l->construct_tail = &c->constructs;
         l->modules.is_caseless = l->directives.is_caseless = l->rulesets.is_caseless = true;
         c->global = loader_settings(l, &global_settings_type);
         l->global_is_set = new_marks(l, global_settings_type.params);

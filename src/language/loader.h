@@ -147,6 +147,8 @@ struct loader {
         struct outchannel_def **outchannel_tail;
         struct definition **definition_tail;
         struct allowed_senders **allowed_tail;
+        struct construct **construct_tail;
+        struct construct *construct_last;
         struct reference *template_references; /* of exec_template() */
 };
 
@@ -176,6 +178,9 @@ static inline bool is_heard(const struct loader *l) {
 }
 /* "did you mean `x`?" in the arena; NULL for NULL. */
 const char *did_you_mean(struct loader *l, const char *name);
+
+/* Notes what is written at a place, where somebody wants to know. */
+void note_construct(struct loader *l, struct place place, struct text text);
 
 /* ---- lexer.c ---------------------------------------------------------------- */
 

@@ -484,6 +484,7 @@ static void parse_single(struct loader *l, struct statement **ret, bool is_actio
         int c = lex_peek(l, 0);
         struct text rest = lex_rest(l);
         struct text word = lex_word(l);
+        note_construct(l, loader_place(l, l->at), lex_line(l));
         if (is_property_filter(rest)) {
                 parse_filtered(l, parse_property_filter(l), ret);
                 return;

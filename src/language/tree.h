@@ -225,8 +225,16 @@ struct allowed_senders {
         struct allowed_senders *next;
 };
 
+/* One thing that was written: an object, a directive, a statement. Of several on a line the first. */
+struct construct {
+        struct place place;
+        struct text text; /* its line, from there */
+        struct construct *next;
+};
+
 struct config {
         struct arena arena;
+        struct construct *constructs; /* in the order of reading; with config_options.notes_constructs */
         struct global_settings *global;
         struct assignment *global_assignments;
         struct assignment *main_queue_assignments;
@@ -263,6 +271,7 @@ struct config_options {
         const char *const *template_names; /* built in, NULL-ended: template_builtin_names() */
         /* Whether a property of that name exists; *closest is a name to suggest, or NULL. */
         bool (*property_is_known)(struct text name, const char **closest);
+        bool notes_constructs;
         bool is_sealed; /* no file and no environment is read: include() and back-ticks are mistakes */
 };
 

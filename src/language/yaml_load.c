@@ -113,10 +113,22 @@ static struct assignment *assignments_of(struct loader *l, const struct node *ma
         return list;
 }
 
+/* A node as it stands in the file: the key or first value of its first line. */
+static void note_node(struct loader *l, const struct node *n) {
+        const struct node_entry *e = n->first;
+        _owned_(buffer_fini) struct buffer text = {0};
+        if (e && e->key)
+                buffer_format(&text, "%.*s: ", TEXT_ARGS(e->key->text));
+        if (e && e->value->kind == NODE_SCALAR)
+                buffer_text(&text, e->value->text);
+        note_construct(l, n->place, buffer_as_text(&text));
+}
+
 /* An object of RainerScript with the mapping's parameters. */
 static void add_mapping(struct loader *l, const char *kind, const struct node *n, const char *prefix) {
         if (!require(l, n, NODE_MAPPING, kind))
                 return;
+        note_node(l, n);
         struct assignment *list = assignments_of(l, n, prefix, NULL);
         if (is_enabled(l, list))
                 object_add(l, kind, list, n->place);
@@ -215,6 +227,7 @@ static const struct node *needed(struct loader *l, const struct node *mapping, c
 static struct statement *action_of(struct loader *l, const struct node *n) {
         if (!require(l, n, NODE_MAPPING, "an action"))
                 return NULL;
+        note_node(l, n);
         struct assignment *list = assignments_of(l, n, "", NULL);
         struct object *action = is_enabled(l, list) ? make_action(l, list, n->place, false) : NULL;
         struct statement *s = action ? statement_new(l, STATEMENT_ACTION, n->place) : NULL;
@@ -332,6 +345,7 @@ static struct statement *statement_of(struct loader *l, const struct node *n) {
         enum { TYPE, IF, STOP, CONTINUE, CALL, CALL_INDIRECT, SET, RESET, UNSET, FOREACH, RELOAD, NONE };
         if (!require(l, n, NODE_MAPPING, "a statement"))
                 return NULL;
+        note_node(l, n);
         const struct node *v = NULL;
         unsigned which = 0;
         while (known[which] && !(v = member(n, known[which])))
@@ -417,6 +431,7 @@ static void ruleset_of(struct loader *l, const struct node *n) {
         static const char *const others[] = {"filter", "actions", "statements", "script", NULL};
         if (!require(l, n, NODE_MAPPING, "a ruleset"))
                 return;
+        note_node(l, n);
         struct assignment *list = assignments_of(l, n, "", others);
         if (!is_enabled(l, list))
                 return;
@@ -474,6 +489,7 @@ static void template_of(struct loader *l, const struct node *n) {
         static const char *const others[] = {"elements", NULL};
         if (!require(l, n, NODE_MAPPING, "a template"))
                 return;
+        note_node(l, n);
         struct assignment *list = assignments_of(l, n, "", others);
         if (!is_enabled(l, list))
                 return;

@@ -180,6 +180,33 @@ MISTAKES = [
 
 
 @promise
+def migrate_lists_what_becomes_of_each_line():
+    with Place() as place:
+        place.file("part.conf", "*.* @DIR@/part\n")
+        path = place.file("penstock.conf", """$ModLoad imuxsock
+mail.*  @DIR@/mail
+& ~
+module(load="omnothing")
+if $msg contains "x" then {
+    action(type="omfile"
+           file="@DIR@/x" fil="y")
+    stop
+}
+include(file="@DIR@/part.conf")
+""")
+        done = place.run(argument("penstock"), "migrate", path)
+        assert done.returncode == 1
+        found = [line.split(None, 2) for line in done.stdout.splitlines() if line[:6].strip().isdigit()]
+        assert [(line[0], line[1]) for line in found] == [
+            ("1", "same"), ("2", "same"), ("3", "changed"), ("4", "unsupported"), ("5", "same"), ("6", "unsupported"),
+            ("8", "same"), ("10", "same"), ("1", "same")], done.stdout
+        assert "did you mean `file`?" in done.stdout and "write `stop`" in done.stdout, done.stdout
+        assert done.stdout.endswith(": 6 same, 1 changed, 2 unsupported\n"), done.stdout
+        clean = place.run(argument("penstock"), "migrate", place.file("clean.conf", "*.* @DIR@/all\n"))
+        assert clean.returncode == 0 and "1 same, 0 changed, 0 unsupported" in clean.stdout
+
+
+@promise
 def every_kind_of_mistake_shows_its_place_a_caret_and_a_hint():
     wrong = []
     for kind, text, column, said, hint in MISTAKES:
