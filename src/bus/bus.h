@@ -169,7 +169,8 @@ int penstock_bus_call_many(struct penstock_bus *bus, const struct penstock_bus_c
 
 /*
  * Blocks until the result is there; what else comes meanwhile is kept for penstock_bus_process(). The result is the
- * caller's, for penstock_bus_result_free().
+ * caller's, for penstock_bus_result_free(). -ENOBUFS: more has come than is kept, 64 MiB; the call may have been done
+ * or not.
  */
 int penstock_bus_call_sync(struct penstock_bus *bus, const struct penstock_bus_call *call,
                            struct penstock_bus_result **ret);

@@ -346,6 +346,12 @@ int penstock_bus_call_sync(struct penstock_bus *bus, const struct penstock_bus_c
                 short events = (short)(POLLIN | (outbox_is_empty(&bus->outbox) ? 0 : POLLOUT));
                 (void)unix_stream_await(bus->fd, events, wait_ms);
                 bus_exchange(bus, c);
+                if (!w.is_over && bus->backlog_bytes > BUS_BACKLOG_BYTES_MAX) {
+                        /* Its answer, should it come, is nobody's. */
+                        call_drop(bus, c);
+                        bus_rearm(bus);
+                        return -ENOBUFS;
+                }
                 if (!w.is_over && c->due_ns && c->due_ns <= clock_mono_ns())
                         call_end(bus, c, PENSTOCK_BUS_TIMED_OUT, "Timed out", NULL);
         }

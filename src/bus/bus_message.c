@@ -23,6 +23,10 @@ struct penstock_bus_message *message_new(struct frame *frame) {
         return m;
 }
 
+size_t message_bytes(const struct penstock_bus_message *m) {
+        return sizeof *m + (size_t)frame_wire_bytes(m->frame, WIRE_2);
+}
+
 struct penstock_bus_message *penstock_bus_message_ref(struct penstock_bus_message *m) {
         m->references++;
         return m;
