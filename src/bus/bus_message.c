@@ -85,6 +85,11 @@ const void *penstock_bus_message_body(struct penstock_bus_message *m, size_t *si
         return body.data;
 }
 
+bool penstock_bus_message_wants_answer(const struct penstock_bus_message *m) {
+        return m->header.fields[HEADER_WANT_ANSWER].kind == SCAN_TRUE &&
+               m->header.fields[HEADER_REPLY].kind == SCAN_ABSENT;
+}
+
 size_t penstock_bus_message_attachment_count(const struct penstock_bus_message *m) {
         return m->frame->prefix.attachments;
 }

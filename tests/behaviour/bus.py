@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus"))
-from harness import PATIENCE_SECONDS, Place, memory_bytes, promise, read, run, wait  # noqa: E402
+from harness import PATIENCE_SECONDS, Place, argument, memory_bytes, promise, read, run, wait  # noqa: E402
 from wire import Client  # noqa: E402
 
 UDP = """
@@ -162,7 +162,7 @@ def a_full_queue_and_its_end_are_events():
             send(daemon, *range(40))
             assert bus.get(PATIENCE_SECONDS).json == {"queue": "out", "of": "messages"}
             one = bus.ask("queue.status", queue="out")
-            assert one["queue"]["waiting"] == 10 and one["marks"]["size"] == 10, one
+            assert one["queue"]["waiting"] + one["queue"]["working"] >= 10 and one["marks"]["size"] == 10, one
             bus.ask("action.resume", action="out")
             assert bus.get(PATIENCE_SECONDS).json == {"queue": "out"}
         assert daemon.stop() == 0
@@ -322,7 +322,8 @@ def a_daemon_with_a_bus_sleeps_while_idle_and_stays_small():
         start = wait(settled, "quiet")
         time.sleep(2)  # as above
         assert switches() == start, f"{switches() - start} wake-ups in two idle seconds"
-        assert memory_bytes(daemon.process.pid) < 10 << 20
+        if b"__asan_init" not in read(argument("daemon")) and b"__tsan_init" not in read(argument("daemon")):
+            assert memory_bytes(daemon.process.pid) < 10 << 20
         assert daemon.stop() == 0
 
 

@@ -28,6 +28,7 @@ MAY = {
     "daemon": LOW | {"language", "template", "lookup", "queue", "delivery", "ruleset", "parser", "bus"},
     "control": {"base", "io", "module", "bus", "language", "template", "message", "ruleset"},
     "console": {"base", "io", "bus"},
+    "gateway": {"base", "io", "bus"},
 }
 
 
