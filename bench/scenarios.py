@@ -341,6 +341,32 @@ class Dynafiles1000(Scenario):
         return syslog_ng_file("d_out", place.output + "/${HOST}.log") + SYSLOG_NG_PATH
 
 
+class Lookup100k(Scenario):
+    name = "lookup-100k"
+    title = "100,000 host names, each looked up in a table of 100,000 keys"
+    flood = ("--hosts", "100000")
+    block = 100_000
+    quick_messages = 200_000
+    keys = 100_000
+    syslog_ng_variants = []  # It has no tables of keys in its core.
+
+    def table(self, place):
+        """Host names as flood makes them, each with one of 97 values of one length."""
+        path = os.path.join(place.directory, "hosts.json")
+        if not os.path.exists(path):
+            kinds = ("web", "db", "mail", "cache", "node")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write('{"version":1,"nomatch":"nobody","type":"string","table":[\n')
+                file.write(",\n".join(f'{{"index":"{kinds[i % 5]}-{i:05}","value":"team{i % 97:02}"}}' for i in range(self.keys)))
+                file.write("\n]}\n")
+        return path
+
+    def rsyslog_rules(self, place, variant):
+        return (f'lookup_table(name="teams" file="{self.table(place)}")\n'
+                'template(name="with_team" type="string" string="%timegenerated% %hostname% %$.team%%msg%\\n")\n'
+                'set $.team = lookup("teams", $hostname);\n' + omfile(variant, place.path("messages"), "with_team") + "\n")
+
+
 class Imfile1g(Scenario):
     name = "imfile-1g"
     title = "A file of 1 GB, read and written to another"
@@ -420,6 +446,6 @@ class Start2000(Scenario):
 
 
 SCENARIOS = [
-    Tcp1(), Tcp20(), UdpFile(), UnixDgram(), Filters30(), ForwardTcp(), Dynafiles1000(), Imfile1g(),
+    Tcp1(), Tcp20(), UdpFile(), UnixDgram(), Filters30(), ForwardTcp(), Dynafiles1000(), Lookup100k(), Imfile1g(),
     Connections10000(), Idle(), Start2000(),
 ]

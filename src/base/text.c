@@ -2,12 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/search.h"
 
 static inline unsigned char lower(char c) {
         return (c >= 'A' && c <= 'Z') ? (unsigned char)(c + 32) : (unsigned char)c;
@@ -46,71 +45,22 @@ struct text text_trim(struct text t) {
         return t;
 }
 
-/*
- * Sixteen places at a time: where the first and the last byte of the part both
- * match, the rest is compared. In messages of a hundred bytes and parts of ten this
- * takes a quarter of memmem()'s time, which builds tables first.
- */
-#ifdef __SSE2__
-enum { FIND_STEP = 16 };
-
-/* Bits of the places from `at` on where first and last byte match; letters in any case where folded. */
-static inline unsigned candidates(const char *at, size_t last, __m128i first_byte, __m128i last_byte, __m128i fold) {
-        __m128i head = _mm_or_si128(_mm_loadu_si128((const __m128i *)(const void *)at), fold);
-        __m128i tail = _mm_or_si128(_mm_loadu_si128((const __m128i *)(const void *)(at + last)), fold);
-        return (unsigned)_mm_movemask_epi8(
-                _mm_and_si128(_mm_cmpeq_epi8(head, first_byte), _mm_cmpeq_epi8(tail, last_byte)));
-}
-
-/* Searches whole steps; *at is how far it came when nothing was found. */
-static ptrdiff_t find_in_steps(struct text t, struct text part, bool is_folded, size_t *at) {
-        /* Setting one bit folds the case of letters, and lets some others through that are sorted out below. */
-        char bit = is_folded ? 0x20 : 0;
-        __m128i fold = _mm_set1_epi8(bit), first = _mm_set1_epi8((char)(part.data[0] | bit)),
-                last = _mm_set1_epi8((char)(part.data[part.size - 1] | bit));
-        for (; *at + part.size + FIND_STEP - 1 <= t.size; *at += FIND_STEP)
-                for (unsigned bits = candidates(t.data + *at, part.size - 1, first, last, fold); bits;
-                     bits &= bits - 1) {
-                        size_t place = *at + (unsigned)__builtin_ctz(bits);
-                        const char *found = t.data + place;
-                        if (is_folded ? equal_nocase(found, part.data, part.size)
-                                      : memcmp(found, part.data, part.size) == 0)
-                                return (ptrdiff_t)place;
-                }
-        return -1;
-}
-#else
-static ptrdiff_t find_in_steps(struct text t _unused_, struct text part _unused_, bool is_folded _unused_,
-                               size_t *at _unused_) {
-        return -1;
-}
-#endif
-
-static ptrdiff_t find(struct text t, struct text part, bool is_folded) {
-        if (part.size == 0)
-                return 0;
-        if (part.size > t.size)
-                return -1;
-        size_t at = 0;
-        ptrdiff_t found = find_in_steps(t, part, is_folded, &at);
-        for (; found < 0 && at + part.size <= t.size; at++)
-                if (is_folded ? equal_nocase(t.data + at, part.data, part.size)
-                              : t.data[at] == part.data[0] && memcmp(t.data + at, part.data, part.size) == 0)
-                        found = (ptrdiff_t)at;
-        return found;
-}
-
 enum { FIND_PART_MAX = 64 /* a longer part could make the comparisons cost more than memmem()'s tables */ };
 
 ptrdiff_t text_find(struct text t, struct text part) {
-        if (part.size <= FIND_PART_MAX || t.size < part.size)
-                return find(t, part, false);
-        const char *hit = memmem(t.data, t.size, part.data, part.size);
-        return hit ? hit - t.data : -1;
+        if (part.size > FIND_PART_MAX && t.size >= part.size) {
+                const char *hit = memmem(t.data, t.size, part.data, part.size);
+                return hit ? hit - t.data : -1;
+        }
+        struct search search;
+        search_init_once(&search, part, false);
+        return search_find(&search, t);
 }
 
 ptrdiff_t text_find_nocase(struct text t, struct text part) {
-        return find(t, part, true);
+        struct search search;
+        search_init_once(&search, part, true);
+        return search_find(&search, t);
 }
 
 int text_to_int(struct text t, int64_t *ret) {

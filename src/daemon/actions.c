@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "daemon/collector.h"
+#include "daemon/statistics.h"
 #include "module/settings.h"
 
 struct act {
@@ -14,6 +16,7 @@ struct act {
         char *summary; /* of its settings; NULL where it cannot share */
         uint64_t summary_hash;
         void *modifier;
+        struct counter *processed; /* messages handed over */
 };
 
 struct actions {
@@ -126,8 +129,8 @@ static int open_modifier(const struct actions *actions, struct act *a) {
 
 static int open_one(struct actions *actions, const struct object *o) {
         struct act *a = &actions->acts[actions->count];
-        *a = (struct act){.object = o, .name = name_of(o)};
-        if (!a->name)
+        *a = (struct act){.object = o, .name = name_of(o), .processed = calloc(1, sizeof *a->processed)};
+        if (!a->name || !a->processed)
                 return fail(-ENOMEM);
         summarize(a);
         a->delivery = find_same(actions, a);
@@ -173,6 +176,7 @@ struct actions *actions_free(struct actions *actions) {
                         a->object->module->modifier->close(a->modifier);
                 free(a->summary);
                 free(a->name);
+                free(a->processed);
         }
         free(actions->acts);
         free(actions->by_number);
@@ -258,5 +262,56 @@ void actions_set_timeouts(struct actions *actions, int64_t shutdown_ms, int64_t 
                         queue_set_timeout_shutdown(queue, shutdown_ms);
                 if (queue && enqueue_ms >= 0)
                         queue_set_timeout_enqueue(queue, enqueue_ms);
+        }
+}
+
+/* ---- Statistics ------------------------------------------------------------------- */
+
+struct counter *actions_processed(const struct actions *actions, const struct object *object) {
+        const struct act *a = find(actions, object);
+        return a ? a->processed : NULL;
+}
+
+/* Comes before its action, as in rsyslog. */
+static void visit_own(const struct actions *actions, const struct act *a, struct collector *c) {
+        const struct module *module = a->object->module;
+        struct delivery *d = own_delivery(a);
+        _owned_(buffer_fini) struct buffer name = {0};
+        if (!d || !module->output->statistic)
+                return;
+        module->output->statistic(&name, a->object->settings, config_module_settings(actions->plan.config, module));
+        if (name.size == 0)
+                return;
+        const struct counter *own = delivery_module_counters(d);
+        collector_begin(c);
+        collector_table(c, module->counters, NULL, &own, 1);
+        collector_end(c, buffer_as_text(&name), module->name);
+}
+
+void actions_visit(const struct actions *actions, struct collector *c) {
+        static const struct delivery_counters none;
+        for (size_t i = 0; i < actions->count; i++) {
+                const struct act *a = &actions->acts[i];
+                const struct delivery_counters *counters = a->delivery ? delivery_counters(a->delivery) : &none;
+                visit_own(actions, a, c);
+                collector_begin(c);
+                collector_sum(c, "processed", counter_get(a->processed));
+                collector_sum(c, "failed", counter_get(&counters->failed) + counter_get(&counters->refused));
+                collector_sum(c, "suspended", counter_get(&counters->suspended));
+                collector_sum(c, "suspended.duration", counter_get(&counters->suspended_s));
+                collector_sum(c, "resumed", counter_get(&counters->resumed));
+                collector_end(c, text_of(a->name), "core.action");
+        }
+}
+
+void actions_visit_queues(const struct actions *actions, struct collector *c) {
+        for (size_t i = 0; i < actions->count; i++) {
+                const struct act *a = &actions->acts[i];
+                struct queue *queue = own_delivery(a) ? delivery_queue(a->delivery) : NULL;
+                _owned_(buffer_fini) struct buffer name = {0};
+                if (!queue)
+                        continue;
+                buffer_format(&name, "%s queue", a->name);
+                statistics_of_queue(c, queue, buffer_as_text(&name));
         }
 }

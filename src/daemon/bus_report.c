@@ -156,9 +156,9 @@ static void write_inputs(struct writer *w, struct pipeline *p) {
         writer_open(w, "inputs", '[');
         for (size_t at = 0; pipeline_next_input(p, &at, &facts);) {
                 writer_open(w, NULL, '{');
-                writer_string(w, "name", facts.module->name);
+                writer_string(w, "name", facts.name);
+                writer_string(w, "module", facts.module->name);
                 writer_int(w, "threads", facts.threads);
-                writer_int(w, "instances", facts.instances);
                 write_counters(w, facts.module->counters, facts.counters);
                 writer_close(w, '}');
         }

@@ -139,7 +139,10 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 .oversize_error_file = global->oversize_error_file,
         };
         const char *domain = strchr(f->fqdn, '.');
-        resolve_configure(global->uses_dns, global->preserves_fqdn, domain ? domain + 1 : "");
+        resolve_configure(&(struct resolve_rules){.is_enabled = global->uses_dns,
+                                                  .keeps_domain = global->preserves_fqdn,
+                                                  .local_domain = domain ? domain + 1 : "",
+                                                  .ttl_s = global->dns_cache_expires ? global->dns_cache_ttl_s : 0});
         return 0;
 }
 

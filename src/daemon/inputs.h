@@ -9,6 +9,8 @@
 #include "message/intake.h"
 
 struct inputs;
+struct collector; /* daemon/collector.h */
+struct limits;    /* daemon/limits.h */
 
 /* All lent. */
 struct inputs_plan {
@@ -23,6 +25,7 @@ struct inputs_plan {
         void *owner;
         const struct diag_services *diag; /* for imdiag, with its first argument */
         void *daemon;
+        struct limits *limits; /* daemon/limits.h */
 };
 
 /* Opens every input; one that cannot is reported and left out. -ENOMEM. */
@@ -38,16 +41,18 @@ unsigned inputs_sessions(const struct inputs *in);
 void inputs_stop(struct inputs *in);
 void inputs_reopen(struct inputs *in);
 
-/* The next module from *at on that has inputs; false behind the last. */
+enum { INPUT_NAME_BYTES_MAX = 128 };
+
+/* The next input from *at on; false behind the last. */
 struct input_facts {
+        char name[INPUT_NAME_BYTES_MAX]; /* as the statistics call it */
         const struct module *module;
         const struct counter *counters; /* by the module's table */
-        unsigned threads, instances;
+        unsigned threads;
 };
 bool inputs_next(const struct inputs *in, size_t *at, struct input_facts *ret);
 
 /* The rate limits of inputs, which may change while they run: those that were on at the start. */
-enum { INPUT_NAME_BYTES_MAX = 128 };
 struct input_limit {
         char name[INPUT_NAME_BYTES_MAX]; /* "imudp[0]": the module's first input in the configuration */
         int64_t interval_s, burst;
@@ -56,5 +61,7 @@ bool inputs_next_limit(const struct inputs *in, size_t *at, struct input_limit *
 /* By the main thread. -ENOENT, -ENOMEM. */
 int inputs_set_limit(struct inputs *in, const struct input_limit *limit);
 
+/* Shows each instance to the statistics; modules whose instances have no names of their own, as one. */
+void inputs_visit(const struct inputs *in, struct collector *c);
 struct inputs *inputs_free(struct inputs *in);
 OWNED_POINTER(struct inputs, inputs_free);

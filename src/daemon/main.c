@@ -518,6 +518,7 @@ int main(int argc, char **argv) {
         case OPTIONS_RUN:
                 break;
         }
+        diagnosis_init(&d.diagnosis);
         fail_trace(d.options.is_debug);
         remember_start(&d, argv);
         int r = own_log_new(&d.log);

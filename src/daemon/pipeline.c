@@ -10,7 +10,11 @@
 #include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
+#include "daemon/limits.h"
+#include "daemon/lookups.h"
 #include "daemon/repeats.h"
+#include "daemon/statistics.h"
+#include "daemon/waiting_room.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
 #include "parser/chain.h"
@@ -64,6 +68,9 @@ struct pipeline {
         struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
         struct named_parser *parsers;
+        struct tables *tables; /* lookup_table() */
+        struct statistics *statistics;
+        struct limits *limits; /* ratelimit() */
         struct actions *actions;
         struct station *stations; /* the default ruleset first */
         struct queue *main_queue;
@@ -71,6 +78,7 @@ struct pipeline {
         unsigned main_worker_count;
         struct program_linker linker;
         struct inputs *inputs;
+        struct waiting_room *waiting_room;
 };
 
 /* ---- Finding by name ------------------------------------------------------- */
@@ -96,6 +104,22 @@ static const struct template *find_template(void *owner, const char *name) {
         t->next = p->templates;
         p->templates = t;
         return t->template;
+}
+
+static struct table *find_table(void *owner, struct text name) {
+        return tables_find(((struct pipeline *)owner)->tables, name);
+}
+
+static struct dyn_stats *find_dyn_stats(void *owner, struct text name) {
+        return statistics_find_dyn(((struct pipeline *)owner)->statistics, name);
+}
+
+static struct percentiles *find_percentiles(void *owner, struct text name) {
+        return statistics_find_percentiles(((struct pipeline *)owner)->statistics, name);
+}
+
+static struct counter *find_processed(void *owner, const struct object *action) {
+        return actions_processed(((struct pipeline *)owner)->actions, action);
 }
 
 static struct delivery *find_delivery(void *owner, const struct object *action) {
@@ -173,7 +197,13 @@ static void run_told(struct station *s, struct ruleset_worker *w, struct batch *
 
 static void begin_batch(struct station *s, struct ruleset_worker *w, struct batch *b) {
         bool has_redirected;
-        w->living_count = chain_parse(&s->chain, b, w->living, &has_redirected);
+        size_t selected = b->count;
+        if (UNLIKELY(admission_is_used())) {
+                for (uint32_t i = 0; i < b->count; i++)
+                        w->living[i] = (uint16_t)i;
+                selected = waiting_room_screen(s->pipeline->waiting_room, b, s, w->living, selected);
+        }
+        w->living_count = chain_parse(&s->chain, b, w->living, selected, &has_redirected);
         tap_offer(s->pipeline->host.tap, TAP_RULESET, s->def->name, &w->run, b, w->living, w->living_count);
         if (has_redirected)
                 redirect(s->pipeline, w, b);
@@ -397,6 +427,18 @@ static int build_programs(struct pipeline *p, struct diagnostics *diagnostics) {
         return 0;
 }
 
+/* What messages of unknown senders may take of the main queue. */
+static uint64_t waiting_room_share(const struct pipeline *p) {
+        int64_t size = p->config->main_queue ? p->config->main_queue->size : 0;
+        return (uint64_t)MAX(size * UNKNOWN_SHARE_PERCENT / 100, (int64_t)UNKNOWN_MESSAGES_MIN);
+}
+
+/* From the waiting room, whose thread may wait for room in the queue. */
+static void push_admitted(void *owner _unused_, struct batch *b) {
+        struct station *s = (struct station *)b->route;
+        push_to_station(&s->sink, b, FLOW_FULL);
+}
+
 int pipeline_new(struct pipeline **ret, struct config *config, const struct pipeline_host *host,
                  struct diagnostics *diagnostics) {
         _owned_(pipeline_free) struct pipeline *p = calloc(1, sizeof *p);
@@ -406,7 +448,12 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         p->config = config;
         module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
         p->linker = (struct program_linker){
-                .names = {.find_template = find_template, .owner = p},
+                .names = {.find_template = find_template,
+                          .find_table = find_table,
+                          .find_dyn_stats = find_dyn_stats,
+                          .find_percentiles = find_percentiles,
+                          .owner = p},
+                .find_processed = find_processed,
                 .find_delivery = find_delivery,
                 .find_modifier = find_modifier,
                 .find_ruleset = find_ruleset,
@@ -429,9 +476,18 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         if (r == 0)
                 r = build_parsers(p);
         if (r == 0)
+                r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
+        if (r == 0)
+                r = limits_new(&p->limits, config, diagnostics);
+        if (r == 0)
+                r = statistics_new(&p->statistics, config, diagnostics);
+        if (r == 0)
                 r = build_stations(p, diagnostics);
         if (r == 0)
                 r = build_programs(p, diagnostics);
+        if (r == 0)
+                r = waiting_room_new(&p->waiting_room, p->pool, waiting_room_share(p), push_admitted, p,
+                                     own_log_reporter(host->log));
         if (r)
                 return pass(r);
         *ret = TAKE(p);
@@ -446,6 +502,20 @@ static struct sink *find_sink(void *owner, const char *ruleset) {
         if (!s && p->config->default_ruleset)
                 s = find_station(p, p->config->default_ruleset);
         return s ? &s->sink : &p->stations->sink;
+}
+
+static int link_programs(struct pipeline *p) {
+        size_t count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                count++;
+        _owned_(memory_free) struct program **programs = calloc(count, sizeof(*programs));
+        if (!programs)
+                return fail(-ENOMEM);
+        size_t at = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                programs[at++] = s->program;
+        int r = programs_link(programs, count, &p->linker);
+        return r ? pass(r) : 0;
 }
 
 int pipeline_open(struct pipeline *p) {
@@ -463,8 +533,9 @@ int pipeline_open(struct pipeline *p) {
         int r = actions_new(&p->actions, &actions);
         if (r)
                 return pass(r);
-        for (struct station *s = p->stations; s; s = s->next)
-                program_link(s->program, &p->linker);
+        r = link_programs(p);
+        if (r)
+                return pass(r);
         struct inputs_plan plan = {.config = p->config,
                                    .reporter = own_log_reporter(p->host.log),
                                    .facts = &p->facts.host,
@@ -473,6 +544,7 @@ int pipeline_open(struct pipeline *p) {
                                    .hurry = hurry_inputs,
                                    .timeout_stop_ms = p->config->global->input_timeout_shutdown_ms,
                                    .owner = p,
+                                   .limits = p->limits,
                                    .diag = diagnosis_services(),
                                    .daemon = p->host.diagnosis};
         r = inputs_new(&p->inputs, &plan);
@@ -492,7 +564,9 @@ unsigned pipeline_sessions(const struct pipeline *p) {
 }
 
 int pipeline_start(struct pipeline *p, bool waits) {
-        int r = queue_start(p->main_queue);
+        int r = tables_start(p->tables);
+        if (r == 0)
+                r = queue_start(p->main_queue);
         for (struct station *s = p->stations; s && r == 0; s = s->next)
                 if (s->queue)
                         r = queue_start(s->queue);
@@ -512,6 +586,7 @@ void pipeline_stop_inputs(struct pipeline *p) {
                         queue_hold_no_more(s->queue);
         actions_hold_no_more(p->actions);
         inputs_stop(p->inputs);
+        waiting_room_close(p->waiting_room);
         hurry_inputs(p);
 }
 
@@ -539,6 +614,7 @@ static void tell_held_back(struct pipeline *p, const struct queue *queue, struct
 }
 
 uint64_t pipeline_drain(struct pipeline *p) {
+        tables_stop(p->tables);
         drain_stations(p);
         uint64_t left = queue_stop(p->main_queue);
         tell_held_back(p, NULL, &p->main_workers[0]);
@@ -553,6 +629,32 @@ uint64_t pipeline_drain(struct pipeline *p) {
 void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
         actions_reopen(p->actions);
+        tables_request_hup(p->tables);
+}
+
+void pipeline_visit_statistics(struct pipeline *p, bool resets, struct statistic_visitor *visitor) {
+        size_t count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                count += s->queue != NULL;
+        struct queue **queues = calloc(count + 1, sizeof(*queues));
+        if (!queues)
+                return;
+        count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        queues[count++] = s->queue;
+        queues[count++] = p->main_queue;
+        struct statistics_sources sources = {.inputs = p->inputs,
+                                             .actions = p->actions,
+                                             .limits = p->limits,
+                                             .queues = queues,
+                                             .queue_count = count};
+        statistics_visit(p->statistics, &sources, resets, visitor);
+        free(queues);
+}
+
+bool pipeline_is_reading_tables(struct pipeline *p) {
+        return tables_are_pending(p->tables);
 }
 
 uint64_t pipeline_unfinished(struct pipeline *p) {
@@ -677,6 +779,7 @@ struct pipeline *pipeline_free(struct pipeline *p) {
         if (!p)
                 return NULL;
         inputs_free(p->inputs);
+        waiting_room_free(p->waiting_room);
         queue_free(p->main_queue);
         workers_free(p->main_workers, p->main_worker_count);
         while (p->stations) {
@@ -685,6 +788,9 @@ struct pipeline *pipeline_free(struct pipeline *p) {
                 station_free(s);
         }
         actions_free(p->actions);
+        tables_free(p->tables);
+        statistics_free(p->statistics);
+        limits_free(p->limits);
         while (p->parsers) {
                 struct named_parser *n = p->parsers;
                 p->parsers = n->next;

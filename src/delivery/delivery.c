@@ -55,7 +55,6 @@ struct delivery {
         int64_t suspended_since_ns;
         size_t rows_limit; /* halved while a bad record is looked for */
         struct buffer rendered[WORK_COLUMNS_MAX];
-        size_t *row_end[WORK_COLUMNS_MAX];
         struct text *rows[WORK_COLUMNS_MAX];
         struct property_context context;
         int error_file;
@@ -81,6 +80,10 @@ const char *delivery_name(const struct delivery *d) {
 
 const struct delivery_counters *delivery_counters(const struct delivery *d) {
         return &d->counters;
+}
+
+const struct counter *delivery_module_counters(const struct delivery *d) {
+        return d->module_counters;
 }
 
 bool delivery_is_suspended(const struct delivery *d) {
@@ -148,10 +151,6 @@ const struct module *delivery_module(const struct delivery *d) {
         return d->plan.module;
 }
 
-const struct counter *delivery_module_counters(const struct delivery *d) {
-        return d->module_counters;
-}
-
 /* ---- Rendering ---------------------------------------------------------- */
 
 void delivery_show(const struct delivery *d, struct property_context *context, struct batch *b, struct record *r,
@@ -163,36 +162,73 @@ void delivery_show(const struct delivery *d, struct property_context *context, s
         }
 }
 
+/* Rows lie behind one another; their text may have moved while it grew. */
+static void point_rows(struct text *rows, const char *text, size_t count) {
+        if (count == 0 || rows[0].data == text)
+                return;
+        for (size_t i = 0; i < count; i++) {
+                rows[i].data = text;
+                text += rows[i].size;
+        }
+}
+
+/* One row of each column. False without memory. */
+static bool render_record(struct delivery *d, struct batch *b, uint16_t record, size_t row, size_t *bytes) {
+        *bytes = 0;
+        for (int c = 0; c < d->columns; c++) {
+                struct buffer *out = &d->rendered[c];
+                const struct work_format *format = &d->format[c];
+                size_t start = out->size;
+                render_row(d->template[c], &d -> context, b, &b -> records[record], format -> is_path,
+                           format -> ends_with_lf, out);
+                if (out->is_failed)
+                        return false;
+                d->rows[c][row] = (struct text){out->data + start, out->size - start};
+                *bytes += out->size;
+        }
+        return true;
+}
+
 /* Renders rows until `count` or DELIVERY_BYTES_MAX; returns how many (at least one), 0 without memory. */
-static size_t render(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count) {
+static size_t render_own(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count) {
         for (int c = 0; c < d->columns; c++)
                 buffer_clear(&d->rendered[c]);
         size_t row = 0;
         size_t bytes = 0;
-        while (row < count && (row == 0 || bytes < DELIVERY_BYTES_MAX)) {
-                bytes = 0;
-                for (int c = 0; c < d->columns; c++) {
-                        struct buffer *out = &d->rendered[c];
-                        size_t start = out->size;
-                        template_render(d->template[c], &d -> context, b, &b -> records[selection[row]],
-                                        d -> format[c].is_path, out);
-                        if (d->format[c].ends_with_lf && (out->size == start || out->data[out->size - 1] != '\n'))
-                                buffer_byte(out, '\n');
-                        if (out->is_failed)
-                                return row;
-                        d->row_end[c][row] = out->size;
-                        bytes += out->size;
-                }
+        while (row < count && bytes < DELIVERY_BYTES_MAX && render_record(d, b, selection[row], row, &bytes))
                 row++;
-        }
-        for (int c = 0; c < d->columns; c++) {
-                size_t start = 0;
-                for (size_t i = 0; i < row; i++) {
-                        d->rows[c][i] = (struct text){d->rendered[c].data + start, d->row_end[c][i] - start};
-                        start = d->row_end[c][i];
-                }
-        }
+        for (int c = 0; c < d->columns; c++)
+                point_rows(d->rows[c], d->rendered[c].data, row);
         return row;
+}
+
+static size_t render_shared(struct delivery *d, struct renderings *all, struct rendering *r, struct batch *b,
+                            const uint16_t *selection, size_t count) {
+        if (all->text.size > DELIVERY_BYTES_MAX || all->text.is_failed)
+                renderings_forget(all);
+        size_t begin = all->text.size, row = 0;
+        while (row < count && all->text.size - begin < DELIVERY_BYTES_MAX) {
+                size_t start = all->text.size;
+                renderings_add(all, r, &d->context, b, selection[row]);
+                if (all->text.is_failed)
+                        break;
+                d->rows[0][row++] = (struct text){all->text.data + start, all->text.size - start};
+        }
+        point_rows(d->rows[0], all->text.data + begin, row);
+        return row;
+}
+
+/* `shared`: where the caller keeps what other outputs may need as well; NULL nowhere. */
+static size_t render(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
+                     size_t count) {
+        bool may_share = shared && d->columns == 1 && !d->format[0].is_path;
+        struct rendering *r = may_share ? renderings_of(shared, d->template[0], d -> format[0].ends_with_lf) : NULL;
+        return r ? render_shared(d, shared, r, b, selection, count) : render_own(d, b, selection, count);
+}
+
+const struct template *delivery_template(const struct delivery *d) {
+        bool may_share = !d->queue && d->columns == 1 && !d->format[0].is_path && template_is_lasting(d->template[0]);
+        return may_share ? d->template[0] : NULL;
 }
 
 /* ---- Back-off ----------------------------------------------------------- */
@@ -436,10 +472,11 @@ static void reopen_if_wanted(struct delivery *d) {
 }
 
 /* Delivers rows in order. Returns how many are settled: taken or refused. */
-static size_t deliver(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count) {
+static size_t deliver(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
+                      size_t count) {
         size_t at = 0;
         while (at < count && is_ready(d)) {
-                size_t rows = render(d, b, selection + at, MIN(count - at, d->rows_limit));
+                size_t rows = render(d, shared, b, selection + at, MIN(count - at, d->rows_limit));
                 if (rows == 0)
                         return at;
                 struct work work = {.count = rows, .batch = b, .selection = selection + at};
@@ -568,7 +605,8 @@ static void schedule_flush(struct delivery *d) {
 /* ---- Submitting ---------------------------------------------------------- */
 
 /* Works on the caller's thread. Returns how many records were missed; their numbers in `missed`. */
-static size_t run(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count, uint16_t *missed) {
+static size_t run(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
+                  size_t count, uint16_t *missed) {
         uint16_t wanted[BATCH_RECORDS_MAX];
         pthread_mutex_lock(&d->lock);
         atomic_fetch_add(&d->working, count);
@@ -579,7 +617,7 @@ static size_t run(struct delivery *d, struct batch *b, const uint16_t *selection
                 row_count = select_wanted(d, b, selection, count, wanted);
                 rows = wanted;
         }
-        size_t settled = deliver(d, b, rows, row_count);
+        size_t settled = deliver(d, shared, b, rows, row_count);
         size_t lost = row_count - settled;
         if (missed && lost)
                 memcpy(missed, rows + settled, lost * sizeof *missed);
@@ -591,12 +629,13 @@ static size_t run(struct delivery *d, struct batch *b, const uint16_t *selection
         return lost;
 }
 
-size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count, uint16_t *missed) {
+size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
+                            size_t count, uint16_t *missed) {
         if (count == 0)
                 return 0;
         tap_offer(d->plan.tap, TAP_ACTION, d->plan.name, d, b, selection, count);
         if (!d->queue)
-                return run(d, b, selection, count, missed);
+                return run(d, shared, b, selection, count, missed);
         struct batch *view = batch_view(b, selection, count);
         if (view) {
                 /* The sender was held at the ruleset's queue already; this one may only wait its time-out. */
@@ -611,7 +650,7 @@ static void consume(void *consumer, unsigned worker _unused_, struct batch *b, u
         uint16_t selection[BATCH_RECORDS_MAX];
         for (uint32_t i = 0; i < count; i++)
                 selection[i] = (uint16_t)(first + i);
-        run(consumer, b, selection, count, NULL);
+        run(consumer, NULL, b, selection, count, NULL);
 }
 
 void delivery_hurry(struct delivery *d) {
@@ -648,9 +687,8 @@ static int find_templates(struct delivery *d) {
                                "action '%s': could not find template '%s' - action disabled", d->plan.name, name);
                         return fail(-ENOENT);
                 }
-                d->row_end[c] = malloc(DELIVERY_ROWS_MAX * sizeof *d->row_end[c]);
                 d->rows[c] = malloc(DELIVERY_ROWS_MAX * sizeof *d->rows[c]);
-                if (!d->row_end[c] || !d->rows[c])
+                if (!d->rows[c])
                         return fail(-ENOMEM);
         }
         d->columns = columns;
@@ -726,7 +764,6 @@ struct delivery *delivery_free(struct delivery *d) {
                 close(d->error_file);
         for (int c = 0; c < WORK_COLUMNS_MAX; c++) {
                 buffer_fini(&d->rendered[c]);
-                free(d->row_end[c]);
                 free(d->rows[c]);
         }
         buffer_fini(&d->context.scratch);

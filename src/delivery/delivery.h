@@ -25,6 +25,7 @@
 #include "base/counter.h"
 #include "base/observer.h"
 #include "base/reporter.h"
+#include "delivery/renderings.h"
 #include "io/loop.h"
 #include "message/tap.h"
 #include "module/log.h"
@@ -78,12 +79,21 @@ void delivery_hurry(struct delivery *d);
 struct delivery *delivery_free(struct delivery *d);
 OWNED_POINTER(struct delivery, delivery_free);
 
+/* The same, and rows that it renders on the caller's thread are shared with other deliveries; lent, may be NULL. */
+size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
+                            size_t count, uint16_t *missed);
+/* The template whose rows could be shared; NULL: none. */
+const struct template *delivery_template(const struct delivery *d);
+
 /*
  * Submits selected records. `missed` (may be NULL) has room for `count` numbers
  * and receives the records that a direct delivery could not take because it is
  * suspended; returns how many those are. A queued one misses nothing.
  */
-size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count, uint16_t *missed);
+static inline size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count,
+                                     uint16_t *missed) {
+        return delivery_submit_with(d, NULL, b, selection, count, missed);
+}
 
 /* HUP: the output closes and opens again, now or after what it is doing. */
 void delivery_reopen(struct delivery *d);
@@ -114,3 +124,4 @@ struct queue *delivery_queue(struct delivery *d);
 uint64_t delivery_unfinished(struct delivery *d);
 const char *delivery_name(const struct delivery *d);
 const struct delivery_counters *delivery_counters(const struct delivery *d);
+/* Those of the output's own table. */

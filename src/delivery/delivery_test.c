@@ -184,6 +184,28 @@ static void rows_arrive_once_and_in_order(void) {
         delivery_free(delivery);
 }
 
+static void two_with_one_template_share_their_rows_until_these_are_forgotten(void) {
+        static const uint16_t middle[] = {1, 1, 4};
+        struct destination one = {0}, other = {0};
+        struct action_settings a = patient();
+        struct delivery *first = delivery_to(&one, &a, &direct), *second = delivery_to(&other, &a, &direct);
+        struct renderings shared = {0};
+        struct batch *b = batch_of(letters, 8);
+        CHECK(delivery_template(first) && delivery_template(first) == delivery_template(second));
+        CHECK_INT(delivery_submit_with(first, &shared, b, all, 3, NULL), 0);
+        b->records[1].msg = batch_store(b, TEXT("changed"));
+        CHECK_INT(delivery_submit_with(second, &shared, b, middle, 3, NULL), 0);
+        CHECK_TEXT(got(&one), "a\nb\nc\n");
+        CHECK_TEXT(got(&other), "b\nb\ne\n");
+        renderings_forget(&shared);
+        CHECK_INT(delivery_submit_with(second, &shared, b, middle, 1, NULL), 0);
+        CHECK_TEXT(got(&other), "b\nb\ne\nchanged\n");
+        renderings_fini(&shared);
+        batch_unref(b);
+        delivery_free(first);
+        delivery_free(second);
+}
+
 static void a_refused_row_goes_to_the_error_file_and_holds_up_nobody(void) {
         char path[] = "/tmp/delivery_test_XXXXXX";
         int fd = mkstemp(path);
@@ -503,6 +525,7 @@ static void an_observer_hears_of_suspension_and_resumption(void) {
 }
 
 TEST_MAIN(TEST(rows_of_many_threads_arrive_once_each), TEST(rows_arrive_once_and_in_order),
+          TEST(two_with_one_template_share_their_rows_until_these_are_forgotten),
           TEST(a_refused_row_goes_to_the_error_file_and_holds_up_nobody),
           TEST(a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone),
           TEST(suspension_is_told_in_the_words_that_filters_look_for),

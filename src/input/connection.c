@@ -159,7 +159,7 @@ static void tell_too_long(const struct connection *c, const char *data, size_t s
 
 static void take_message(struct connection *c, struct stretch *s, const char *data, size_t size) {
         struct stream_worker *worker = c->worker;
-        if (!listening_pass(&worker->server->limit, c->source, s->now_us)) {
+        if (!listening_pass(&worker->server->limit, c->source, (struct text){data, size}, s->now_us)) {
                 s->limited++;
                 return;
         }

@@ -9,6 +9,7 @@
 
 #include "base/fail.h"
 #include "base/reporter.h"
+#include "input/named_limit.h"
 #include "input/stream.h"
 
 enum { THREADS_MAX = 64, BACKLOG_MIN = 1024 };
@@ -207,10 +208,7 @@ static const struct param imtcp_params[] = {
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imtcp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
-        PARAM_STRING(
-                struct imtcp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with a "
-                        "later release."),
+        PARAM_STRING(struct imtcp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imtcp_settings, fixes_cisco_asa, .name = "framingfix.cisco.asa", .dflt = "off",
                    .help = "Pass over blanks between frames, which Cisco ASA sends at times."),
         PARAM_INT(struct imtcp_settings, backlog, .name = "socketbacklog", .dflt = "0", .min = 0, .max = INT32_MAX,
@@ -322,6 +320,7 @@ static const char *port_of(const struct imtcp_settings *settings, struct module_
 static int imtcp_open(void **ret, const struct input_host *host, const void *own) {
         const struct imtcp_settings *settings = own;
         struct stream_options options = options_of(settings);
+        limit_by_name(&options.limit, host, settings->rate_name, "imtcp");
         _owned_(buffer_fini) struct buffer prefix = {0};
         buffer_format(&prefix, "imtcp %s: ", settings->name);
         options.framing_prefix = buffer_string(&prefix);
@@ -370,7 +369,15 @@ static unsigned imtcp_sessions(void *instance) {
         return atomic_load(&((struct stream_server *)instance)->sessions);
 }
 
+/* The port as it is written, where it makes sense. */
+static void imtcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        const struct imtcp_settings *s = own;
+        bool is_known = strcmp(s->port, "0") != 0 || (s->port_file && *s->port_file);
+        buffer_format(name, "%s(%s)", s->name, is_known ? s->port : "514");
+}
+
 static const struct input_ops imtcp_ops = {
+        .statistic = imtcp_statistic,
         .threads = imtcp_threads,
         .open = imtcp_open,
         .start = imtcp_start,

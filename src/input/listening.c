@@ -20,15 +20,30 @@ static enum protocol_word protocol_word(struct text word, const char *protocol) 
         return NO_PROTOCOL;
 }
 
-static int parse_sender(struct network_list *ret, struct text word, struct module_log *log) {
+static int parse_name(struct welcome *ret, struct text word, struct module_log *log) {
+        _owned_(admission_unref) struct admission *checked = NULL;
+        struct admission *names = ret ? ret->names : NULL;
+        if (!names) {
+                int r = admission_new(&checked, "");
+                if (r)
+                        return pass(r);
+                names = checked;
+        }
+        int r = admission_add(names, word);
+        if (r == -EINVAL)
+                module_report_param(log, SEVERITY_ERR, "allowedsender",
+                                    "\"%.*s\" is neither an address (192.0.2.0/24, 2001:db8::/32) nor a host name "
+                                    "(host.example.net, *.example.net)",
+                                    TEXT_ARGS(word));
+        return pass(r);
+}
+
+static int parse_sender(struct welcome *ret, struct text word, struct module_log *log) {
         struct network network;
         int r = network_parse(&network, word);
         if (r == -EDOM)
-                module_report_param(log, SEVERITY_ERR, "allowedsender",
-                                    "\"%.*s\" is no address: senders are allowed by number here, as 192.0.2.0/24 or "
-                                    "2001:db8::/32; host names are not supported",
-                                    TEXT_ARGS(word));
-        else if (r == -ERANGE)
+                return pass(parse_name(ret, word, log));
+        if (r == -ERANGE)
                 module_report_param(log, SEVERITY_ERR, "allowedsender",
                                     "the prefix length in \"%.*s\" is wrong: 1 to 32 for IPv4, 1 to 128 for IPv6 (to "
                                     "allow every sender, leave the parameter out)",
@@ -37,11 +52,11 @@ static int parse_sender(struct network_list *ret, struct text word, struct modul
                 module_report_param(log, SEVERITY_ERR, "allowedsender", "an address is missing");
         if (r)
                 return fail(-EINVAL);
-        return ret ? network_list_add(ret, &network) : 0;
+        return ret ? network_list_add(&ret->networks, &network) : 0;
 }
 
 /* One string: a single sender, or several with commas between. */
-static int parse_list(struct network_list *ret, struct text list, const char *protocol, bool *is_other,
+static int parse_list(struct welcome *ret, struct text list, const char *protocol, bool *is_other,
                       struct module_log *log) {
         int result = 0;
         while (list.size) {
@@ -58,7 +73,7 @@ static int parse_list(struct network_list *ret, struct text list, const char *pr
         return result;
 }
 
-int listening_parse_senders(struct network_list *ret, const struct strings *senders, const char *protocol,
+int listening_parse_senders(struct welcome *ret, const struct strings *senders, const char *protocol,
                             struct module_log *log) {
         int result = 0;
         bool is_other = false;
@@ -70,10 +85,34 @@ int listening_parse_senders(struct network_list *ret, const struct strings *send
         return result;
 }
 
-int listening_allow(struct network_list *ret, const struct strings *own, const struct strings *global,
-                    const char *protocol, struct module_log *log) {
+int listening_allow(struct welcome *ret, const char *input_name, const struct strings *own,
+                    const struct strings *global, const char *protocol, struct module_log *log) {
         const struct strings *senders = own && own->count ? own : global;
-        return senders ? listening_parse_senders(ret, senders, protocol, log) : 0;
+        if (!senders)
+                return 0;
+        int r = admission_new(&ret->names, input_name);
+        if (r == 0)
+                r = listening_parse_senders(ret, senders, protocol, log);
+        if (r == 0 && ret->names->count == 0)
+                ret->names = admission_unref(ret->names);
+        return pass(r);
+}
+
+void welcome_fini(struct welcome *w) {
+        network_list_fini(&w->networks);
+        w->names = admission_unref(w->names);
+}
+
+bool listening_admits(const struct welcome *w, struct source *source) {
+        bool has_rules = w->networks.count || w->names;
+        if (!has_rules || source->peer.ss_family == AF_UNSPEC || source->peer.ss_family == AF_UNIX)
+                return true;
+        if (w->networks.count && network_list_has(&w->networks, (const struct sockaddr *)&source->peer))
+                return true;
+        if (!w->names)
+                return false;
+        source_await(source, w->names);
+        return true;
 }
 
 int listening_check_port(const char *port, const char *protocol, struct module_log *log) {
@@ -132,9 +171,21 @@ static void tell_lost(const struct listening_limit *limit, uint64_t lost) {
                       (unsigned long long)lost, (long long)limit->limit.burst, (long long)limit->limit.interval_s);
 }
 
-bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, int64_t now_us) {
+unsigned listening_severity(struct text raw) {
+        unsigned pri = 0;
+        if (raw.size == 0 || raw.data[0] != '<')
+                return SEVERITY_NOTICE;
+        for (size_t i = 1; i < raw.size && i < 4 && (unsigned char)(raw.data[i] - '0') <= 9; i++)
+                pri = pri * 10 + (unsigned)(raw.data[i] - '0');
+        return pri & 7;
+}
+
+bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, struct text raw,
+                            int64_t now_us) {
         uint64_t lost;
-        bool is_passed = ratelimit_pass(&limit->limit, now_us, &lost);
+        if (limit->limit.severity_min && listening_severity(raw) < limit->limit.severity_min)
+                return true;
+        bool is_passed = ratelimit_pass_sender(&limit->limit, text_of(sender->address), now_us, &lost);
         if (lost)
                 tell_lost(limit, lost);
         if (!is_passed && limit->limit.discarded == 1)
@@ -145,7 +196,8 @@ bool listening_pass_limited(struct listening_limit *limit, const struct source *
 }
 
 void listening_end_limit(struct listening_limit *limit) {
-        if (limit->limit.discarded)
+        /* Of a shared limit, whoever passes next tells. */
+        if (limit->limit.discarded && !limit->limit.shared)
                 tell_lost(limit, limit->limit.discarded);
         limit->limit.discarded = 0;
 }

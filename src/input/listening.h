@@ -21,17 +21,27 @@ enum {
         CODE_TOO_LONG = 2445,
 };
 
+/* Who may send to an input: everybody, where no list names anyone. */
+struct welcome {
+        struct network_list networks;
+        struct admission *names; /* NULL: none */
+};
+void welcome_fini(struct welcome *w);
+
 /*
- * Reads "10.0.0.0/8" and the legacy form "UDP, 10.0.0.0/8, [::1]", of which only
- * lists for `protocol` count. Reports each mistake; -EINVAL. ret may be NULL:
- * only check.
+ * Reads "10.0.0.0/8", "*.example.net" and the legacy form "UDP, 10.0.0.0/8, [::1]", of
+ * which only lists for `protocol` count. Reports each mistake; -EINVAL. ret may be
+ * NULL: only check.
  */
-int listening_parse_senders(struct network_list *ret, const struct strings *senders, const char *protocol,
+int listening_parse_senders(struct welcome *ret, const struct strings *senders, const char *protocol,
                             struct module_log *log);
 
 /* The senders that an input names, or where it names none those of $AllowedSender. Either may be NULL. */
-int listening_allow(struct network_list *ret, const struct strings *own, const struct strings *global,
-                    const char *protocol, struct module_log *log);
+int listening_allow(struct welcome *ret, const char *input_name, const struct strings *own,
+                    const struct strings *global, const char *protocol, struct module_log *log);
+
+/* Whether a sender may send, as far as his address tells; where his name decides, the source is marked for it. */
+bool listening_admits(const struct welcome *w, struct source *source);
 
 /* Reports a number that is no port; names of services are left to the system. -EINVAL. */
 int listening_check_port(const char *port, const char *protocol, struct module_log *log);
@@ -48,10 +58,14 @@ struct listening_limit {
         const char *name; /* as reports name it; lent */
         struct module_log *log;
 };
-bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, int64_t now_us);
-static inline bool listening_pass(struct listening_limit *limit, const struct source *sender, int64_t now_us) {
-        return limit->limit.interval_s <= 0 || listening_pass_limited(limit, sender, now_us);
+bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, struct text raw,
+                            int64_t now_us);
+static inline bool listening_pass(struct listening_limit *limit, const struct source *sender, struct text raw,
+                                  int64_t now_us) {
+        return limit->limit.interval_s <= 0 || listening_pass_limited(limit, sender, raw, now_us);
 }
+/* The severity in the <PRI> of a message as it came; notice where there is none. */
+unsigned listening_severity(struct text raw);
 /* Says what was lost and not told yet. */
 void listening_end_limit(struct listening_limit *limit);
 

@@ -111,7 +111,8 @@ int stream_new(struct stream_server **ret, const struct input_host *host, const 
                 server->has_pattern = true;
                 rules->pattern = &server->pattern;
         }
-        r = listening_allow(&server->senders, options->senders, host->facts->allowed_tcp, "TCP", host->log);
+        r = listening_allow(&server->welcome, options->module, options->senders, host->facts->allowed_tcp, "TCP",
+                            host->log);
         if (r)
                 return pass(r);
         r = make_workers(server, host);
@@ -135,7 +136,7 @@ struct stream_server *stream_free(struct stream_server *server) {
                 socket_unlink(server->unix_path);
         if (server->has_pattern)
                 regfree(&server->pattern);
-        network_list_fini(&server->senders);
+        welcome_fini(&server->welcome);
         free(server->workers);
         free(server->name);
         free(server->module_and_port);
@@ -250,8 +251,8 @@ static struct source *make_source(struct stream_server *server, const struct soc
         return source;
 }
 
-static bool is_welcome(struct stream_server *server, const struct source *source, const struct sockaddr *peer) {
-        if (!network_list_has(&server->senders, peer)) {
+static bool is_welcome(struct stream_server *server, struct source *source) {
+        if (!listening_admits(&server->welcome, source)) {
                 module_report(server->log, SEVERITY_ERR, CODE_DISALLOWED,
                               "connection request from disallowed sender %s discarded", listening_sender_name(source));
                 stream_count(server, STREAM_DISALLOWED, 1);
@@ -294,7 +295,7 @@ static void begin_session(struct stream_server *server, int fd, const struct soc
                 stream_count(server, STREAM_OPEN_FAILED, 1);
                 return;
         }
-        if (!is_welcome(server, source, (const struct sockaddr *)peer))
+        if (!is_welcome(server, source))
                 return;
         if (peer->ss_family != AF_UNIX && socket_keepalive(fd, &server->options.keepalive))
                 module_report(server->log, SEVERITY_WARNING, 0, "%s: keep-alive could not be set for %s - ignored",

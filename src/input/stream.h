@@ -91,7 +91,7 @@ struct stream_server {
         bool unlinks_at_end;
         regex_t pattern;
         bool has_pattern;
-        struct network_list senders;
+        struct welcome welcome;
         struct listening_limit limit;
         struct stream_listener listeners[LISTENERS_MAX];
         size_t listener_count;

@@ -1,10 +1,15 @@
 /*
  * The cache is a ring of answers with a hash over it: when it is full, the oldest
- * answer makes room. It holds what the resolver said; how that is shown (domain cut
- * or not) is decided when it is asked for, so a new configuration needs no flush.
+ * makes room. It holds what the system said; how that is shown (domain cut or not)
+ * is decided when it is asked for, so a new configuration needs no flush.
  *
- * One lock guards cache and configuration. It is never held while the resolver
- * works, so two threads may ask for the same name; the second answer is dropped.
+ *   (nothing) -> ASKED     put into the list of questions              resolve_name()
+ *   ASKED     -> ANSWERED  a thread has asked, whoever waits is woken   answer_questions()
+ *   ANSWERED  -> ASKED     its time is over; the old answer stands until there is a new one
+ *
+ * One lock guards all of it; it is never held while a thread asks. Threads begin when
+ * there is a question and none of them is idle, and stay. They are not waited for at
+ * the end: a name server may hold them for half a minute.
  */
 #include "io/resolve.h"
 
@@ -12,12 +17,15 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/macros.h"
+#include "io/dns_ttl.h"
 
 enum { CHAINS = 4096, NO_ANSWER = -1 };
 
@@ -29,8 +37,11 @@ struct address {
 
 struct answer {
         struct address address;
-        char *name;   /* NULL: the address has no (usable) name */
-        int16_t next; /* in its chain, or NO_ANSWER */
+        char *name;       /* NULL: the address has no (usable) name, or none is known yet */
+        int64_t until_ns; /* when it is to be asked for again */
+        bool is_known;    /* answered once */
+        bool is_asked;    /* waits among the questions, or is being asked */
+        int16_t next;     /* in its chain, or NO_ANSWER */
 };
 
 struct cache {
@@ -42,22 +53,34 @@ struct cache {
 
 static struct {
         pthread_mutex_t lock;
+        pthread_cond_t is_question, is_answer;
         bool is_disabled;
         bool keeps_domain;
+        bool keeps_waiting; /* somebody waited in vain, and no answer came since: nobody waits now */
+        int64_t ttl_s;
         char domain[RESOLVE_NAME_BYTES_MAX];
         struct cache *cache;
         unsigned generation; /* counts resolve_forget(), so that an answer asked for before it is not kept */
-} resolver = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        struct address questions[RESOLVE_QUESTIONS_MAX]; /* a ring */
+        unsigned first, count;
+        unsigned threads, idle;
+        void (*answered)(void *listener);
+        void *listener;
+} resolver = {.lock = PTHREAD_MUTEX_INITIALIZER,
+              .is_answer = PTHREAD_COND_INITIALIZER,
+              .is_question = PTHREAD_COND_INITIALIZER};
 
-void resolve_configure(bool is_enabled, bool keeps_domain, const char *local_domain) {
+void resolve_configure(const struct resolve_rules *rules) {
         pthread_mutex_lock(&resolver.lock);
-        resolver.is_disabled = !is_enabled;
-        resolver.keeps_domain = keeps_domain;
-        if (local_domain && *local_domain == '.')
-                local_domain++;
-        size_t size = local_domain ? strnlen(local_domain, sizeof resolver.domain - 1) : 0;
+        resolver.is_disabled = !rules->is_enabled;
+        resolver.keeps_domain = rules->keeps_domain;
+        resolver.ttl_s = rules->ttl_s;
+        const char *domain = rules->local_domain;
+        if (domain && *domain == '.')
+                domain++;
+        size_t size = domain ? strnlen(domain, sizeof resolver.domain - 1) : 0;
         if (size)
-                memcpy(resolver.domain, local_domain, size);
+                memcpy(resolver.domain, domain, size);
         resolver.domain[size] = '\0';
         pthread_mutex_unlock(&resolver.lock);
 }
@@ -118,8 +141,25 @@ static bool is_usable(char *name) {
         return !is_numeric(name);
 }
 
-/* Blocks. NULL: no usable name. */
-static char *ask(const struct address *a) {
+/* Who stands in the hosts file is not the DNS's affair. */
+static bool is_in_hosts_file(const struct address *a) {
+        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        struct hostent entry, *found = NULL;
+        char room[RESOLVE_NAME_BYTES_MAX * 4];
+        int error;
+        bool is_there = false;
+        pthread_mutex_lock(&lock);
+        sethostent(0);
+        while (!is_there && gethostent_r(&entry, room, sizeof room, &found, &error) == 0 && found)
+                is_there = entry.h_addrtype == (int)a->family && entry.h_addr_list[0] &&
+                           memcmp(entry.h_addr_list[0], a->bytes, (size_t)entry.h_length) == 0;
+        endhostent();
+        pthread_mutex_unlock(&lock);
+        return is_there;
+}
+
+/* Blocks. NULL: no usable name. *ttl_s: how long that holds. */
+static char *ask(const struct address *a, int64_t *ttl_s) {
         struct sockaddr_in in = {.sin_family = AF_INET};
         struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_scope_id = a->scope};
         memcpy(&in.sin_addr, a->bytes, 4);
@@ -128,9 +168,14 @@ static char *ask(const struct address *a) {
         socklen_t size = a->family == AF_INET ? sizeof in : sizeof in6;
 
         char name[RESOLVE_NAME_BYTES_MAX];
-        if (getnameinfo(peer, size, name, sizeof name, NULL, 0, NI_NAMEREQD) || !is_usable(name))
-                return NULL;
-        return strdup(name);
+        int error = getnameinfo(peer, size, name, sizeof name, NULL, 0, NI_NAMEREQD);
+        bool has_name = !error && is_usable(name);
+        if (*ttl_s == 0) {
+                bool is_dns = (!error || error == EAI_NONAME) && !is_in_hosts_file(a);
+                int64_t said = is_dns ? dns_ttl(a->bytes, a->family == AF_INET ? 4 : 16) : -1;
+                *ttl_s = said < 0 ? RESOLVE_TTL_S_DEFAULT : MAX(MIN(said, (int64_t)RESOLVE_TTL_S_MAX), INT64_C(1));
+        }
+        return has_name ? strdup(name) : NULL;
 }
 
 static unsigned chain_of(const struct address *a) {
@@ -165,16 +210,11 @@ static struct cache *cache_new(void) {
         return c;
 }
 
-/* Without memory the answer is not kept, and asked for again. */
-static void cache_put(const struct address *a, const char *name) {
+/* A place for what is asked about an address; NULL without memory. */
+static struct answer *cache_add(const struct address *a) {
         if (!resolver.cache && !(resolver.cache = cache_new()))
-                return;
+                return NULL;
         struct cache *c = resolver.cache;
-        char *copy = name ? strdup(name) : NULL;
-        if ((name && !copy) || cache_find(c, a)) {
-                free(copy);
-                return;
-        }
         int at = c->count;
         if (at < RESOLVE_CACHE_MAX) {
                 c->count++;
@@ -185,8 +225,9 @@ static void cache_put(const struct address *a, const char *name) {
                 free(c->answers[at].name);
         }
         int16_t *chain = &c->chain[chain_of(a)];
-        c->answers[at] = (struct answer){.address = *a, .name = copy, .next = *chain};
+        c->answers[at] = (struct answer){.address = *a, .next = *chain};
         *chain = (int16_t)at;
+        return &c->answers[at];
 }
 
 void resolve_forget(void) {
@@ -194,10 +235,94 @@ void resolve_forget(void) {
         struct cache *old = resolver.cache;
         resolver.cache = NULL;
         resolver.generation++;
+        resolver.keeps_waiting = false;
         pthread_mutex_unlock(&resolver.lock);
         for (int i = 0; old && i < old->count; i++)
                 free(old->answers[i].name);
         free(old);
+}
+
+void resolve_listen(void (*answered)(void *listener), void *listener) {
+        pthread_mutex_lock(&resolver.lock);
+        resolver.answered = answered;
+        resolver.listener = listener;
+        pthread_mutex_unlock(&resolver.lock);
+}
+
+/* ---- Asking ------------------------------------------------------------------ */
+
+/* Under the lock. Whoever asked before resolve_forget() or lost his place in the cache asks again. */
+static void keep_answer(const struct address *a, char *name, int64_t ttl_s, unsigned generation) {
+        struct answer *place =
+                resolver.cache && generation == resolver.generation ? cache_find(resolver.cache, a) : NULL;
+        resolver.keeps_waiting = false;
+        if (!place) {
+                free(name);
+                return;
+        }
+        free(place->name);
+        place->name = name;
+        place->is_known = true;
+        place->is_asked = false;
+        place->until_ns = clock_mono_ns() + ttl_s * INT64_C(1000000000);
+}
+
+/* The listener is called under the lock of nobody; resolve_listen(NULL) may come meanwhile, so it is read under ours.
+ */
+static void *answer_questions(void *argument) {
+        pthread_mutex_lock(&resolver.lock);
+        for (;;) {
+                while (resolver.count == 0) {
+                        resolver.idle++;
+                        pthread_cond_wait(&resolver.is_question, &resolver.lock);
+                        resolver.idle--;
+                }
+                struct address a = resolver.questions[resolver.first];
+                resolver.first = (resolver.first + 1) % RESOLVE_QUESTIONS_MAX;
+                resolver.count--;
+                unsigned generation = resolver.generation;
+                int64_t ttl_s = resolver.ttl_s;
+                pthread_mutex_unlock(&resolver.lock);
+
+                char *name = ask(&a, &ttl_s);
+
+                pthread_mutex_lock(&resolver.lock);
+                keep_answer(&a, name, ttl_s, generation);
+                pthread_cond_broadcast(&resolver.is_answer);
+                if (resolver.answered)
+                        resolver.answered(resolver.listener);
+        }
+        return argument;
+}
+
+static void start_thread(void) {
+        pthread_attr_t attributes;
+        pthread_t thread;
+        sigset_t all, old;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        if (pthread_create(&thread, &attributes, answer_questions, NULL) == 0)
+                resolver.threads++;
+        pthread_attr_destroy(&attributes);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* Under the lock; false: too many questions wait, this one is put another time. */
+static bool put_question(struct answer *place) {
+        if (place->is_asked)
+                return true;
+        if (resolver.count == RESOLVE_QUESTIONS_MAX)
+                return false;
+        if (resolver.idle <= resolver.count && resolver.threads < RESOLVE_THREADS_MAX)
+                start_thread();
+        if (resolver.threads == 0)
+                return false;
+        resolver.questions[(resolver.first + resolver.count++) % RESOLVE_QUESTIONS_MAX] = place->address;
+        place->is_asked = true;
+        pthread_cond_signal(&resolver.is_question);
+        return true;
 }
 
 /* As the configuration wants it shown. Called under the lock. */
@@ -209,28 +334,62 @@ static char *shown(const struct address *a, const char *name) {
         return is_local ? strndup(name, (size_t)(dot - name)) : strdup(name);
 }
 
-char *resolve_name(const struct sockaddr *peer, socklen_t size) {
-        struct address a;
-        if (!address_of(peer, size, &a))
-                return NULL;
-
-        pthread_mutex_lock(&resolver.lock);
-        bool is_disabled = resolver.is_disabled;
+/* Under the lock: waits until the address is answered, or so long. The answer, or NULL. */
+static struct answer *await_answer(const struct address *a, int64_t patience_ms) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        int64_t ns = until.tv_nsec + patience_ms % 1000 * 1000000;
+        until.tv_sec += patience_ms / 1000 + ns / 1000000000;
+        until.tv_nsec = ns % 1000000000;
         unsigned generation = resolver.generation;
-        const struct answer *known = !is_disabled && resolver.cache ? cache_find(resolver.cache, &a) : NULL;
-        char *result = known ? shown(&a, known->name) : NULL;
-        pthread_mutex_unlock(&resolver.lock);
-        if (is_disabled)
-                return address_text(&a);
-        if (known)
-                return result;
+        for (;;) {
+                struct answer *found = resolver.cache ? cache_find(resolver.cache, a) : NULL;
+                if (!found || found->is_known || generation != resolver.generation)
+                        return found && found->is_known ? found : NULL;
+                if (resolver.keeps_waiting)
+                        return NULL;
+                if (pthread_cond_timedwait(&resolver.is_answer, &resolver.lock, &until)) {
+                        resolver.keeps_waiting = true;
+                        return NULL;
+                }
+        }
+}
 
-        char *name = ask(&a);
-        pthread_mutex_lock(&resolver.lock);
-        if (generation == resolver.generation)
-                cache_put(&a, name);
-        result = shown(&a, name);
-        pthread_mutex_unlock(&resolver.lock);
-        free(name);
+/* Under the lock: the answer that stands, asked for again when its time is over; NULL: none yet. */
+static struct answer *find_answer(const struct address *a, int64_t patience_ms) {
+        struct answer *place = resolver.cache ? cache_find(resolver.cache, a) : NULL;
+        if (!place)
+                place = cache_add(a);
+        if (!place)
+                return NULL;
+        bool is_due = !place->is_known || (place->until_ns <= clock_mono_ns());
+        bool is_put = is_due && put_question(place);
+        if (place->is_known)
+                return place;
+        return is_put && patience_ms > 0 ? await_answer(a, patience_ms) : NULL;
+}
+
+char *resolve_name(const struct sockaddr *peer, socklen_t size, int64_t patience_ms, enum resolved *what,
+                   int64_t *until_ns) {
+        struct address a;
+        enum resolved state = RESOLVED_NONE;
+        int64_t until = INT64_MAX;
+        char *result = NULL;
+        if (address_of(peer, size, &a)) {
+                pthread_mutex_lock(&resolver.lock);
+                if (resolver.is_disabled) {
+                        result = address_text(&a);
+                } else {
+                        const struct answer *found = find_answer(&a, patience_ms);
+                        state = !found ? RESOLVED_NOT_YET : found->name ? RESOLVED_NAME : RESOLVED_NONE;
+                        until = found ? found->until_ns : 0;
+                        result = shown(&a, found ? found->name : NULL);
+                }
+                pthread_mutex_unlock(&resolver.lock);
+        }
+        if (what)
+                *what = state;
+        if (until_ns)
+                *until_ns = until;
         return result;
 }

@@ -144,9 +144,9 @@ static struct text header_field(const struct batch *b, const struct record *r, s
 
 /* ---- What is derived ----------------------------------------------------- */
 
-static bool ends_program(char c, bool permits_slash) {
-        return c <= ' ' - 1 || c >= 0x7f || c == ':' || c == '[' || (c == '/' && !permits_slash);
-}
+/* What no program's name has: controls, what is beyond ASCII, and : and [. A slash is asked about. */
+static const bool ends_program[256] = {
+        [0 ... ' ' - 1] = true, [0x7f ... 0xff] = true, [':'] = true, ['['] = true, ['/'] = true};
 
 /* RFC 5424 knows no tag: it is made of app-name and procid, so the program lies in the app-name. */
 static bool lacks_tag(const struct record *r) {
@@ -157,7 +157,8 @@ struct text record_program(struct batch *b, struct record *r, bool permits_slash
         struct text from = lacks_tag(r) ? or_dash(batch_text(b, r->app)) : batch_text(b, r->tag);
         if (!(r->flags & RECORD_IS_NAMED)) {
                 size_t size = 0;
-                while (size < from.size && !ends_program(from.data[size], permits_slash))
+                while (size < from.size &&
+                       (!ends_program[(unsigned char)from.data[size]] || (permits_slash && from.data[size] == '/')))
                         size++;
                 r->program_size = (uint32_t)size;
                 r->flags |= RECORD_IS_NAMED;

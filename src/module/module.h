@@ -35,6 +35,8 @@ struct intake;        /* message/intake.h */
 struct template;      /* template/template.h */
 struct counter;       /* base/counter.h */
 struct diag_services; /* module/diag.h */
+struct shared_limit;  /* message/ratelimit.h */
+struct buffer;        /* base/text.h */
 
 #ifndef PENSTOCK_TEXT
 #define PENSTOCK_TEXT
@@ -156,6 +158,8 @@ void module_report_param(struct module_log *log, int severity, const char *param
 struct counter_def {
         const char *name; /* as rsyslog names it: "submitted" */
         const char *help;
+        const char *object; /* the object of the statistics that shows it; NULL: the instance's own */
+        bool is_gauge;      /* what is so now: a report that resets counters leaves it */
 };
 
 /* ---- Inputs ------------------------------------------------------------- */
@@ -173,6 +177,9 @@ struct input_host {
         void **shared;                    /* one place for all instances of the module, NULL at first; NULL: none */
         const struct diag_services *diag; /* for imdiag: module/diag.h; NULL elsewhere */
         void *daemon;                     /* first argument of those services */
+        /* A ratelimit() object by its name, NULL: there is none of it; find_limit itself may be NULL. */
+        struct shared_limit *(*find_limit)(void *limits, const char *name);
+        void *limits;
 };
 
 struct input_ops {
@@ -205,6 +212,11 @@ struct input_ops {
         unsigned (*sessions)(void *instance);
         /* It begins where it ended the last time: while one process replaces another, the new one waits with it. */
         bool resumes;
+        /*
+         * Appends what rsyslog calls the counters of an instance in its statistics: "imtcp(514)". NULL: the module's
+         * name, and one object for all instances together. Settings as given to open().
+         */
+        void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
 };
 
 /* ---- Parsers ------------------------------------------------------------ */
@@ -287,6 +299,8 @@ struct output_ops {
         bool (*pending)(void *instance, int64_t *due_ns);
         void (*flush)(void *instance);
         void (*close)(void *instance);
+        /* Appends the name of the object that shows the module's own counters; nothing: there is none. May be NULL. */
+        void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
 };
 
 /* ---- Modifiers: mm* modules, called as actions, change the record --------- */

@@ -628,7 +628,15 @@ static void omfwd_reopen(void *instance) {
         }
 }
 
+static void omfwd_statistic(struct buffer *name, const void *settings, const void *module_settings _unused_) {
+        const struct omfwd_settings *s = settings;
+        const char *target = s->targets.count ? s->targets.items[0] : "";
+        const char *port = s->ports.count ? s->ports.items[0] : "";
+        buffer_format(name, "%s-%s-%s", s->protocol == PROTOCOL_UDP ? "UDP" : "TCP", target, port);
+}
+
 static const struct output_ops omfwd_ops = {
+        .statistic = omfwd_statistic,
         .columns = omfwd_columns,
         .open = omfwd_open,
         .deliver = omfwd_deliver,

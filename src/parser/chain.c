@@ -63,17 +63,20 @@ static bool parse(const struct parser_chain *chain, struct batch *b, struct reco
         return false;
 }
 
-size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, bool *has_redirected) {
+size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, size_t selected,
+                   bool *has_redirected) {
         size_t count = 0;
         unsigned redirected = 0;
-        for (uint32_t i = 0; i < batch->count; i++) {
-                struct record *r = &batch->records[i];
-                selection[count] = (uint16_t)i;
+        bool is_all = selected == batch->count;
+        for (size_t i = 0; i < selected; i++) {
+                uint16_t index = is_all ? (uint16_t)i : selection[i];
+                struct record *r = &batch->records[index];
+                selection[count] = index;
                 count += (r->flags & RECORD_IS_PARSED) || parse(chain, batch, r);
                 redirected |= r->ruleset;
         }
-        if (count < batch->count)
-                counter_add(&chain->discarded, batch->count - count);
+        if (count < selected)
+                counter_add(&chain->discarded, selected - count);
         *has_redirected = redirected != 0;
         return count;
 }

@@ -45,11 +45,13 @@ void parser_chain_init(struct parser_chain *chain, const struct host_facts *fact
 int parser_chain_add(struct parser_chain *chain, const struct module *module, void *instance);
 
 /*
- * Parses every record of the batch and writes the indices of those that live to
- * `selection`, which has room for batch->count. Returns how many live; *has_redirected
- * is whether some of them shall go to another ruleset.
+ * Parses the first `selected` records of the selection (batch->count of them: all, whatever
+ * it holds) and writes the indices of those that live to `selection`, which has room for
+ * batch->count. Returns how many live; *has_redirected is whether some of them shall go to
+ * another ruleset.
  */
-size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, bool *has_redirected);
+size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, size_t selected,
+                   bool *has_redirected);
 
 /*
  * Which parser took a record that the chain has parsed: found out by parsing its text again, for whoever wants to

@@ -42,7 +42,7 @@ static void the_living_are_told_from_the_dropped(void) {
         for (size_t i = 0; i < ARRAY_SIZE(more); i++)
                 batch_append(b.batch, NULL)->raw = batch_store(b.batch, text_of(more[i]));
         b.batch->records[0] = (struct record){.raw = b.batch->records[0].raw};
-        CHECK_INT(chain_parse(&b.chain, b.batch, b.selection, &b.has_redirected), 3);
+        CHECK_INT(chain_parse(&b.chain, b.batch, b.selection, b.batch->count, &b.has_redirected), 3);
         CHECK_INT(b.selection[0], 0);
         CHECK_INT(b.selection[1], 2);
         CHECK_INT(b.selection[2], 4);
@@ -64,7 +64,7 @@ static void what_a_parser_took_is_not_parsed_again(void) {
         bench_open(&b, false, true, "");
         CHECK(bench_parse(&b, "<13>h t: text"));
         b.record->tag = (struct span){0};
-        CHECK_INT(chain_parse(&b.chain, b.batch, b.selection, &b.has_redirected), 1);
+        CHECK_INT(chain_parse(&b.chain, b.batch, b.selection, b.batch->count, &b.has_redirected), 1);
         CHECK_TEXT(FIELD(&b, tag), "");
         bench_close(&b);
 }

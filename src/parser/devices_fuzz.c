@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         r->raw = batch_store(b, (struct text){(const char *)data + 2, size - 2});
         uint16_t selection[1];
         bool has_redirected;
-        chain_parse(&chain, b, selection, &has_redirected);
+        chain_parse(&chain, b, selection, b->count, &has_redirected);
         const struct span spans[] = {r->raw, r->msg, r->host, r->tag, r->app, r->procid};
         for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
                 check_span(b, spans[i]);

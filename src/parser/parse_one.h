@@ -98,7 +98,7 @@ static _unused_ bool bench_parse_text(struct bench *b, struct text raw) {
         b->record->raw = batch_store(b->batch, raw);
         b->record->received_us = received_us;
         b->record->flags = b->flags;
-        return chain_parse(&b->chain, b->batch, b->selection, &b->has_redirected) == 1;
+        return chain_parse(&b->chain, b->batch, b->selection, b->batch->count, &b->has_redirected) == 1;
 }
 
 static _unused_ bool bench_parse(struct bench *b, const char *raw) {

@@ -44,7 +44,7 @@ static double chain_cost(struct batch_pool *pool, struct parser_chain *chain, co
                 fill(b, raw, size);
                 int64_t begin_ns = clock_mono_ns();
                 bool has_redirected;
-                size_t count = chain_parse(chain, b, selection, &has_redirected);
+                size_t count = chain_parse(chain, b, selection, b->count, &has_redirected);
                 double cost = (double)(clock_mono_ns() - begin_ns) / RECORDS;
                 if (count != RECORDS)
                         abort();

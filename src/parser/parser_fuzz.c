@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         r->raw = batch_store(b, (struct text){(const char *)data + 2, size - 2});
         uint16_t selection[1];
         bool has_redirected;
-        if (chain_parse(&chain, b, selection, &has_redirected))
+        if (chain_parse(&chain, b, selection, b->count, &has_redirected))
                 check_record(b, r);
         batch_unref(b);
         pmrfc3164_module.parser->close(rfc3164);

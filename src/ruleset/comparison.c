@@ -44,7 +44,11 @@ int comparison_init(struct comparison *c, enum comparison_kind kind, const struc
                 return fail(-ENOMEM);
         for (uint32_t i = 0; i < count; i++)
                 search_init(&c->searches[i], texts[i], kind == COMPARISON_CONTAINS_NOCASE);
-        int r = kind == COMPARISON_SAME && count > TRIED_MAX ? build_slots(c) : 0;
+        int r = 0;
+        if (kind == COMPARISON_SAME && count > TRIED_MAX)
+                r = build_slots(c);
+        else if (kind == COMPARISON_CONTAINS || kind == COMPARISON_CONTAINS_NOCASE)
+                r = needles_new_any(&c->needles, c->searches, count);
         if (r)
                 comparison_fini(c);
         return r ? pass(r) : 0;
@@ -53,6 +57,7 @@ int comparison_init(struct comparison *c, enum comparison_kind kind, const struc
 void comparison_fini(struct comparison *c) {
         free(c->searches);
         free(c->slots);
+        needles_free(c->needles);
         *c = (struct comparison){0};
 }
 
@@ -83,6 +88,8 @@ static bool passes(enum comparison_kind kind, const struct search *s, struct tex
 bool comparison_finds(const struct comparison *c, struct text t) {
         if (c->slots)
                 return finds_same(c, t);
+        if (c->needles)
+                return needles_find(c->needles, t);
         for (uint32_t i = 0; i < c->count; i++)
                 if (passes(c->kind, &c->searches[i], t))
                         return true;

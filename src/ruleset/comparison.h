@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "ruleset/search.h"
+#include "base/needles.h"
 
 enum comparison_kind {
         COMPARISON_SAME,
@@ -20,7 +20,8 @@ struct comparison {
         enum comparison_kind kind;
         uint32_t count;
         struct search *searches;
-        uint32_t *slots; /* number of a search + 1, by hash; NULL: few enough to try each */
+        struct needles *needles; /* all of them, where some are to be contained; NULL: few enough to try each */
+        uint32_t *slots;         /* number of a search + 1, by hash; NULL: few enough to try each */
         uint32_t slot_mask;
 };
 
@@ -32,7 +33,10 @@ bool comparison_finds(const struct comparison *c, struct text t);
 
 /* Whether one of the texts passes. */
 static inline bool comparison_holds(const struct comparison *c, struct text t) {
-        if (c->kind == COMPARISON_SAME && c->count == 1)
-                return text_equal(t, c->searches[0].needle);
+        const struct search *s = &c->searches[0];
+        if (c->count == 1 && c->kind == COMPARISON_SAME)
+                return t.size == s->needle.size && search_is_at(s, t.data);
+        if (c->count == 1 && c->kind == COMPARISON_STARTS)
+                return t.size >= s->needle.size && search_is_at(s, t.data);
         return comparison_finds(c, t);
 }

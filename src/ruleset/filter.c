@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/fail.h"
 #include "ruleset/comparison.h"
@@ -24,6 +27,7 @@ struct filter {
         struct property property;
         struct comparison texts;
         struct pattern *pattern; /* NULL: it did not compile, and matches nothing */
+        struct trait trait;      /* of the first three kinds: where the answer is; panel 0: nowhere */
         struct filter *left, *right;
         struct expression *expression;
 };
@@ -41,29 +45,6 @@ struct filter *filter_free(struct filter *f) {
 }
 
 /* ---- Narrowing ------------------------------------------------------------ */
-
-/* The properties that filters ask for most lie in the record as they are. */
-static inline struct text quick_property(struct evaluation *ev, struct record *r, const struct property *p) {
-        switch (p->id) {
-        case PROPERTY_MSG:
-                return batch_text(ev->batch, r->msg);
-        case PROPERTY_HOSTNAME:
-                if (r->host.size)
-                        return batch_text(ev->batch, r->host);
-                break;
-        case PROPERTY_SYSLOGTAG:
-                if (r->tag.size)
-                        return batch_text(ev->batch, r->tag);
-                break;
-        case PROPERTY_PROGRAMNAME:
-                if (r->tag.size && (r->flags & RECORD_IS_NAMED))
-                        return (struct text){batch_at(ev->batch, r->tag), r->program_size};
-                break;
-        default:
-                break;
-        }
-        return property_get(ev->context, ev->batch, r, p);
-}
 
 static size_t narrow_selector(const struct filter *f, struct batch *b, const uint16_t *selection, size_t count,
                               uint16_t *yes, uint16_t *no) {
@@ -87,7 +68,7 @@ static size_t narrow_property(const struct filter *f, struct evaluation *ev, str
         size_t yeses = 0, noes = 0;
         ev->batch = b;
         for (size_t i = 0; i < count; i++) {
-                struct text value = quick_property(ev, &b->records[selection[i]], &f->property);
+                struct text value = traits_property(ev->context, b, &b->records[selection[i]], &f->property);
                 bool is_found = f->kind == FILTER_TEXTS ? comparison_holds(&f->texts, value)
                                                         : f->pattern && pattern_matches(f->pattern, &ev->room, value);
                 bool is_in = is_found != f->is_negated;
@@ -99,6 +80,97 @@ static size_t narrow_property(const struct filter *f, struct evaluation *ev, str
                 }
         }
         return yeses;
+}
+
+/* Those whose answer is `wanted`. As with all narrowing each is written and some are kept. */
+static size_t choose(const uint64_t *words, unsigned bit, bool wanted, const uint16_t *selection, size_t count,
+                     uint16_t *list) {
+        size_t chosen = 0;
+        for (size_t i = 0; i < count; i++) {
+                list[chosen] = selection[i];
+                chosen += (words[selection[i]] >> bit & 1) == wanted;
+        }
+        return chosen;
+}
+
+#ifdef __SSE2__
+/* Of four neighbours those that four bits choose, first to last; what is behind them is written over later. */
+static const uint16_t of_four[16][4] = {{0}, {0},    {1},    {0, 1},    {2},    {0, 2},    {1, 2},    {0, 1, 2},
+                                        {3}, {0, 3}, {1, 3}, {0, 1, 3}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3}};
+
+static const uint8_t how_many[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+
+static inline unsigned bits_of_two(const uint64_t *words, __m128i to_sign) {
+        __m128i two = _mm_loadu_si128((const __m128i *)(const void *)words);
+        return (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_sll_epi64(two, to_sign)));
+}
+
+/*
+ * The same for records that follow one another, as all of a batch do: four at a time, without a branch. Of thirty
+ * filters' instructions narrowing one by one was 13 %, by fours it is 4.
+ */
+static size_t choose_by_fours(const uint64_t *words, unsigned bit, bool wanted, const uint16_t *selection, size_t count,
+                              uint16_t *list) {
+        const __m128i to_sign = _mm_cvtsi32_si128((int)(63 - bit));
+        const uint64_t each = 0x0001000100010001;
+        unsigned flip = wanted ? 0 : 15;
+        size_t chosen = 0, i = 0;
+        for (; i + 4 <= count; i += 4) {
+                const uint64_t *four = &words[selection[0] + i];
+                unsigned mask = (bits_of_two(four, to_sign) | bits_of_two(four + 2, to_sign) << 2) ^ flip;
+                uint64_t numbers;
+                memcpy(&numbers, of_four[mask], sizeof numbers);
+                numbers += each * (selection[0] + i);
+                memcpy(&list[chosen], &numbers, sizeof numbers);
+                chosen += how_many[mask];
+        }
+        return chosen + choose(words, bit, wanted, selection + i, count - i, list + chosen);
+}
+#else
+static size_t choose_by_fours(const uint64_t *words, unsigned bit, bool wanted, const uint16_t *selection, size_t count,
+                              uint16_t *list) {
+        return choose(words, bit, wanted, selection, count, list);
+}
+#endif
+
+static size_t narrow_answered(const struct filter *f, const uint64_t *words, const uint16_t *selection, size_t count,
+                              uint16_t *yes, uint16_t *no) {
+        bool is_run = (size_t)(selection[count - 1] - selection[0]) == count - 1;
+        size_t (*narrow)(const uint64_t *, unsigned, bool, const uint16_t *, size_t, uint16_t *) =
+                is_run ? choose_by_fours : choose;
+        if (no)
+                narrow(words, f->trait.bit, f->is_negated, selection, count, no);
+        return narrow(words, f->trait.bit, !f->is_negated, selection, count, yes);
+}
+
+/* Where a needle of the pattern is, the pattern itself is asked. */
+static size_t narrow_confirmed(const struct filter *f, struct evaluation *ev, struct batch *b, const uint64_t *words,
+                               const uint16_t *selection, size_t count, uint16_t *yes, uint16_t *no) {
+        size_t yeses = 0, noes = 0;
+        for (size_t i = 0; i < count; i++) {
+                bool is_found = words[selection[i]] >> f->trait.bit & 1;
+                if (is_found) {
+                        struct record *r = &b->records[selection[i]];
+                        struct text value = traits_property(ev->context, b, r, &f->property);
+                        is_found = pattern_confirms(f->pattern, &ev->room, value);
+                }
+                bool is_in = is_found != f->is_negated;
+                yes[yeses] = selection[i];
+                yeses += is_in;
+                if (no) {
+                        no[noes] = selection[i];
+                        noes += !is_in;
+                }
+        }
+        return yeses;
+}
+
+static size_t narrow_by_trait(const struct filter *f, struct evaluation *ev, struct batch *b, const uint16_t *selection,
+                              size_t count, uint16_t *yes, uint16_t *no) {
+        const uint64_t *words =
+                answers_ask(ev->answers, f->trait.panel, &ev->moment, ev->context, &ev->room, b, selection, count);
+        return f->trait.is_final ? narrow_answered(f, words, selection, count, yes, no)
+                                 : narrow_confirmed(f, ev, b, words, selection, count, yes, no);
 }
 
 static size_t narrow_expression(const struct filter *f, struct evaluation *ev, struct batch *b,
@@ -154,6 +226,8 @@ size_t filter_narrow(const struct filter *f, struct evaluation *ev, struct batch
                      size_t count, uint16_t *yes, uint16_t *no) {
         if (count == 0)
                 return 0;
+        if (f->trait.panel && ev->answers)
+                return narrow_by_trait(f, ev, b, selection, count, yes, no);
         switch (f->kind) {
         case FILTER_SELECTOR:
                 return narrow_selector(f, b, selection, count, yes, no);
@@ -412,4 +486,44 @@ static int build(struct filter **ret, const struct expr *tree, const struct expr
 int filter_new(struct filter **ret, const struct expr *tree, const struct expression_names *names,
                struct diagnostics *diagnostics) {
         return build(ret, tree, names, diagnostics, 0);
+}
+
+/* ---- Questions that are answered together -------------------------------------------- */
+
+int filter_enter(struct filter *f, struct traits *t) {
+        struct question q = {.property = f->property};
+        switch (f->kind) {
+        case FILTER_SELECTOR:
+                q.priorities = f->priorities;
+                break;
+        case FILTER_TEXTS:
+                q.texts = &f->texts;
+                break;
+        case FILTER_PATTERN:
+                q.pattern = f->pattern;
+                break;
+        case FILTER_EXPRESSION:
+                return 0;
+        case FILTER_AND:
+        case FILTER_OR:
+        case FILTER_NOT: {
+                int r = filter_enter(f->left, t);
+                if (r == 0 && f->right)
+                        r = filter_enter(f->right, t);
+                return r ? pass(r) : 0;
+        }
+        }
+        /* A pattern that did not compile matches nothing, and asks nothing. */
+        bool asks = q.priorities || q.texts || q.pattern;
+        int r = asks ? traits_enter(t, &q, &f->trait) : 0;
+        return r ? pass(r) : 0;
+}
+
+void filter_settle(struct filter *f, const struct traits *t) {
+        if (!trait_is_shared(t, &f->trait))
+                f->trait = (struct trait){0};
+        if (f->left)
+                filter_settle(f->left, t);
+        if (f->right)
+                filter_settle(f->right, t);
 }

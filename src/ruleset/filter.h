@@ -19,6 +19,11 @@ int filter_new_property(struct filter **ret, const struct statement *statement, 
 struct filter *filter_free(struct filter *f);
 OWNED_POINTER(struct filter, filter_free);
 
+/* Enters what the filter asks of single properties. After traits_finish() filter_settle() decides for each question
+ * whether it is answered together with others. -ENOMEM. */
+int filter_enter(struct filter *f, struct traits *t);
+void filter_settle(struct filter *f, const struct traits *t);
+
 /*
  * Splits selection into yes and no. `yes` and `no` have room for `count` and may
  * not overlap the selection; no may be NULL. Returns the number of yes; that of no is

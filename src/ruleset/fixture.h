@@ -68,6 +68,7 @@ static inline void play_load(struct play *p, const char *config) {
         size_t i = 0;
         for (const struct ruleset_def *def = p->config->rulesets; def && i < ARRAY_SIZE(p->programs); def = def->next)
                 CHECK_INT(program_new(&p->programs[i++], def, &p->linker, &p->diagnostics), 0);
+        CHECK_INT(programs_link(p->programs, i, &p->linker), 0);
         CHECK_INT(globals_new(&p->globals, false), 0);
         p->run = calloc(1, sizeof *p->run);
         CHECK_INT(run_init(p->run, &p->linker, &facts, &(struct property_context){.globals = p->globals}), 0);

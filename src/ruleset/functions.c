@@ -2,7 +2,7 @@
 
 static const struct function_table *const tables[] = {
         &functions_text, &functions_pattern, &functions_number, &functions_time,
-        &functions_tree, &functions_message, &functions_hash,
+        &functions_tree, &functions_message, &functions_hash,   &functions_lookup,
 };
 
 const struct function *function_find(struct text name) {

@@ -8,14 +8,21 @@
 #include <pcre2.h>
 
 #include "base/fail.h"
-#include "ruleset/search.h"
+#include "base/needles.h"
+
+enum {
+        PATTERN_NEEDLES_MAX = 16,
+        NEEDLE_BYTES_MIN = 2, /* a single byte is found too often to be looked for first */
+};
 
 struct pattern {
         regex_t regex;
         bool has_regex;
-        bool is_text; /* the whole pattern is `needle`, anywhere */
-        char *needle; /* every match holds it; NULL: nothing is known */
-        struct search search;
+        bool is_text;            /* whoever holds a needle matches */
+        char *bytes;             /* of all needles */
+        struct search *searches; /* for the needles: every match holds one of them */
+        size_t search_count;     /* 0: nothing is known */
+        struct needles *any;     /* all of them together; NULL: there are few */
         bool has_machine_code;
         pcre2_code *code;
         pcre2_match_context *context;
@@ -227,38 +234,155 @@ static void put_class(struct buffer *out, struct text class) {
         buffer_byte(out, ']');
 }
 
-/* What every match must hold: the longest run of plain bytes outside of groups and repetitions. */
+/*
+ * What every match must hold: one of a few plain texts. Of each alternative that is the longest run of plain bytes
+ * outside of repetitions, or a group whose own alternatives all have such runs: every match of "(a|bc)d{2} port" holds
+ * " port", every one of "x|(timeout|refused)+" either "x", "timeout" or "refused".
+ */
 struct runs {
-        struct buffer current, best;
-        bool is_alternative; /* at the top: no run is in every match */
-        bool is_plain;       /* nothing but bytes so far */
-        unsigned depth;
+        struct buffer bytes; /* behind one another */
+        size_t size[PATTERN_NEEDLES_MAX];
+        size_t count;
+        size_t shortest;
 };
 
-static void run_end(struct runs *r) {
-        if (r->current.size > r->best.size) {
-                struct buffer longer = r->current;
-                r->current = r->best;
-                r->best = longer;
-        }
-        buffer_clear(&r->current);
+/* The pattern itself, or the group that is being read. */
+struct level {
+        struct buffer run; /* of plain bytes, until now */
+        struct runs best;  /* of this alternative */
+        struct runs all;   /* of the alternatives before it */
+        bool is_lost;      /* some alternative has no run, or there are too many */
+        bool is_plain;     /* nothing but bytes and | until now */
+};
+
+struct finding {
+        struct level pattern, group;
+        unsigned depth;
+        bool has_group; /* the token before closed it: if it is not repeated, its runs count */
+        bool is_group;  /* the pattern is a plain group, until now */
+        bool is_empty;  /* until now */
+};
+
+static void runs_clear(struct runs *r) {
+        buffer_clear(&r->bytes);
+        r->count = r->shortest = 0;
 }
 
-static void run_note(struct runs *r, const struct token *t) {
-        if (t->kind == TOKEN_BYTE && r->depth == 0) {
-                buffer_byte(&r->current, t->text.data[0]);
+static bool runs_add(struct runs *r, struct text run) {
+        if (r->count == PATTERN_NEEDLES_MAX)
+                return false;
+        r->shortest = r->count ? MIN(r->shortest, run.size) : run.size;
+        r->size[r->count++] = run.size;
+        buffer_text(&r->bytes, run);
+        return true;
+}
+
+static bool runs_join(struct runs *r, const struct runs *more) {
+        size_t at = 0;
+        for (size_t i = 0; i < more->count; at += more->size[i++])
+                if (!runs_add(r, text_slice(buffer_as_text(&more->bytes), at, at + more->size[i])))
+                        return false;
+        return true;
+}
+
+static void run_end(struct level *l) {
+        if (l->run.size > l->best.shortest) {
+                runs_clear(&l->best);
+                runs_add(&l->best, buffer_as_text(&l->run));
+        }
+        buffer_clear(&l->run);
+}
+
+static void alternative_end(struct level *l) {
+        run_end(l);
+        l->is_lost |= !l->best.count || !runs_join(&l->all, &l->best);
+        runs_clear(&l->best);
+}
+
+static void group_begin(struct level *l) {
+        buffer_clear(&l->run);
+        runs_clear(&l->best);
+        runs_clear(&l->all);
+        l->is_lost = false;
+        l->is_plain = true;
+}
+
+static void level_fini(struct level *l) {
+        buffer_fini(&l->run);
+        buffer_fini(&l->best.bytes);
+        buffer_fini(&l->all.bytes);
+}
+
+static void finding_fini(struct finding *f) {
+        level_fini(&f->pattern);
+        level_fini(&f->group);
+}
+OWNED_VALUE(struct finding, finding_fini);
+
+static bool finding_failed(const struct finding *f) {
+        const struct level *levels[] = {&f->pattern, &f->group};
+        for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+                if (buffer_failed(&levels[i]->run) || buffer_failed(&levels[i]->best.bytes) ||
+                    buffer_failed(&levels[i]->all.bytes))
+                        return true;
+        return false;
+}
+
+/* The group that was closed is needed as it is: what it holds may be better than what there was. */
+static void take_group(struct finding *f) {
+        if (!f->has_group)
+                return;
+        f->has_group = false;
+        if (!f->group.is_lost && f->group.all.shortest > f->pattern.best.shortest) {
+                runs_clear(&f->pattern.best);
+                runs_join(&f->pattern.best, &f->group.all);
+        }
+}
+
+/* One token on the level that it belongs to. */
+static void level_note(struct level *l, const struct token *t) {
+        if (t->kind == TOKEN_BYTE) {
+                buffer_byte(&l->run, t->text.data[0]);
                 return;
         }
-        r->is_plain = false;
-        if (t->kind == TOKEN_REPEAT && r->current.size)
-                r->current.size--; /* the byte before it may be missing, or come again */
-        run_end(r);
-        if (t->kind == TOKEN_OPEN)
-                r->depth++;
-        else if (t->kind == TOKEN_CLOSE && r->depth)
-                r->depth--;
-        else if (t->kind == TOKEN_OR && r->depth == 0)
-                r->is_alternative = true;
+        if (t->kind == TOKEN_OR) {
+                alternative_end(l);
+                return;
+        }
+        l->is_plain = false;
+        if (t->kind == TOKEN_REPEAT && l->run.size)
+                l->run.size--; /* the byte before it may be missing, or come again */
+        run_end(l);
+}
+
+static void note(struct finding *f, const struct token *t) {
+        if (t->kind == TOKEN_REPEAT)
+                f->has_group = false;
+        take_group(f);
+        f->is_group &= f->depth > 0 || (f->is_empty && t->kind == TOKEN_OPEN);
+        f->is_empty = false;
+        if (t->kind == TOKEN_OPEN) {
+                level_note(f->depth ? &f->group : &f->pattern, t);
+                if (f->depth++ == 0)
+                        group_begin(&f->group);
+        } else if (t->kind == TOKEN_CLOSE && f->depth) {
+                f->depth--;
+                if (f->depth)
+                        return;
+                alternative_end(&f->group);
+                f->has_group = true;
+        } else if (f->depth < 2) {
+                level_note(f->depth ? &f->group : &f->pattern, t);
+        }
+}
+
+/* The end of the pattern. True: whoever matches holds one of `all`; *is_text: and whoever holds one matches. */
+static bool conclude(struct finding *f, bool *is_text) {
+        f->is_group &= f->has_group && f->group.is_plain;
+        take_group(f);
+        alternative_end(&f->pattern);
+        *is_text = !f->pattern.is_lost && (f->pattern.is_plain || f->is_group);
+        return !f->pattern.is_lost;
 }
 
 static void put_token(struct buffer *out, const struct token *t) {
@@ -290,7 +414,7 @@ static void put_token(struct buffer *out, const struct token *t) {
 }
 
 /* False: the pattern may mean something else to PCRE2. */
-static bool translate(struct buffer *out, struct runs *runs, struct text source, bool is_extended) {
+static bool translate(struct buffer *out, struct finding *finding, struct text source, bool is_extended) {
         struct reader r = {.source = source, .is_extended = is_extended, .is_at_start = true};
         enum token_kind before = TOKEN_BEGIN;
         for (;;) {
@@ -303,11 +427,10 @@ static bool translate(struct buffer *out, struct runs *runs, struct text source,
                 if (t.kind == TOKEN_END)
                         break;
                 put_token(out, &t);
-                run_note(runs, &t);
+                note(finding, &t);
                 before = t.kind;
         }
-        run_end(runs);
-        return !buffer_failed(out) && !buffer_failed(&runs->best) && !buffer_failed(&runs->current);
+        return !buffer_failed(out) && !finding_failed(finding);
 }
 
 /* ---- Building -------------------------------------------------------------------- */
@@ -332,25 +455,35 @@ static int build_pcre2(struct pattern *p, struct text source, uint32_t options, 
         return 0;
 }
 
+static int keep_needles(struct pattern *p, const struct runs *runs, bool ignores_case) {
+        p->bytes = text_copy(buffer_as_text(&runs->bytes));
+        p->searches = calloc(runs->count, sizeof *p->searches);
+        if (!p->bytes || !p->searches)
+                return fail(-ENOMEM);
+        size_t at = 0;
+        for (size_t i = 0; i < runs->count; at += runs->size[i++])
+                search_init(&p->searches[i], (struct text){p->bytes + at, runs->size[i]}, ignores_case);
+        p->search_count = runs->count;
+        int r = needles_new_any(&p->any, p->searches, p->search_count);
+        return r ? pass(r) : 0;
+}
+
 static int build_fast(struct pattern *p, struct text source, unsigned how) {
-        _owned_(buffer_fini) struct buffer out = {0}, best = {0}, current = {0};
-        struct runs runs = {.is_plain = true};
-        bool is_same = translate(&out, &runs, source, how & PATTERN_EXTENDED);
-        best = runs.best;
-        current = runs.current;
-        if (!is_same)
+        _owned_(buffer_fini) struct buffer out = {0};
+        _owned_(finding_fini) struct finding finding = {.pattern.is_plain = true, .is_group = true, .is_empty = true};
+        bool ignores_case = how & PATTERN_NOCASE;
+        if (!translate(&out, &finding, source, how & PATTERN_EXTENDED))
                 return 0;
-        bool has_needle = !runs.is_alternative && !(how & PATTERN_NOCASE) && best.size > 1;
-        p->is_text = runs.is_plain && !(how & PATTERN_NOCASE);
-        if (p->is_text || has_needle) {
-                p->needle = text_copy(buffer_as_text(&best));
-                if (!p->needle)
-                        return fail(-ENOMEM);
-                search_init(&p->search, (struct text){p->needle, best.size}, false);
+        bool is_needed = conclude(&finding, &p->is_text);
+        const struct runs *all = &finding.pattern.all;
+        if (is_needed && (p->is_text || all->shortest >= NEEDLE_BYTES_MIN)) {
+                int r = keep_needles(p, all, ignores_case);
+                if (r)
+                        return pass(r);
         }
         if (p->is_text)
                 return 0;
-        uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | (how & PATTERN_NOCASE ? PCRE2_CASELESS : 0u);
+        uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | (ignores_case ? PCRE2_CASELESS : 0u);
         int r = build_pcre2(p, buffer_as_text(&out), options, NULL);
         return r == -ENOMEM ? pass(r) : 0;
 }
@@ -396,7 +529,9 @@ struct pattern *pattern_free(struct pattern *p) {
                 regfree(&p->regex);
         pcre2_code_free(p->code);
         pcre2_match_context_free(p->context);
-        free(p->needle);
+        needles_free(p->any);
+        free(p->bytes);
+        free(p->searches);
         free(p);
         return NULL;
 }
@@ -413,9 +548,25 @@ static bool asks_libc(const struct pattern *p, struct text t) {
         return p->has_regex && regexec(&p->regex, t.data ? t.data : "", 1, &bounds, REG_STARTEND) == 0;
 }
 
+static bool holds_needle(const struct pattern *p, struct text t) {
+        if (p->any)
+                return needles_find(p->any, t);
+        for (size_t i = 0; i < p->search_count; i++)
+                if (search_finds(&p->searches[i], t))
+                        return true;
+        return p->search_count == 0;
+}
+
+const struct search *pattern_needles(const struct pattern *p, size_t *count) {
+        *count = p->search_count;
+        return p->searches;
+}
+
 bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct text t) {
-        if (p->needle && !search_finds(&p->search, t))
-                return false;
+        return holds_needle(p, t) && pattern_confirms(p, room, t);
+}
+
+bool pattern_confirms(const struct pattern *p, struct pattern_room *room, struct text t) {
         if (p->is_text)
                 return true;
         if (!p->code)
@@ -434,7 +585,7 @@ bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct 
 
 bool pattern_extract(const struct pattern *p, struct text t, regmatch_t *matches, size_t count) {
         assert(p->has_regex && count > 0);
-        if (p->needle && !search_finds(&p->search, t))
+        if (!holds_needle(p, t))
                 return false;
         matches[0] = (regmatch_t){.rm_so = 0, .rm_eo = (regoff_t)t.size};
         return regexec(&p->regex, t.data ? t.data : "", count, matches, REG_STARTEND) == 0;

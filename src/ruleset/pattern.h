@@ -13,7 +13,7 @@
 
 #include <regex.h>
 
-#include "base/text.h"
+#include "base/search.h"
 
 struct pattern;
 
@@ -37,6 +37,10 @@ struct pattern *pattern_free(struct pattern *p);
 OWNED_POINTER(struct pattern, pattern_free);
 
 bool pattern_matches(const struct pattern *p, struct pattern_room *room, struct text t);
+/* Every matching text holds one of these; NULL and 0 where nothing is known. Lent. */
+const struct search *pattern_needles(const struct pattern *p, size_t *count);
+/* Whether t matches, when it is known to hold one of the needles. */
+bool pattern_confirms(const struct pattern *p, struct pattern_room *room, struct text t);
 /* The first match with its submatches, as regexec() tells it. Not for PATTERN_PERL. */
 bool pattern_extract(const struct pattern *p, struct text t, regmatch_t *matches, size_t count);
 

@@ -4,31 +4,39 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "ruleset/filter.h"
+#include "ruleset/program_inside.h"
 
-struct step {
-        void (*execute)(const struct step *step, struct run *run, struct batch *b, const uint16_t *selection,
-                        size_t count);
-        struct step *next;
-        const struct statement *statement;
-        bool may_stop; /* some record may not go on after this step */
-        struct filter *filter;
-        struct step *body, *otherwise;
-        struct delivery *delivery;
-        uint32_t group; /* of the steps that share the delivery, from 1; 0: it is this step's own */
-        const struct action_settings *action;
-        const struct modifier_ops *modifier;
-        void *instance;
-        struct expression *value; /* of set, reset; the collection of foreach; the name of call_indirect */
-        char *ruleset;
-};
+/* ---- What filters ask together --------------------------------------------- */
 
-struct program {
-        struct step *steps;
-        bool is_one_by_one;
-        bool changes_records; /* a statement after an action could change what that action was given */
-        uint32_t groups;      /* of steps that share a delivery */
-};
+/* Other records come, or these were changed: what was answered is no more. */
+static void next_moment(struct run *run, size_t count) {
+        struct moment *now = &run->evaluation.moment;
+        now->count = count;
+        renderings_forget(&run->renderings);
+        if (LIKELY(++now->time))
+                return;
+        for (size_t i = 0; i < run->answers_count; i++)
+                if (run->answers[i])
+                        answers_forget(run->answers[i]);
+        now->time = 1;
+}
+
+/* NULL: the program asks nothing, or there is no memory; its filters work without, too. */
+static struct answers *answers_of(struct run *run, const struct program *p) {
+        if (!p->traits || !p->number)
+                return NULL;
+        if (LIKELY(p->number <= run->answers_count && run->answers[p->number - 1]))
+                return run->answers[p->number - 1];
+        if (p->number > run->answers_count) {
+                struct answers **grown = realloc(run->answers, p->number * sizeof(*grown));
+                if (!grown)
+                        return NULL;
+                memset(grown + run->answers_count, 0, (p->number - run->answers_count) * sizeof(*grown));
+                run->answers = grown;
+                run->answers_count = p->number;
+        }
+        return answers_new(&run->answers[p->number - 1], p->traits) ? NULL : run->answers[p->number - 1];
+}
 
 /* ---- Following a record ----------------------------------------------------- */
 
@@ -103,6 +111,61 @@ static void execute_filter(const struct step *s, struct run *run, struct batch *
         selections_give(lists, yes);
 }
 
+/* ---- Shared deliveries ------------------------------------------------------- */
+
+static void deliver_some(struct run *run, struct delivery *d, struct batch *b, const uint16_t *records, size_t count) {
+        for (size_t at = 0; at < count; at += BATCH_RECORDS_MAX)
+                delivery_submit_with(d, run->shared, b, records + at, MIN(count - at, (size_t)BATCH_RECORDS_MAX), NULL);
+}
+
+/* Each record as often as it was selected, in the order of the records. */
+static void deliver_collected(struct run *run, struct batch *b) {
+        struct selections *lists = &run->evaluation.selections;
+        for (size_t i = 0; i < run->collected_count; i++) {
+                struct collected *c = &run->collected[i];
+                if (c->count == 0)
+                        continue;
+                uint16_t *records = selections_take(lists, c->count);
+                size_t at = 0;
+                for (size_t number = c->first; number <= c->last; number++)
+                        for (; c->times[number]; c->times[number]--)
+                                records[at++] = (uint16_t)number;
+                assert(at == c->count);
+                c->count = 0;
+                deliver_some(run, c->delivery, b, records, at);
+                selections_give(lists, records);
+        }
+}
+
+static struct collected *collected_for(struct run *run, const struct step *s) {
+        if (run->collected_count < s->group) {
+                struct collected *grown = realloc(run->collected, s->group * sizeof *grown);
+                if (!grown)
+                        return NULL;
+                memset(grown + run->collected_count, 0, (s->group - run->collected_count) * sizeof *grown);
+                run->collected = grown;
+                run->collected_count = s->group;
+        }
+        struct collected *c = &run->collected[s->group - 1];
+        if (!c->times)
+                c->times = calloc(BATCH_RECORDS_MAX, sizeof *c->times);
+        return c->times ? c : NULL;
+}
+
+/* False without memory, or where more than fits a selection would come together: deliver what there is at once. */
+static bool collect(struct run *run, const struct step *s, const uint16_t *selection, size_t count) {
+        struct collected *c = collected_for(run, s);
+        if (!c || count == 0 || c->count + count > COLLECTED_MAX)
+                return false;
+        c->delivery = s->delivery;
+        c->first = c->count ? MIN(c->first, selection[0]) : selection[0];
+        c->last = c->count ? MAX(c->last, selection[count - 1]) : selection[count - 1];
+        c->count += count;
+        for (size_t i = 0; i < count; i++)
+                c->times[selection[i]]++;
+        return true;
+}
+
 static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
         if (run->has_missed)
                 memset(run->is_missed, 0, sizeof run->is_missed);
@@ -111,8 +174,19 @@ static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
                 run->is_missed[missed[i]] = 1;
 }
 
-static void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
-                           size_t count) {
+static void count_processed(const struct step *s, size_t count) {
+        if (s->processed && count)
+                counter_add(s->processed, count);
+}
+
+void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
+        run->evaluation.previous = s->delivery;
+        if (s->is_shared && run->collects && collect(run, s, selection, count)) {
+                count_processed(s, count);
+                if (UNLIKELY(run->trace != NULL) && is_followed(run, b, selection, count))
+                        tell(s, run, b, TRACE_COLLECTED);
+                return;
+        }
         struct selections *lists = &run->evaluation.selections;
         uint16_t *missed = selections_take(lists, count), *wanted = selections_take(lists, count);
         if (s->action->exec_only_when_previous_is_suspended) {
@@ -123,65 +197,18 @@ static void execute_action(const struct step *s, struct run *run, struct batch *
                 selection = wanted;
                 count = kept;
         }
-        size_t lost = delivery_submit(s->delivery, b, selection, count, missed);
+        count_processed(s, count);
+        size_t lost = delivery_submit_with(s->delivery, run->shared, b, selection, count, missed);
         if (UNLIKELY(run->trace != NULL))
                 tell_action(s, run, b, selection, count, missed, lost);
         note_missed(run, missed, lost);
-        run->evaluation.previous = s->delivery;
         selections_give(lists, missed);
 }
 
-/* ---- Shared deliveries ------------------------------------------------------- */
-
-/* Merges ascending `more` into the list; equal numbers stay side by side. False without memory. */
-static bool collect(struct collected *c, const uint16_t *more, size_t count) {
-        if (c->capacity - c->count < count) {
-                size_t capacity = MAX(c->capacity * 2, c->count + count + BATCH_RECORDS_MAX);
-                uint16_t *grown = realloc(c->records, capacity * sizeof *grown);
-                if (!grown)
-                        return false;
-                c->records = grown;
-                c->capacity = capacity;
-        }
-        /* From the end, so that nothing is overwritten before it has moved. */
-        size_t old = c->count, at = c->count + count;
-        c->count = at;
-        while (count)
-                c->records[--at] = old && c->records[old - 1] > more[count - 1] ? c->records[--old] : more[--count];
-        return true;
-}
-
-static void deliver_collected(struct run *run, struct batch *b) {
-        for (size_t i = 0; i < run->collected_count; i++) {
-                struct collected *c = &run->collected[i];
-                for (size_t at = 0; at < c->count; at += BATCH_RECORDS_MAX)
-                        delivery_submit(c->delivery, b, c->records + at, MIN(c->count - at, (size_t)BATCH_RECORDS_MAX),
-                                        NULL);
-                c->count = 0;
-        }
-}
-
-static void execute_shared_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
-                                  size_t count) {
-        if (run->collected_count < s->group) {
-                struct collected *grown = realloc(run->collected, s->group * sizeof *grown);
-                if (!grown) {
-                        delivery_submit(s->delivery, b, selection, count, NULL);
-                        return;
-                }
-                memset(grown + run->collected_count, 0, (s->group - run->collected_count) * sizeof *grown);
-                run->collected = grown;
-                run->collected_count = s->group;
-        }
-        struct collected *c = &run->collected[s->group - 1];
-        c->delivery = s->delivery;
-        if (!collect(c, selection, count))
-                delivery_submit(s->delivery, b, selection, count, NULL);
-}
-
-static void execute_modifier(const struct step *s, struct run *run _unused_, struct batch *b, const uint16_t *selection,
-                             size_t count) {
+void execute_modifier(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
+        count_processed(s, count);
         s->modifier->modify(s->instance, b, selection, count);
+        next_moment(run, run->evaluation.moment.count);
 }
 
 static void execute_stop(const struct step *s _unused_, struct run *run, struct batch *b _unused_,
@@ -191,8 +218,8 @@ static void execute_stop(const struct step *s _unused_, struct run *run, struct 
         run->has_stopped = true;
 }
 
-static void execute_nothing(const struct step *s _unused_, struct run *run _unused_, struct batch *b _unused_,
-                            const uint16_t *selection _unused_, size_t count _unused_) {
+void execute_nothing(const struct step *s _unused_, struct run *run _unused_, struct batch *b _unused_,
+                     const uint16_t *selection _unused_, size_t count _unused_) {
 }
 
 static void execute_set(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
@@ -242,9 +269,28 @@ static void call_ruleset(struct run *run, const char *name, struct batch *b, con
         }
         if (run->depth >= PROGRAM_CALLS_MAX)
                 return;
+        struct answers *callers = run->evaluation.answers;
         run->depth++;
+        run->evaluation.answers = answers_of(run, program);
         run_steps(program->steps, run, b, selection, count);
+        run->evaluation.answers = callers;
         run->depth--;
+}
+
+/* The stub is what the first record makes of it; one request serves all of the batch. */
+static void execute_reload(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                           size_t count _unused_) {
+        struct evaluation *ev = &run->evaluation;
+        struct text stub = TEXT_NONE;
+        ev->batch = b;
+        ev->record = &b->records[selection[0]];
+        if (s->value) {
+                struct value v = expression_eval(s->value, ev);
+                stub = value_to_text(&v, &ev->arena);
+                stub.data = stub.data ? stub.data : "";
+        }
+        table_request(s->table, stub);
+        evaluation_forget(ev);
 }
 
 static void execute_call(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
@@ -320,11 +366,14 @@ static void execute_followed(const struct step *s, struct run *run, struct batch
                 tell(s, run, b, TRACE_DONE);
         s->execute(s, run, b, selection, count);
         if (is_here && !leads_away)
-                tell(s, run, b, s->execute == execute_shared_action ? TRACE_COLLECTED : TRACE_DONE);
+                tell(s, run, b, TRACE_DONE);
 }
 
 void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
         size_t step = p->is_one_by_one ? 1 : count;
+        run->collects = p->collects;
+        run->shared = p->shares_rows ? &run->renderings : NULL;
+        run->evaluation.answers = answers_of(run, p);
         for (size_t at = 0; at < count; at += step) {
                 if (run->has_stopped)
                         memset(run->is_stopped, 0, sizeof run->is_stopped);
@@ -332,9 +381,12 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
                         memset(run->is_missed, 0, sizeof run->is_missed);
                 run->has_stopped = run->has_missed = false;
                 run->evaluation.previous = NULL;
+                next_moment(run, step);
                 run_steps(p->steps, run, b, selection + at, step);
                 deliver_collected(run, b);
         }
+        lookup_views_release(&run->evaluation.views);
+        dyn_views_release(&run->evaluation.buckets);
 }
 
 int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
@@ -348,10 +400,16 @@ int run_init(struct run *run, const struct program_linker *linker, const struct 
 
 void run_fini(struct run *run) {
         for (size_t i = 0; i < run->collected_count; i++)
-                free(run->collected[i].records);
+                free(run->collected[i].times);
         free(run->collected);
+        renderings_fini(&run->renderings);
+        for (size_t i = 0; i < run->answers_count; i++)
+                answers_free(run->answers[i]);
+        free(run->answers);
         arena_fini(&run->evaluation.arena);
         pattern_room_fini(&run->evaluation.room);
+        lookup_views_fini(&run->evaluation.views);
+        dyn_views_fini(&run->evaluation.buckets);
         selections_fini(&run->evaluation.selections);
         buffer_fini(&run->context.scratch);
 }
@@ -388,114 +446,13 @@ static bool any_may_stop(const struct step *s) {
         return false;
 }
 
-/* What an action writes to, by the module's main parameter; NULL where it has none. */
-static const char *target_of(const struct object *action) {
-        for (const struct param *p = action->module->settings.params; p && p->type; p++)
-                if ((p->flags & PARAM_IS_MAIN) && p->type == PARAM_TYPE_STRING)
-                        return *(char *const *)((const char *)action->settings + p->offset);
-        return NULL;
-}
-
 static int compile_action(struct step *s, const struct statement *st, struct program_compiler *c) {
         const struct object *action = st->action;
         s->action = action->action;
-        s->execute = execute_nothing; /* until program_link() */
+        s->execute = execute_nothing; /* until programs_link() */
         if (action->module->kind == MODULE_MODIFIER || action->action->exec_only_when_previous_is_suspended)
                 c->program->changes_records = true;
         return 0;
-}
-
-/* What linking knows of the program so far: the deliveries of its steps, and which are shared. */
-struct linking {
-        const struct program_linker *linker;
-        struct program *program;
-        struct step **actions;
-        size_t count, capacity;
-};
-
-static void link_action(struct step *s, struct linking *l) {
-        const struct object *action = s->statement->action;
-        if (action->module->kind == MODULE_MODIFIER) {
-                s->modifier = action->module->modifier;
-                s->instance = l->linker->find_modifier(l->linker->owner, action);
-                s->execute = s->instance ? execute_modifier : execute_nothing;
-                return;
-        }
-        s->delivery = l->linker->find_delivery(l->linker->owner, action);
-        s->execute = s->delivery ? execute_action : execute_nothing;
-        if (!s->delivery)
-                return;
-        if (l->count == l->capacity) {
-                size_t capacity = MAX(l->capacity * 2, (size_t)64);
-                struct step **grown = realloc(l->actions, capacity * sizeof(*grown));
-                if (!grown) {
-                        l->program->is_one_by_one = true; /* always right */
-                        return;
-                }
-                l->actions = grown;
-                l->capacity = capacity;
-        }
-        l->actions[l->count++] = s;
-}
-
-static void link_steps(struct step *s, struct linking *l) {
-        for (; s; s = s->next) {
-                if (s->statement->kind == STATEMENT_ACTION)
-                        link_action(s, l);
-                link_steps(s->body, l);
-                link_steps(s->otherwise, l);
-        }
-}
-
-static int by_delivery(const void *a, const void *b) {
-        const struct step *x = *(struct step *const *)a, *y = *(struct step *const *)b;
-        return (x->delivery > y->delivery) - (x->delivery < y->delivery);
-}
-
-static int by_target(const void *a, const void *b) {
-        const struct object *x = (*(struct step *const *)a)->statement->action;
-        const struct object *y = (*(struct step *const *)b)->statement->action;
-        if (x->module != y->module)
-                return (x->module > y->module) - (x->module < y->module);
-        const char *one = target_of(x), *other = target_of(y);
-        return strcmp(one ? one : "", other ? other : "");
-}
-
-/* Two different deliveries to one target would show that records pass statements together. */
-static bool has_rivals(struct linking *l) {
-        qsort(l->actions, l->count, sizeof(*l->actions), by_target);
-        for (size_t i = 1; i < l->count; i++)
-                if (target_of(l->actions[i]->statement->action) && by_target(&l->actions[i - 1], &l->actions[i]) == 0 &&
-                    l->actions[i - 1]->delivery != l->actions[i]->delivery)
-                        return true;
-        return false;
-}
-
-static void share(struct linking *l) {
-        qsort(l->actions, l->count, sizeof(*l->actions), by_delivery);
-        for (size_t i = 1; i < l->count; i++) {
-                struct step *before = l->actions[i - 1], *s = l->actions[i];
-                if (before->delivery != s->delivery)
-                        continue;
-                if (l->program->changes_records)
-                        l->program->is_one_by_one = true;
-                if (!before->group)
-                        before->group = ++l->program->groups;
-                s->group = before->group;
-        }
-        for (size_t i = 0; i < l->count && !l->program->is_one_by_one; i++)
-                if (l->actions[i]->group)
-                        l->actions[i]->execute = execute_shared_action;
-}
-
-void program_link(struct program *p, const struct program_linker *linker) {
-        struct linking l = {.linker = linker, .program = p};
-        link_steps(p->steps, &l);
-        if (l.count && has_rivals(&l))
-                p->is_one_by_one = true;
-        if (l.count)
-                share(&l);
-        free(l.actions);
 }
 
 static int compile_condition(struct step *s, const struct statement *st, struct program_compiler *c) {
@@ -527,7 +484,6 @@ static int compile_call(struct step *s, const struct statement *st, struct progr
                 return fail(-EINVAL);
         }
         s->execute = execute_call;
-        c->program->changes_records |= !queue; /* it may */
         s->may_stop = !queue;
         return 0;
 }
@@ -536,9 +492,21 @@ static int compile_assignment(struct step *s, const struct statement *st, struct
         s->execute = st->kind == STATEMENT_UNSET ? execute_unset : execute_set;
         c->program->changes_records = true;
         if (st->variable->scope == '/')
-                c->program->is_one_by_one = true;
+                c->program->writes_globals = true;
         return st->kind == STATEMENT_UNSET ? 0
                                            : expression_new(&s->value, st->value, &c->linker->names, c->diagnostics);
+}
+
+static int compile_reload(struct step *s, const struct statement *st, struct program_compiler *c) {
+        const struct expression_names *names = &c->linker->names;
+        s->table = names->find_table ? names->find_table(names->owner, st->name) : NULL;
+        if (!s->table) {
+                diagnose(c->diagnostics, SEVERITY_ERR, 2207, st->place, 19, NULL, "lookup table '%.*s' not found",
+                         TEXT_ARGS(text_slice(st->name, 0, 200)));
+                return fail(-EINVAL);
+        }
+        s->execute = execute_reload;
+        return st->value ? expression_new(&s->value, st->value, names, c->diagnostics) : 0;
 }
 
 static int compile_step(struct step *s, const struct statement *st, struct program_compiler *c) {
@@ -573,9 +541,10 @@ static int compile_step(struct step *s, const struct statement *st, struct progr
                 s->may_stop = true;
                 return 0;
         case STATEMENT_CONTINUE:
-        case STATEMENT_RELOAD_LOOKUP:
                 s->execute = execute_nothing;
                 return 0;
+        case STATEMENT_RELOAD_LOOKUP:
+                return compile_reload(s, st, c);
         }
         return fail(-EINVAL);
 }
@@ -599,6 +568,40 @@ static int compile_block(struct step **ret, const struct statement *first, struc
         return 0;
 }
 
+static int enter_filters(struct step *s, struct traits *t) {
+        for (; s; s = s->next) {
+                int r = s->filter ? filter_enter(s->filter, t) : 0;
+                if (r == 0)
+                        r = enter_filters(s->body, t);
+                if (r == 0)
+                        r = enter_filters(s->otherwise, t);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+static void settle_filters(struct step *s, const struct traits *t) {
+        for (; s; s = s->next) {
+                if (s->filter)
+                        filter_settle(s->filter, t);
+                settle_filters(s->body, t);
+                settle_filters(s->otherwise, t);
+        }
+}
+
+static int build_traits(struct program *p) {
+        int r = traits_new(&p->traits);
+        if (r == 0)
+                r = enter_filters(p->steps, p->traits);
+        if (r == 0)
+                r = traits_finish(p->traits);
+        if (r)
+                return pass(r);
+        settle_filters(p->steps, p->traits);
+        return 0;
+}
+
 int program_new(struct program **ret, const struct ruleset_def *def, const struct program_linker *linker,
                 struct diagnostics *diagnostics) {
         _owned_(program_free) struct program *p = calloc(1, sizeof *p);
@@ -606,6 +609,8 @@ int program_new(struct program **ret, const struct ruleset_def *def, const struc
                 return fail(-ENOMEM);
         struct program_compiler c = {.program = p, .linker = linker, .diagnostics = diagnostics};
         int r = compile_block(&p->steps, def->statements, &c);
+        if (r == 0)
+                r = build_traits(p);
         if (r)
                 return pass(r);
         *ret = TAKE(p);
@@ -616,6 +621,7 @@ struct program *program_free(struct program *p) {
         if (!p)
                 return NULL;
         steps_free(p->steps);
+        traits_free(p->traits);
         free(p);
         return NULL;
 }

@@ -16,7 +16,10 @@
 
 struct program;
 
-enum { PROGRAM_CALLS_MAX = 100 /* nested `call`s; more is a loop */ };
+enum {
+        PROGRAM_CALLS_MAX = 100,                  /* nested `call`s; more is a loop */
+        COLLECTED_MAX = 1024 * BATCH_RECORDS_MAX, /* records for one delivery that wait; more go at once */
+};
 
 /* How a program finds what lies outside its ruleset. */
 struct program_linker {
@@ -25,6 +28,8 @@ struct program_linker {
         struct delivery *(*find_delivery)(void *owner, const struct object *action);
         /* The instance of a modifier action (mm*). */
         void *(*find_modifier)(void *owner, const struct object *action);
+        /* Where messages that are handed to an action are counted; may be NULL. */
+        struct counter *(*find_processed)(void *owner, const struct object *action);
         /* A ruleset by name: its program, and its queue where it has one of its own. False: there is none. */
         bool (*find_ruleset)(void *owner, const char *name, struct program **program, struct sink **queue);
         void *owner;
@@ -33,9 +38,9 @@ struct program_linker {
 /* Records that wait for one shared delivery until the batch is through. */
 struct collected {
         struct delivery *delivery;
-        uint16_t *records; /* ascending; one that several steps selected stands there several times */
-        size_t count;
-        size_t capacity;
+        uint32_t *times;      /* by record: how many steps selected it */
+        uint16_t first, last; /* such records */
+        size_t count;         /* of all of them together */
 };
 
 /* What happens to a record that is followed on its way through a program. */
@@ -67,10 +72,15 @@ struct run {
         uint8_t is_missed[BATCH_RECORDS_MAX];  /* by the action before, because it is suspended */
         bool has_stopped;
         bool has_missed;
-        unsigned depth;              /* of calls */
+        unsigned depth; /* of calls */
+        bool collects;  /* what the program that runs says */
+        struct renderings renderings;
+        struct renderings *shared;   /* those, where several outputs have one template; else NULL */
         struct collected *collected; /* by step->group */
         size_t collected_count;
         struct program_trace *trace; /* NULL: nobody follows a record */
+        struct answers **answers; /* by number of the program; NULL until it runs here */
+        size_t answers_count;
 };
 
 /* The context is copied: what the configuration says of properties. -ENOMEM. */
@@ -81,8 +91,9 @@ void run_fini(struct run *run);
 /* Compiles; rulesets may call one another, so every name must be findable, not yet compiled. -EINVAL, -ENOMEM. */
 int program_new(struct program **ret, const struct ruleset_def *def, const struct program_linker *linker,
                 struct diagnostics *diagnostics);
-/* Connects the steps with the actions that are open now; before the first program_run(). */
-void program_link(struct program *p, const struct program_linker *linker);
+/* Connects all programs of a configuration with one another and with the actions that are open now; before the first
+ * program_run(). -ENOMEM. */
+int programs_link(struct program **programs, size_t count, const struct program_linker *linker);
 struct program *program_free(struct program *p);
 OWNED_POINTER(struct program, program_free);
 

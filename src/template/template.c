@@ -245,6 +245,34 @@ static void set_options(struct template *t, const struct template_def *def) {
         t->is_case_sensitive = def->is_case_sensitive;
 }
 
+/* What a record answers changes only with its own fields. */
+static bool is_lasting_property(enum property_id id) {
+        return (id >= PROPERTY_MSG && id <= PROPERTY_UUID) || id == PROPERTY_PARSESUCCESS ||
+               id == PROPERTY_MYHOSTNAME || id == PROPERTY_BOM;
+}
+
+static bool is_lasting(const struct template *t) {
+        for (size_t i = 0; i < t->count; i++)
+                if (t->steps[i].replacer && !is_lasting_property(t->steps[i].replacer->property.id))
+                        return false;
+        return !t->subtree && !t->tells_clock;
+}
+
+bool template_is_lasting(const struct template *t) {
+        return t->is_lasting;
+}
+
+/* How many steps behind this one make it "host tag msg", as most senders write it and most templates show it. */
+static uint8_t find_run(const struct template *t, size_t at) {
+        const struct step *s = &t->steps[at];
+        size_t left = t->count - at;
+        if (left < 4 || s[0].kind != STEP_HOSTNAME || s[1].kind != STEP_CONSTANT || s[2].kind != STEP_TAG ||
+            !text_equal(s[1].text, TEXT(" ")))
+                return 0;
+        uint8_t last = s[3].kind == STEP_MSG_SPACE ? 4 : 3;
+        return last < left && (s[last].kind == STEP_MSG || s[last].kind == STEP_MSG_LESS_LF) ? last : 0;
+}
+
 static void measure(struct template *t) {
         size_t uses[STEP_CLOSE + 1] = {0};
         bool is_direct = true;
@@ -254,12 +282,14 @@ static void measure(struct template *t) {
                 t->fixed_bytes += step->kind == STEP_CONSTANT ? step->text.size : STAMP_TEXT_MAX;
                 is_direct = is_direct && step->kind <= STEP_PRI;
                 uses[step->kind]++;
+                t->steps[i].run = find_run(t, i);
         }
         t->host_uses = uses[STEP_HOSTNAME];
         t->tag_uses = uses[STEP_TAG];
         t->msg_uses = uses[STEP_MSG] + uses[STEP_MSG_LESS_LF];
         t->is_plain = t->escape == ESCAPE_NONE && !t->is_jsonf && !t->tells_clock;
         t->is_direct = t->is_plain && is_direct;
+        t->is_lasting = is_lasting(t);
 }
 
 int template_new(struct template **ret, const struct template_def *def, struct diagnostics *diagnostics) {

@@ -17,6 +17,8 @@ struct template *template_free(struct template *t);
 OWNED_POINTER(struct template, template_free);
 
 const char *template_name(const struct template *t);
+/* Renders a record alike until its fields change: shows no variable and no clock. */
+bool template_is_lasting(const struct template *t);
 
 /* The built-in of that name as a definition ("RSYSLOG_FileFormat" ...), or NULL. */
 const struct template_def *template_builtin(struct text name);

@@ -956,6 +956,56 @@ static void bytes_of_any_value_pass(void) {
         CHECK_RENDERS(&f, &def, "\xc3(");
 }
 
+static void host_tag_and_message_come_out_the_same_wherever_they_stand(void) {
+        static const char *const formats[] = {
+                "%hostname% %syslogtag%%msg:::sp-if-no-1st-sp%%msg:::drop-last-lf%|", "%hostname% %syslogtag%%msg%|",
+                "%hostname% %syslogtag:1:5%%msg:::sp-if-no-1st-sp%%msg%|", "%hostname% %syslogtag%%msg%%hostname%|",
+                "%hostname%  %syslogtag%%msg%|"};
+        static const char *const messages[] = {" text", "text", "", " ", " text\n", "\n"};
+        for (size_t i = 0; i < ARRAY_SIZE(formats) * ARRAY_SIZE(messages); i++) {
+                struct template_def def = fixture_string(formats[i % ARRAY_SIZE(formats)]);
+                _owned_(fixture_fini) struct fixture f = {0};
+                _owned_(buffer_fini) struct buffer together = {0}, apart = {0};
+                fixture_message(&f, messages[i / ARRAY_SIZE(formats)]);
+                fixture_render(&f, &def, false, &together);
+                for (int moved = 1; moved < 8; moved++) {
+                        struct record as_it_was = *f.record, *r = f.record;
+                        if (moved & 1)
+                                r->host = batch_store(f.batch, batch_text(f.batch, r->host));
+                        if (moved & 2)
+                                r->tag = batch_store(f.batch, batch_text(f.batch, r->tag));
+                        if (moved & 4)
+                                r->msg = batch_store(f.batch, batch_text(f.batch, r->msg));
+                        fixture_render(&f, &def, false, &apart);
+                        CHECK_TEXT(buffer_as_text(&apart), buffer_string(&together));
+                        *r = as_it_was;
+                }
+        }
+}
+
+static void what_shows_a_clock_or_a_variable_does_not_last(void) {
+        static const struct {
+                const char *text;
+                bool is_lasting;
+        } rows[] = {{"%timestamp% %hostname% %syslogtag%%msg%", true},
+                    {"%uuid% %programname:1:3%", true},
+                    {"%$now% %msg%", false},
+                    {"%$!a%", false},
+                    {"%$.a% %msg%", false},
+                    {"%$/a%", false},
+                    {"%jsonmesg%", false},
+                    {"%$uptime%", false},
+                    {"%$!all-json%", false},
+                    {"nothing", true}};
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _owned_(template_free) struct template *t = NULL;
+                struct template_def def = fixture_string(rows[i].text);
+                CHECK_INT(template_new(&t, &def, NULL), 0);
+                if (template_is_lasting(t) != rows[i].is_lasting)
+                        TEST_FAIL("%s", rows[i].text);
+        }
+}
+
 TEST_MAIN(TEST(positions_and_fields_are_cut_as_in_rsyslog), TEST(several_delimiters_in_a_row_count_as_one_with_a_plus),
           TEST(regular_expressions_match_as_in_rsyslog), TEST(options_change_values_in_rsyslogs_order),
           TEST(raw_json_keeps_the_escapes_that_are_there), TEST(every_date_format_shows_what_rsyslog_shows),
@@ -972,4 +1022,5 @@ TEST_MAIN(TEST(positions_and_fields_are_cut_as_in_rsyslog), TEST(several_delimit
           TEST(every_mistake_of_a_template_is_told_in_one_run),
           TEST(what_is_wrong_in_a_list_shows_in_the_text_as_in_rsyslog), TEST(templates_end_at_their_limits),
           TEST(an_empty_template_renders_nothing), TEST(numbers_beyond_any_text_are_harmless),
-          TEST(bytes_of_any_value_pass))
+          TEST(bytes_of_any_value_pass), TEST(what_shows_a_clock_or_a_variable_does_not_last),
+          TEST(host_tag_and_message_come_out_the_same_wherever_they_stand))

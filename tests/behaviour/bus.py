@@ -76,7 +76,7 @@ def it_answers_with_its_state_and_counters():
             send(daemon, "one", "two")
             wait(lambda: place.read("out") == " one\n two\n", "the messages")
             stats = wait(lambda: (s := bus.ask("stats")) and s["actions"][0]["processed"] == 2 and s, "the counters")
-            assert [one["name"] for one in stats["inputs"]] == ["imudp"]
+            assert [one["module"] for one in stats["inputs"]] == ["imudp"]
             assert stats["inputs"][0]["counters"]["submitted"] == 2
             assert stats["queues"][0]["enqueued"] == 2 and stats["queues"][0]["name"] == "main Q"
             described = bus.ask("describe")

@@ -50,7 +50,7 @@ def status_and_stats_tell_how_it_is():
         shown = penstock(place, "status")
         assert f"pid {daemon.process.pid}" in shown and "2 actions, 0 suspended" in shown, shown
         assert json.loads(penstock(place, "status", "--json"))["pid"] == daemon.process.pid
-        assert "input imudp:" in penstock(place, "stats") and "submitted=2" in penstock(place, "stats")
+        assert "input imudp(" in penstock(place, "stats") and "submitted=2" in penstock(place, "stats")
         penstock(place, "bus", "call", "Penstock", "action.suspend", '{"action":"out"}')
         assert "out is held: by hand" in penstock(place, "status")
         assert daemon.stop() == 0

@@ -1,0 +1,35 @@
+#include <errno.h>
+
+#include "base/test.h"
+#include "message/admission.h"
+
+static void names_and_domains_admit(void) {
+        _owned_(admission_unref) struct admission *a = NULL;
+        CHECK_INT(admission_new(&a, "imudp"), 0);
+        CHECK(admission_is_used());
+        CHECK_INT(admission_add(a, TEXT("Host.example.net")), 0);
+        CHECK_INT(admission_add(a, TEXT("*.example.org")), 0);
+        CHECK(admission_has(a, TEXT("host.example.net")));
+        CHECK(admission_has(a, TEXT("HOST.EXAMPLE.NET")));
+        CHECK(!admission_has(a, TEXT("x.host.example.net")));
+        CHECK(!admission_has(a, TEXT("host.example.ne")));
+        CHECK(admission_has(a, TEXT("a.example.org")));
+        CHECK(admission_has(a, TEXT("a.b.example.org")));
+        CHECK(!admission_has(a, TEXT("example.org")));
+        CHECK(!admission_has(a, TEXT(".example.org")));
+        CHECK(!admission_has(a, TEXT("badexample.org")));
+        CHECK(!admission_has(a, TEXT("")));
+}
+
+static void what_is_no_host_name_is_refused(void) {
+        static const char *const wrong[] = {"", "*", "*.", ".x", "-x", "a..b", "a b", "a/b", "x*.net", "\xff.net"};
+        _owned_(admission_unref) struct admission *a = NULL;
+        CHECK_INT(admission_new(&a, "imudp"), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+                CHECK_INT(admission_add(a, text_of(wrong[i])), -EINVAL);
+        for (int i = 0; i < ADMISSION_NAMES_MAX; i++)
+                CHECK_INT(admission_add(a, TEXT("x.example.net")), 0);
+        CHECK_INT(admission_add(a, TEXT("x.example.net")), -E2BIG);
+}
+
+TEST_MAIN(TEST(names_and_domains_admit), TEST(what_is_no_host_name_is_refused))
