@@ -79,7 +79,7 @@ struct run {
         struct collected *collected; /* by step->group */
         size_t collected_count;
         struct program_trace *trace; /* NULL: nobody follows a record */
-        struct answers **answers; /* by number of the program; NULL until it runs here */
+        struct answers **answers;    /* by number of the program; NULL until it runs here */
         size_t answers_count;
 };
 
