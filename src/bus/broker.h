@@ -21,6 +21,7 @@ struct broker_options {
         int listener;              /* an open listening socket, which is the broker's then; -1: it opens one */
         bool owns_path;            /* the path of that socket is the broker's too: it goes with it */
         struct reporter *reporter; /* NULL: it says nothing */
+        bool gives_memory_back;    /* a while after much has passed; else it is kept for what comes next */
         bool is_verbose;           /* at least log_level info, whatever the configuration says */
         void (*stopped)(void *context);
         void *context;

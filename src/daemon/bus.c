@@ -14,6 +14,7 @@
 enum {
         SOCKET_MODE = 0600, /* who may command the log daemon is decided by bus.config */
         DIRECTORY_MODE = 0755,
+        LOOK_MS = 2000,            /* that another broker may take to say who is there */
         BUS_PATH_BYTES_MAX = 4096, /* what a socket takes is less: binding tells */
 };
 
@@ -128,6 +129,13 @@ static void tell_trouble(struct daemon_bus *b, int error) {
                         fail_text(error));
 }
 
+/* What the broker says while it cannot be had at the default path is nobody's business. */
+static void say_for_broker(struct reporter *reporter, enum severity severity, int code, const char *line) {
+        struct daemon_bus *b = CONTAINER_OF(reporter, struct daemon_bus, broker_reporter);
+        if (b->is_asked_for || b->has_thread)
+                report(own_log_reporter(b->host.log), severity, code, "bus: %s", line);
+}
+
 static void leave_broker_loop(void *context) {
         loop_stop(context);
 }
@@ -138,7 +146,8 @@ static int bind_broker(struct daemon_bus *b) {
                 .config_path = b->host.config->global->bus_config,
                 .listener = heirloom_claim_unix(SOCK_STREAM, b->path),
                 .owns_path = b->path[0] != '@',
-                .reporter = b->is_asked_for ? own_log_reporter(b->host.log) : NULL,
+                .gives_memory_back = true,
+                .reporter = &b->broker_reporter,
                 .stopped = leave_broker_loop,
         };
         int r = loop_new(&b->broker_loop);
@@ -166,7 +175,7 @@ void daemon_bus_bind(struct daemon_bus *b, const struct daemon_bus_host *host) {
         if (!b->is_asked_for)
                 make_directory(b->path);
         int r = bind_broker(b);
-        bool is_joined = r == -EADDRINUSE && b->is_asked_for;
+        bool is_joined = r == -EADDRINUSE;
         if (r) {
                 b->broker = broker_free(b->broker);
                 b->broker_loop = loop_free(b->broker_loop);
@@ -208,12 +217,27 @@ static void process(struct watch *watch, uint32_t events _unused_) {
         leave(b);
 }
 
+/* At the default path a broker of its own is joined, and the bus of another penstockd left alone. */
+static int look_for_others(struct daemon_bus *b) {
+        struct penstock_bus_result *result;
+        const struct penstock_bus_call call = {
+                .to = "Msgq", .command = "members", .arguments = "{\"group\":\"Penstock\"}", .timeout_ms = LOOK_MS};
+        int r = penstock_bus_call_sync(b->bus, &call, &result);
+        if (r)
+                return pass(r);
+        bool is_alone = result->code == 0 && strcmp(result->data, "[]") == 0;
+        penstock_bus_result_free(result);
+        return is_alone ? 0 : -EADDRINUSE;
+}
+
 static int join(struct daemon_bus *b) {
         /* Our own broker ends with us; somebody else's may come back. */
         int r = penstock_bus_connect(&b->bus, b->path, b->broker ? 0 : PENSTOCK_BUS_RECONNECT);
         if (r)
                 return pass(r);
-        r = penstock_bus_serve(b->bus, &daemon_bus_service, b);
+        r = b->broker || b->is_asked_for ? 0 : look_for_others(b);
+        if (r == 0)
+                r = penstock_bus_serve(b->bus, &daemon_bus_service, b);
         b->watch = (struct watch){.fd = penstock_bus_fd(b->bus), .events = EPOLLIN, .ready = process};
         if (r == 0)
                 r = loop_watch(b->host.loop, &b->watch);
@@ -257,6 +281,7 @@ int daemon_bus_new(struct daemon_bus **ret) {
                 return pass(r);
         }
         b->observer.tell = keep_event;
+        b->broker_reporter.emit = say_for_broker;
         b->end = &b->first;
         pthread_mutex_init(&b->lock, NULL);
         *ret = b;

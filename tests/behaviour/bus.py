@@ -327,6 +327,50 @@ def a_daemon_with_a_bus_sleeps_while_idle_and_stays_small():
         assert daemon.stop() == 0
 
 
+def default_place(place, second):
+    """A daemon at the default path, which a runtime directory makes ours."""
+    config = OUT.replace('global(bus.socket="@DIR@/bus")', "")
+    return second.daemon(config, launcher=("env", "-u", "PENSTOCK_BUS_SOCKET", f"RUNTIME_DIRECTORY={place.path}"))
+
+
+@promise
+def without_a_word_it_is_in_the_runtime_directory_and_a_second_daemon_leaves_it_alone():
+    with Place() as place, Place() as first, Place() as second:
+        daemon = default_place(place, first)
+        with Bus(place) as bus:
+            assert bus.ask("status")["bus"] == place.file("bus")
+            other = default_place(place, second)
+            wait(lambda: "no message bus on" in other.stderr(), "the line on stderr")
+            assert len(bus.ask("members", to="Msgq", group="Penstock")) == 1
+        assert other.stop() == 0 and daemon.stop() == 0
+
+
+@promise
+def a_daemon_without_a_bus_has_none():
+    with Place() as place:
+        daemon = place.daemon(OUT.replace("@DIR@/bus", "off"))
+        assert not os.path.exists(place.file("bus")) and not os.path.exists("off")
+        assert daemon.stop() == 0
+
+
+@promise
+def memory_that_large_messages_took_goes_back():
+    with Place() as place:
+        daemon = place.daemon(OUT)
+        with Bus(place) as sender, Bus(place) as reader:
+            reader.subscribe("Large")
+            for _ in range(8):
+                sender.send(b"x" * (4 << 20), "Large")
+                assert len(reader.get(PATIENCE_SECONDS).body) == 4 << 20
+            for _ in range(20000):
+                sender.send(b"x" * 100, "Large")
+            for _ in range(20000):
+                reader.get(PATIENCE_SECONDS)
+        if b"__asan_init" not in read(argument("daemon")) and b"__tsan_init" not in read(argument("daemon")):
+            wait(lambda: memory_bytes(daemon.process.pid) < 8 << 20, "the memory")
+        assert daemon.stop() == 0
+
+
 @promise
 def only_the_daemons_own_user_may_connect_unless_a_policy_says_so():
     with Place() as place:
