@@ -132,7 +132,7 @@ static void tell_trouble(struct daemon_bus *b, int error) {
 /* What the broker says while it cannot be had at the default path is nobody's business. */
 static void say_for_broker(struct reporter *reporter, enum severity severity, int code, const char *line) {
         struct daemon_bus *b = CONTAINER_OF(reporter, struct daemon_bus, broker_reporter);
-        if (b->is_asked_for || b->has_thread)
+        if (b->is_asked_for || b->is_bound)
                 report(own_log_reporter(b->host.log), severity, code, "bus: %s", line);
 }
 
@@ -180,6 +180,7 @@ void daemon_bus_bind(struct daemon_bus *b, const struct daemon_bus_host *host) {
                 b->broker = broker_free(b->broker);
                 b->broker_loop = loop_free(b->broker_loop);
         }
+        b->is_bound = r == 0;
         if (r == 0 || is_joined)
                 return;
         tell_trouble(b, r);

@@ -27,6 +27,7 @@ struct daemon_bus {
         struct daemon_bus_host host;
         char *path;        /* NULL: there is no bus */
         bool is_asked_for; /* the path is not the default */
+        bool is_bound;     /* our broker listens there */
         struct reporter broker_reporter;
         struct broker *broker;
         struct loop *broker_loop;

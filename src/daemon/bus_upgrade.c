@@ -25,6 +25,7 @@
 #include "daemon/notify.h"
 #include "io/heirloom.h"
 #include "io/process.h"
+#include "io/unix.h"
 
 enum {
         TOKEN_WORDS = 4,
@@ -99,27 +100,32 @@ static int make_token(struct upgrade *u) {
         return 0;
 }
 
-/* Ours, and who is to be replaced. The array is the caller's, its last string `succeeds`. */
-static char **environment_with(char *succeeds) {
+/* Ours, with these two: who is to be replaced, and whose names are the service manager's. */
+static char **environment_with(char *succeeds, char *lent) {
         size_t count = 0, kept = 0;
         while (environ[count])
                 count++;
-        char **all = calloc(count + 2, sizeof(*all));
+        char **all = calloc(count + 3, sizeof(*all));
         for (size_t i = 0; all && i < count; i++)
-                if (strncmp(environ[i], "LISTEN_", 7) != 0)
+                if (strncmp(environ[i], "LISTEN_", 7) != 0 &&
+                    strncmp(environ[i], UNIX_LENT_VARIABLE "=", sizeof UNIX_LENT_VARIABLE) != 0)
                         all[kept++] = environ[i];
-        if (all)
-                all[kept] = succeeds;
+        if (!all)
+                return NULL;
+        all[kept++] = succeeds;
+        all[kept] = lent;
         return all;
 }
 
 static int start(struct upgrade *u, const char *binary) {
         struct daemon_bus *b = u->bus;
-        _owned_(buffer_fini) struct buffer succeeds = {0};
+        _owned_(buffer_fini) struct buffer succeeds = {0}, lent = {0};
         buffer_format(&succeeds, "PENSTOCK_SUCCEEDS=%d %s %s %s", (int)getpid(), u->token, penstock_bus_lname(b->bus),
                       b->path);
-        char *variable = (char *)buffer_string(&succeeds);
-        _owned_(memory_free) char **environment = variable ? environment_with(variable) : NULL;
+        buffer_text(&lent, TEXT(UNIX_LENT_VARIABLE "="));
+        unix_lent(&lent);
+        char *variable = (char *)buffer_string(&succeeds), *names = (char *)buffer_string(&lent);
+        _owned_(memory_free) char **environment = variable && names ? environment_with(variable, names) : NULL;
         size_t count = 0;
         while (b->host.arguments[count])
                 count++;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ struct input_instance {
         struct input_host host;
         struct intake **intakes; /* host.intake, one a thread */
         unsigned number;         /* of the module's, in the order of the configuration */
+        atomic_bool is_retiring; /* asked to, and has not yet: it may still accept */
         bool has_limit;
         struct input_limit limit; /* as it was set last; the main thread's */
         struct input_instance *next;
@@ -256,19 +258,25 @@ void inputs_resume(struct inputs *in) {
 static void retire_instance(void *argument) {
         struct input_instance *i = argument;
         i->group->module->input->retire(i->instance);
+        atomic_store(&i->is_retiring, false);
 }
 
 void inputs_retire(struct inputs *in) {
         for (struct input_group *g = in->groups; g; g = g->next)
-                for (struct input_instance *i = g->instances; i && g->module->input->retire; i = i->next)
-                        loop_post(g->loops[0], retire_instance, i);
+                for (struct input_instance *i = g->instances; i && g->module->input->retire; i = i->next) {
+                        atomic_store(&i->is_retiring, true);
+                        if (loop_post(g->loops[0], retire_instance, i))
+                                atomic_store(&i->is_retiring, false);
+                }
 }
 
 unsigned inputs_sessions(const struct inputs *in) {
         unsigned n = 0;
         for (const struct input_group *g = in->groups; g; g = g->next)
-                for (const struct input_instance *i = g->instances; i && g->module->input->sessions; i = i->next)
-                        n += g->module->input->sessions(i->instance);
+                for (const struct input_instance *i = g->instances; i; i = i->next) {
+                        n += atomic_load(&i->is_retiring);
+                        n += g->module->input->sessions ? g->module->input->sessions(i->instance) : 0;
+                }
         return n;
 }
 

@@ -35,7 +35,7 @@ int inputs_start(struct inputs *in, bool waits);
 void inputs_resume(struct inputs *in);
 /* Another process goes on with the sockets. */
 void inputs_retire(struct inputs *in);
-/* Connections that are still there. */
+/* Connections that are still there, and inputs that may still accept some. */
 unsigned inputs_sessions(const struct inputs *in);
 /* Nothing enters any more, and what did is pushed. Ends the threads. */
 void inputs_stop(struct inputs *in);

@@ -365,7 +365,6 @@ static void retire(void *owner, int64_t drain_ms) {
         int64_t now_ns = clock_mono_ns();
         d->leave_ns = now_ns + drain_ms * 1000000;
         d->leaving.fire = leave_when_quiet;
-        /* One look later every loop has closed what it listened on. */
         if (loop_arm(d->loop, &d->leaving, now_ns + LEAVE_LOOK_MS * INT64_C(1000000)))
                 loop_stop(d->loop);
 }

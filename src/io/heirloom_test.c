@@ -94,6 +94,27 @@ static void unix_sockets_keep_their_path(void) {
         rmdir(directory);
 }
 
+static void a_name_of_the_service_manager_stays_its_own(void) {
+        char directory[] = "/tmp/heirloom-XXXXXX", path[64], lines[80];
+        CHECK(mkdtemp(directory) != NULL);
+        snprintf(path, sizeof path, "%s/log", directory);
+        snprintf(lines, sizeof lines, "/elsewhere\n%s\n", path);
+        int fd;
+        CHECK_INT(unix_bind(&fd, path, 0600, true, false), 0);
+        CHECK_INT(heirlooms_offer(&fd, 1), 0);
+        CHECK_INT(unix_inherited(path), -1);
+        setenv(UNIX_LENT_VARIABLE, lines, 1);
+        _owned_(buffer_fini) struct buffer lent = {0};
+        unix_lent(&lent);
+        CHECK_TEXT(buffer_as_text(&lent), lines);
+        CHECK_INT(unix_inherited(path), fd);
+        unsetenv(UNIX_LENT_VARIABLE);
+        CHECK_INT(heirlooms_close(), 0);
+        close(fd);
+        unlink(path);
+        rmdir(directory);
+}
+
 static void those_that_listen_or_are_bound_are_found(void) {
         unsigned port;
         int fds[HEIRLOOMS_MAX];
@@ -115,4 +136,4 @@ static void those_that_listen_or_are_bound_are_found(void) {
 
 TEST_MAIN(TEST(a_socket_is_claimed_once_by_its_address), TEST(what_nobody_claims_is_closed),
           TEST(binding_takes_what_is_there_with_what_it_has_received), TEST(unix_sockets_keep_their_path),
-          TEST(those_that_listen_or_are_bound_are_found))
+          TEST(a_name_of_the_service_manager_stays_its_own), TEST(those_that_listen_or_are_bound_are_found))

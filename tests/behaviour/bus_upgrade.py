@@ -70,6 +70,12 @@ def dropped(port):
     return sum(int(line.split()[12]) for line in lines if int(line.split()[1].split(":")[1], 16) == port)
 
 
+def go_on(loads, before):
+    """Each has sent more since then."""
+    assert not any(load.failed for load in loads), [(load.label, load.failed) for load in loads]
+    return all(load.sent > n + 50 for load, n in zip(loads, before))
+
+
 class Load(threading.Thread):
     """Something that sends numbered messages until it is told to stop."""
 
@@ -122,7 +128,7 @@ class Connections(Load):
 
     def send(self, message):
         with socket.socket(self.family, socket.SOCK_STREAM) as connection:
-            connection.settimeout(PATIENCE_SECONDS)
+            # Without a time-out, since that would make a full backlog of a local socket a failure.
             connection.connect(self.address)
             connection.sendall(message + b"\n")
 
@@ -149,7 +155,7 @@ def nothing_is_lost_and_nothing_comes_twice_while_one_replaces_the_other_under_l
                 wait(lambda: successors.pid() not in (0, *pids), "the pid of the new one")
                 pids.append(successors.pid())
                 before = [load.sent for load in loads]
-                wait(lambda: all(load.sent > n + 50 for load, n in zip(loads, before)), "the load on the new one")
+                wait(lambda: go_on(loads, before), "the load on the new one")
                 wait(lambda: is_gone(pids[-2]), "the end of the old one")
             sent = {load.label: load.stop() for load in loads}
             lost = dropped(udp)
