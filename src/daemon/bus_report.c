@@ -32,6 +32,7 @@ static void write_queue(struct writer *w, struct queue *q, const char *use) {
         writer_string(w, "type", queue_types[s.settings.type]);
         writer_int(w, "size", s.settings.size);
         writer_int(w, "waiting", (int64_t)s.waiting);
+        writer_int(w, "on_disk", (int64_t)s.on_disk);
         writer_int(w, "working", (int64_t)s.working);
         writer_int(w, "waiting_bytes", (int64_t)s.waiting_bytes);
         writer_int(w, "oldest_ms", MAX(oldest_ms, (int64_t)0));

@@ -42,7 +42,10 @@ OWNED_POINTER(struct pipeline, pipeline_free);
 
 /* An input or output that cannot open is reported and left out. 0 or -ENOMEM. */
 int pipeline_open(struct pipeline *p);
-/* `waits`: a process before us has not ended yet; what begins where that one ends waits for pipeline_resume(). */
+/*
+ * `waits`: a process before us has not ended yet; what begins where that one ends, and queues on disk, wait for
+ * pipeline_resume().
+ */
 int pipeline_start(struct pipeline *p, bool waits);
 void pipeline_resume(struct pipeline *p);
 /* Another process goes on with our sockets; then, how many connections are still here. */

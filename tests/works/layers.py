@@ -23,6 +23,7 @@ MAY = {
     "ruleset": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery"},
     "input": LOW | {"bus"},
     "parser": LOW,
+    "modifier": LOW,
     "function": LOW,
     "output": LOW | {"bus"},
     "bus": {"base", "io"},
