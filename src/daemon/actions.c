@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "daemon/collector.h"
+#include "daemon/statistics.h"
 #include "module/settings.h"
 
 struct act {
@@ -14,6 +16,14 @@ struct act {
         char *summary; /* of its settings; NULL where it cannot share */
         uint64_t summary_hash;
         void *modifier;
+        struct counter *processed; /* messages handed over */
+        struct counter *counters;  /* the modifier's */
+};
+
+/* What the instances of one modifier share. */
+struct common {
+        const struct module *module;
+        void *shared; /* theirs */
 };
 
 struct actions {
@@ -22,6 +32,8 @@ struct actions {
         size_t count;
         struct act **by_number; /* object->number counts from 1 */
         uint32_t numbers;
+        struct common *common; /* one for each modifier in use; as many as actions at most */
+        size_t common_count;
 };
 
 /* The delivery that this action answers for, or NULL. */
@@ -114,18 +126,35 @@ static int open_output(const struct actions *actions, struct act *a) {
         return delivery_new(&a->delivery, &plan);
 }
 
-static int open_modifier(const struct actions *actions, struct act *a) {
+static void **common_place(struct actions *actions, const struct module *module) {
+        size_t i = 0;
+        while (i < actions->common_count && actions->common[i].module != module)
+                i++;
+        if (i == actions->common_count)
+                actions->common[actions->common_count++].module = module;
+        return &actions->common[i].shared;
+}
+
+static int open_modifier(struct actions *actions, struct act *a) {
         const struct module *module = a->object->module;
-        struct output_host host = {.log = actions->plan.log,
-                                   .module_settings = config_module_settings(actions->plan.config, module),
-                                   .facts = actions->plan.facts};
+        size_t count = 0;
+        while (module->counters && module->counters[count].name)
+                count++;
+        a->counters = calloc(count + 1, sizeof *a->counters);
+        if (!a->counters)
+                return fail(-ENOMEM);
+        struct modifier_host host = {.log = actions->plan.log,
+                                     .module_settings = config_module_settings(actions->plan.config, module),
+                                     .counters = a->counters,
+                                     .facts = actions->plan.facts,
+                                     .shared = common_place(actions, module)};
         return module->modifier->open(&a->modifier, &host, a->object->settings);
 }
 
 static int open_one(struct actions *actions, const struct object *o) {
         struct act *a = &actions->acts[actions->count];
-        *a = (struct act){.object = o, .name = name_of(o)};
-        if (!a->name)
+        *a = (struct act){.object = o, .name = name_of(o), .processed = calloc(1, sizeof *a->processed)};
+        if (!a->name || !a->processed)
                 return fail(-ENOMEM);
         summarize(a);
         a->delivery = find_same(actions, a);
@@ -150,7 +179,8 @@ int actions_new(struct actions **ret, const struct actions_plan *plan) {
         actions->numbers = plan->config->action_count;
         actions->acts = calloc(actions->numbers + 1u, sizeof *actions->acts);
         actions->by_number = calloc(actions->numbers + 1u, sizeof(*actions->by_number));
-        if (!actions->acts || !actions->by_number)
+        actions->common = calloc(actions->numbers + 1u, sizeof *actions->common);
+        if (!actions->acts || !actions->by_number || !actions->common)
                 return fail(-ENOMEM);
         for (const struct object *o = plan->config->actions_first; o; o = o->next) {
                 int r = open_one(actions, o);
@@ -169,9 +199,12 @@ struct actions *actions_free(struct actions *actions) {
                 delivery_free(own_delivery(a));
                 if (a->modifier)
                         a->object->module->modifier->close(a->modifier);
+                free(a->counters);
                 free(a->summary);
                 free(a->name);
+                free(a->processed);
         }
+        free(actions->common);
         free(actions->acts);
         free(actions->by_number);
         free(actions);
@@ -226,6 +259,11 @@ void actions_reopen(struct actions *actions) {
         size_t at = 0;
         for (struct delivery *d; (d = next_delivery(actions, &at));)
                 delivery_reopen(d);
+        for (size_t i = 0; actions && i < actions->count; i++) {
+                const struct act *a = &actions->acts[i];
+                if (a->modifier && a->object->module->modifier->reopen)
+                        a->object->module->modifier->reopen(a->modifier);
+        }
 }
 
 uint64_t actions_unfinished(const struct actions *actions) {
@@ -244,5 +282,56 @@ void actions_set_timeouts(struct actions *actions, int64_t shutdown_ms, int64_t 
                         queue_set_timeout_shutdown(queue, shutdown_ms);
                 if (queue && enqueue_ms >= 0)
                         queue_set_timeout_enqueue(queue, enqueue_ms);
+        }
+}
+
+/* ---- Statistics ------------------------------------------------------------------- */
+
+struct counter *actions_processed(const struct actions *actions, const struct object *object) {
+        const struct act *a = find(actions, object);
+        return a ? a->processed : NULL;
+}
+
+/* Comes before its action, as in rsyslog. */
+static void visit_own(const struct actions *actions, const struct act *a, struct collector *c) {
+        const struct module *module = a->object->module;
+        struct delivery *d = own_delivery(a);
+        _owned_(buffer_fini) struct buffer name = {0};
+        if (!d || !module->output->statistic)
+                return;
+        module->output->statistic(&name, a->object->settings, config_module_settings(actions->plan.config, module));
+        if (name.size == 0)
+                return;
+        const struct counter *own = delivery_module_counters(d);
+        collector_begin(c);
+        collector_table(c, module->counters, NULL, &own, 1);
+        collector_end(c, buffer_as_text(&name), module->name);
+}
+
+void actions_visit(const struct actions *actions, struct collector *c) {
+        static const struct delivery_counters none;
+        for (size_t i = 0; i < actions->count; i++) {
+                const struct act *a = &actions->acts[i];
+                const struct delivery_counters *counters = a->delivery ? delivery_counters(a->delivery) : &none;
+                visit_own(actions, a, c);
+                collector_begin(c);
+                collector_sum(c, "processed", counter_get(a->processed));
+                collector_sum(c, "failed", counter_get(&counters->failed) + counter_get(&counters->refused));
+                collector_sum(c, "suspended", counter_get(&counters->suspended));
+                collector_sum(c, "suspended.duration", counter_get(&counters->suspended_s));
+                collector_sum(c, "resumed", counter_get(&counters->resumed));
+                collector_end(c, text_of(a->name), "core.action");
+        }
+}
+
+void actions_visit_queues(const struct actions *actions, struct collector *c) {
+        for (size_t i = 0; i < actions->count; i++) {
+                const struct act *a = &actions->acts[i];
+                struct queue *queue = own_delivery(a) ? delivery_queue(a->delivery) : NULL;
+                _owned_(buffer_fini) struct buffer name = {0};
+                if (!queue)
+                        continue;
+                buffer_format(&name, "%s queue", a->name);
+                statistics_of_queue(c, queue, buffer_as_text(&name));
         }
 }

@@ -12,6 +12,7 @@
 #include "language/tree.h"
 
 struct actions;
+struct collector; /* daemon/collector.h */
 
 /* All lent for the actions' life. */
 struct actions_plan {
@@ -44,5 +45,10 @@ void actions_hurry(struct actions *actions);
 uint64_t actions_stop(struct actions *actions);
 void actions_reopen(struct actions *actions);
 uint64_t actions_unfinished(const struct actions *actions);
+/* Where messages that are handed to this action are counted; NULL: it could not open. */
+struct counter *actions_processed(const struct actions *actions, const struct object *object);
+/* Shows each action, and then its queue, to the statistics. */
+void actions_visit(const struct actions *actions, struct collector *c);
+void actions_visit_queues(const struct actions *actions, struct collector *c);
 /* Time-outs of all queues of actions, in milliseconds; negative: as it is. */
 void actions_set_timeouts(struct actions *actions, int64_t shutdown_ms, int64_t enqueue_ms);

@@ -9,11 +9,16 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/fail.h"
+#include "daemon/collector.h"
+#include "daemon/limits.h"
 #include "io/loop.h"
 #include "module/log.h"
 #include "module/settings.h"
 
-enum { INPUT_THREADS_MAX = 64 };
+enum {
+        INPUT_THREADS_MAX = 64,
+        INSTANCES_SHOWN_MAX = 4096, /* of one module, summed up in the statistics */
+};
 
 struct input_group;
 
@@ -32,6 +37,8 @@ struct input_thread {
 struct input_instance {
         struct input_group *group;
         void *instance;
+        const void *settings;
+        struct counter *counters;
         struct input_host host;
         struct intake **intakes; /* host.intake, one a thread */
         struct input_instance *next;
@@ -42,7 +49,6 @@ struct input_group {
         const struct module *module;
         const void *module_settings;
         struct module_log_reporter log;
-        struct counter *counters;
         unsigned threads;
         struct input_thread thread[INPUT_THREADS_MAX];
         struct loop *loops[INPUT_THREADS_MAX];
@@ -87,9 +93,6 @@ static int group_new(struct input_group **ret, struct inputs *in, const struct m
         module_log_reporter_init(&g->log, in->plan.reporter, NULL);
         g->next = in->groups;
         in->groups = g;
-        g->counters = calloc(module_counter_count(module) + 1, sizeof *g->counters);
-        if (!g->counters)
-                return fail(-ENOMEM);
         unsigned wanted = module->input->threads ? module->input->threads(g->module_settings) : 1;
         g->threads = MIN(MAX(wanted, 1u), (unsigned)INPUT_THREADS_MAX);
         for (unsigned i = 0; i < g->threads; i++) {
@@ -125,11 +128,14 @@ static int add_instance(struct inputs *in, const struct module *module, const vo
                 return fail(-ENOMEM);
         i->group = g;
         i->intakes = calloc(g->threads, sizeof(*i->intakes));
-        bool is_whole = i->intakes != NULL;
+        i->settings = settings;
+        i->counters = calloc(module_counter_count(module) + 1, sizeof *i->counters);
+        bool is_whole = i->intakes && i->counters;
         for (unsigned t = 0; t < g->threads && is_whole; t++)
                 is_whole = (i->intakes[t] = add_intake(in, &g->thread[t], ruleset)) != NULL;
         if (!is_whole) {
                 free(i->intakes);
+                free(i->counters);
                 free(i);
                 return fail(-ENOMEM);
         }
@@ -139,20 +145,31 @@ static int add_instance(struct inputs *in, const struct module *module, const vo
                                       .loops = g->threads,
                                       .loop = g->loops,
                                       .intake = i->intakes,
-                                      .counters = g->counters,
+                                      .counters = i->counters,
                                       .facts = in->plan.facts,
                                       .shared = &g->shared,
                                       .diag = in->plan.diag,
-                                      .daemon = in->plan.daemon};
+                                      .daemon = in->plan.daemon,
+                                      .find_limit = limits_find,
+                                      .limits = in->plan.limits};
         r = module->input->open(&i->instance, &i->host, settings);
         if (r) {
                 free(i->intakes);
+                free(i->counters);
                 free(i);
                 return pass(r);
         }
         i->next = g->instances;
         g->instances = i;
         return 0;
+}
+
+/* The ruleset that module(load=...) names for the module's own instance; NULL: the default one. */
+static const char *ruleset_of_module(const struct loaded_module *m) {
+        for (const struct param *p = m->module->module_settings.params; p && p->type; p++)
+                if (p->type == PARAM_TYPE_RULESET)
+                        return *(char *const *)((const char *)m->settings + p->offset);
+        return NULL;
 }
 
 int inputs_new(struct inputs **ret, const struct inputs_plan *plan) {
@@ -164,7 +181,7 @@ int inputs_new(struct inputs **ret, const struct inputs_plan *plan) {
                 if (m->module->kind != MODULE_INPUT || !m->module->input->module_instance ||
                     !m->module->input->module_instance(m->settings))
                         continue;
-                int r = add_instance(in, m->module, NULL, NULL);
+                int r = add_instance(in, m->module, NULL, ruleset_of_module(m));
                 if (r == -ENOMEM)
                         return pass(r);
         }
@@ -274,6 +291,7 @@ static void group_free(struct input_group *g) {
                 g->instances = i->next;
                 g->module->input->close(i->instance);
                 free(i->intakes);
+                free(i->counters);
                 free(i);
         }
         for (unsigned n = 0; n < g->threads; n++) {
@@ -285,7 +303,6 @@ static void group_free(struct input_group *g) {
                 }
                 loop_free(g->thread[n].loop);
         }
-        free(g->counters);
         free(g);
 }
 
@@ -300,4 +317,54 @@ struct inputs *inputs_free(struct inputs *in) {
         }
         free(in);
         return NULL;
+}
+
+/* ---- Statistics ------------------------------------------------------------------- */
+
+static void visit_instance(const struct input_group *g, const struct input_instance *i, struct collector *c) {
+        _owned_(buffer_fini) struct buffer name = {0};
+        const struct counter *own = i->counters;
+        g->module->input->statistic(&name, i->settings, g->module_settings);
+        collector_begin(c);
+        collector_table(c, g->module->counters, NULL, &own, 1);
+        collector_end(c, buffer_as_text(&name), g->module->name);
+}
+
+/* Whether an entry of the table before this one names the same object. */
+static bool was_shown(const struct counter_def *table, size_t at) {
+        for (size_t i = 0; i < at; i++)
+                if (table[i].object && strcmp(table[i].object, table[at].object) == 0)
+                        return true;
+        return false;
+}
+
+/* What the instances of a module count together. */
+static void visit_together(const struct input_group *g, struct collector *c) {
+        const struct counter *sets[INSTANCES_SHOWN_MAX];
+        const struct counter_def *table = g->module->counters;
+        size_t count = 0;
+        for (const struct input_instance *i = g->instances; i && count < INSTANCES_SHOWN_MAX; i = i->next)
+                sets[count++] = i->counters;
+        if (!g->module->input->statistic && count) {
+                collector_begin(c);
+                collector_table(c, table, NULL, sets, count);
+                collector_end(c, text_of(g->module->name), g->module->name);
+        }
+        for (size_t n = 0; table[n].name; n++) {
+                if (!table[n].object || was_shown(table, n) || count == 0)
+                        continue;
+                collector_begin(c);
+                collector_table(c, table, table[n].object, sets, count);
+                collector_end(c, text_of(table[n].object), g->module->name);
+        }
+}
+
+void inputs_visit(const struct inputs *in, struct collector *c) {
+        for (const struct input_group *g = in->groups; g; g = g->next) {
+                if (module_counter_count(g->module) == 0)
+                        continue;
+                for (const struct input_instance *i = g->instances; i && g->module->input->statistic; i = i->next)
+                        visit_instance(g, i, c);
+                visit_together(g, c);
+        }
 }

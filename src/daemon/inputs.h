@@ -9,6 +9,8 @@
 #include "message/intake.h"
 
 struct inputs;
+struct collector; /* daemon/collector.h */
+struct limits;    /* daemon/limits.h */
 
 /* All lent. */
 struct inputs_plan {
@@ -23,6 +25,7 @@ struct inputs_plan {
         void *owner;
         const struct diag_services *diag; /* for imdiag, with its first argument */
         void *daemon;
+        struct limits *limits; /* daemon/limits.h */
 };
 
 /* Opens every input; one that cannot is reported and left out. -ENOMEM. */
@@ -31,5 +34,7 @@ int inputs_start(struct inputs *in);
 /* Nothing enters any more, and what did is pushed. Ends the threads. */
 void inputs_stop(struct inputs *in);
 void inputs_reopen(struct inputs *in);
+/* Shows each instance to the statistics; modules whose instances have no names of their own, as one. */
+void inputs_visit(const struct inputs *in, struct collector *c);
 struct inputs *inputs_free(struct inputs *in);
 OWNED_POINTER(struct inputs, inputs_free);

@@ -422,6 +422,7 @@ int main(int argc, char **argv) {
         case OPTIONS_RUN:
                 break;
         }
+        diagnosis_init(&d.diagnosis);
         fail_trace(d.options.is_debug);
         int r = own_log_new(&d.log);
         if (r == 0)

@@ -10,7 +10,10 @@
 #include "daemon/diagnosis.h"
 #include "daemon/facts.h"
 #include "daemon/inputs.h"
+#include "daemon/limits.h"
+#include "daemon/lookups.h"
 #include "daemon/repeats.h"
+#include "daemon/statistics.h"
 #include "daemon/waiting_room.h"
 #include "delivery/delivery.h"
 #include "module/settings.h"
@@ -65,6 +68,9 @@ struct pipeline {
         struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
         struct named_parser *parsers;
+        struct tables *tables; /* lookup_table() */
+        struct statistics *statistics;
+        struct limits *limits; /* ratelimit() */
         struct actions *actions;
         struct station *stations; /* the default ruleset first */
         struct queue *main_queue;
@@ -98,6 +104,22 @@ static const struct template *find_template(void *owner, const char *name) {
         t->next = p->templates;
         p->templates = t;
         return t->template;
+}
+
+static struct table *find_table(void *owner, struct text name) {
+        return tables_find(((struct pipeline *)owner)->tables, name);
+}
+
+static struct dyn_stats *find_dyn_stats(void *owner, struct text name) {
+        return statistics_find_dyn(((struct pipeline *)owner)->statistics, name);
+}
+
+static struct percentiles *find_percentiles(void *owner, struct text name) {
+        return statistics_find_percentiles(((struct pipeline *)owner)->statistics, name);
+}
+
+static struct counter *find_processed(void *owner, const struct object *action) {
+        return actions_processed(((struct pipeline *)owner)->actions, action);
 }
 
 static struct delivery *find_delivery(void *owner, const struct object *action) {
@@ -420,7 +442,12 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         p->config = config;
         module_log_reporter_init(&p->log, own_log_reporter(host->log), NULL);
         p->linker = (struct program_linker){
-                .names = {.find_template = find_template, .owner = p},
+                .names = {.find_template = find_template,
+                          .find_table = find_table,
+                          .find_dyn_stats = find_dyn_stats,
+                          .find_percentiles = find_percentiles,
+                          .owner = p},
+                .find_processed = find_processed,
                 .find_delivery = find_delivery,
                 .find_modifier = find_modifier,
                 .find_ruleset = find_ruleset,
@@ -442,6 +469,12 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 r = build_templates(p, diagnostics);
         if (r == 0)
                 r = build_parsers(p);
+        if (r == 0)
+                r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
+        if (r == 0)
+                r = limits_new(&p->limits, config, diagnostics);
+        if (r == 0)
+                r = statistics_new(&p->statistics, config, diagnostics);
         if (r == 0)
                 r = build_stations(p, diagnostics);
         if (r == 0)
@@ -503,6 +536,7 @@ int pipeline_open(struct pipeline *p) {
                                    .hurry = hurry_inputs,
                                    .timeout_stop_ms = p->config->global->input_timeout_shutdown_ms,
                                    .owner = p,
+                                   .limits = p->limits,
                                    .diag = diagnosis_services(),
                                    .daemon = p->host.diagnosis};
         r = inputs_new(&p->inputs, &plan);
@@ -510,7 +544,9 @@ int pipeline_open(struct pipeline *p) {
 }
 
 int pipeline_start(struct pipeline *p) {
-        int r = queue_start(p->main_queue);
+        int r = tables_start(p->tables);
+        if (r == 0)
+                r = queue_start(p->main_queue);
         for (struct station *s = p->stations; s && r == 0; s = s->next)
                 if (s->queue)
                         r = queue_start(s->queue);
@@ -558,6 +594,7 @@ static void tell_held_back(struct pipeline *p, const struct queue *queue, struct
 }
 
 uint64_t pipeline_drain(struct pipeline *p) {
+        tables_stop(p->tables);
         drain_stations(p);
         uint64_t left = queue_stop(p->main_queue);
         tell_held_back(p, NULL, &p->main_workers[0]);
@@ -572,6 +609,32 @@ uint64_t pipeline_drain(struct pipeline *p) {
 void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
         actions_reopen(p->actions);
+        tables_request_hup(p->tables);
+}
+
+void pipeline_visit_statistics(struct pipeline *p, bool resets, struct statistic_visitor *visitor) {
+        size_t count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                count += s->queue != NULL;
+        struct queue **queues = calloc(count + 1, sizeof(*queues));
+        if (!queues)
+                return;
+        count = 0;
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        queues[count++] = s->queue;
+        queues[count++] = p->main_queue;
+        struct statistics_sources sources = {.inputs = p->inputs,
+                                             .actions = p->actions,
+                                             .limits = p->limits,
+                                             .queues = queues,
+                                             .queue_count = count};
+        statistics_visit(p->statistics, &sources, resets, visitor);
+        free(queues);
+}
+
+bool pipeline_is_reading_tables(struct pipeline *p) {
+        return tables_are_pending(p->tables);
 }
 
 uint64_t pipeline_unfinished(struct pipeline *p) {
@@ -635,6 +698,9 @@ struct pipeline *pipeline_free(struct pipeline *p) {
                 station_free(s);
         }
         actions_free(p->actions);
+        tables_free(p->tables);
+        statistics_free(p->statistics);
+        limits_free(p->limits);
         while (p->parsers) {
                 struct named_parser *n = p->parsers;
                 p->parsers = n->next;

@@ -16,6 +16,7 @@
 #include "module/diag.h"
 
 struct pipeline;
+struct statistic_visitor; /* module/statistics.h */
 
 /* All lent for the pipeline's life. */
 struct pipeline_host {
@@ -41,8 +42,13 @@ int pipeline_start(struct pipeline *p);
 void pipeline_stop_inputs(struct pipeline *p);
 /* Second half: drains queues, closes outputs. Returns how many messages were left. */
 uint64_t pipeline_drain(struct pipeline *p);
-/* HUP: files are opened anew. */
+/* HUP: files are opened anew, and lookup tables read again. */
 void pipeline_reopen(struct pipeline *p);
+/* Whether a lookup table is being read again, or waits for it. */
+bool pipeline_is_reading_tables(struct pipeline *p);
+
+/* Shows every counter, while the pipeline runs; one thread at a time. */
+void pipeline_visit_statistics(struct pipeline *p, bool resets, struct statistic_visitor *visitor);
 
 /* Messages that wait or are in work anywhere. */
 uint64_t pipeline_unfinished(struct pipeline *p);

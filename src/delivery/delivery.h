@@ -97,3 +97,5 @@ struct queue *delivery_queue(struct delivery *d);
 uint64_t delivery_unfinished(struct delivery *d);
 const char *delivery_name(const struct delivery *d);
 const struct delivery_counters *delivery_counters(const struct delivery *d);
+/* Those of the output's own table. */
+const struct counter *delivery_module_counters(const struct delivery *d);

@@ -10,3 +10,4 @@ extern const struct module imuxsock_module;
 extern const struct module imklog_module;
 extern const struct module imkmsg_module;
 extern const struct module immark_module;
+extern const struct module impstats_module;

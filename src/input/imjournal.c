@@ -20,6 +20,7 @@
 #include "input/builtin.h"
 #include "input/imjournal_entry.h"
 #include "input/imjournal_reader.h"
+#include "input/named_limit.h"
 #include "io/file.h"
 #include "message/ratelimit.h"
 #include "module/facts.h"
@@ -66,8 +67,8 @@ static const struct counter_def imjournal_counters[] = {
         [COUNT_ROTATIONS] = {"rotations", "Times that files of the journal came or went."},
         [COUNT_RECOVERIES] = {"recovery_attempts", "Times that the journal was closed because of an error."},
         [COUNT_DISCARDED_LAST] = {"ratelimit_discarded_in_interval",
-                                  "Entries that the rate limit discarded in its interval that runs."},
-        [COUNT_USAGE] = {"disk_usage_bytes", "Size of the journal's files."},
+                                  "Entries that the rate limit discarded in its interval that runs.", .is_gauge = true},
+        [COUNT_USAGE] = {"disk_usage_bytes", "Size of the journal's files.", .is_gauge = true},
         {},
 };
 
@@ -287,6 +288,7 @@ static void set_up(struct imjournal *m, const char *directory) {
         m->intake = m->host->intake[0];
         m->intake->flow = FLOW_LIGHT;
         m->limit = (struct ratelimit){.interval_s = s->limit_interval_s, .burst = s->limit_burst};
+        limit_by_name(&m->limit, m->host, s->limit_name, "imjournal");
         m->rules = (struct entry_rules){
                 .sanitize = facts_sanitize_rules(facts),
                 .value_bytes_max = MAX((size_t)facts->message_bytes_max, (size_t)ENTRY_VALUE_BYTES_MAX),
@@ -400,9 +402,7 @@ static const struct param imjournal_params[] = {
         PARAM_INT(S, limit_burst, .name = "ratelimit.burst", .legacy = "IMJournalRatelimitBurst", .dflt = "20000",
                   .min = 0, .max = INT32_MAX, .unit = "messages",
                   .help = "Messages that are taken in each interval; what is beyond is discarded and counted."),
-        PARAM_STRING(S, limit_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                     .help = "Will name a rate limit that several inputs share. Not in effect yet: the two parameters "
-                             "above are."),
+        PARAM_STRING(S, limit_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_INT(
                 S, state_interval, .name = "persiststateinterval", .legacy = "IMJournalPersistStateInterval",
                 .dflt = "10", .min = 1, .max = INT32_MAX, .unit = "messages",

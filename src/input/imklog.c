@@ -14,6 +14,7 @@
 #include "base/reporter.h"
 #include "input/builtin.h"
 #include "input/kernel_lines.h"
+#include "input/named_limit.h"
 #include "io/kernel_log.h"
 #include "message/intake.h"
 #include "message/ratelimit.h"
@@ -100,8 +101,10 @@ static size_t kernel_time(struct text line, int64_t *us) {
         return i + 1;
 }
 
-static bool is_within_limit(struct imklog *k) {
+static bool is_within_limit(struct imklog *k, unsigned severity) {
         uint64_t lost;
+        if (severity < k->limit.severity_min)
+                return true;
         bool passes = ratelimit_pass(&k->limit, clock_wall_us(), &lost);
         if (lost)
                 module_report(k->host->log, SEVERITY_ERR, CODE_RATE_LIMIT,
@@ -116,7 +119,7 @@ static bool is_within_limit(struct imklog *k) {
 static void take_line(struct imklog *k, struct text line) {
         unsigned pri = take_pri(&line);
         bool is_kernel = pri >> 3 == 0;
-        if ((!is_kernel && !k->settings->permits_other_facilities) || !is_within_limit(k))
+        if ((!is_kernel && !k->settings->permits_other_facilities) || !is_within_limit(k, pri & 7))
                 return;
         int64_t since_start_us = 0;
         size_t time_size = k->settings->parses_time && is_kernel ? kernel_time(line, &since_start_us) : 0;
@@ -190,6 +193,7 @@ static int imklog_open(void **ret, const struct input_host *host, const void *se
         k->reader.watch.fd = -1;
         k->reader.take = imklog_take;
         k->limit = (struct ratelimit){.interval_s = k->settings->limit_interval_s, .burst = k->settings->limit_burst};
+        limit_by_name(&k->limit, host, k->settings->limit_name, "imklog");
         k->source = source_new_local("imklog", host->facts->host_name, "127.0.0.1");
         if (!k->source)
                 return fail(-ENOMEM);
@@ -241,8 +245,7 @@ static const struct param imklog_params[] = {
                   .help = "Time in which so many messages are taken as the burst says. 0: no limit."),
         PARAM_INT(S, limit_burst, .name = "ratelimitburst", .alias = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that are taken in one interval."),
-        PARAM_STRING(S, limit_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                     .help = "Name of a rate limit shared with others. Not in effect yet: the limit above holds."),
+        PARAM_STRING(S, limit_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_RULESET(S, ruleset, .name = "ruleset", .help = "Ruleset that messages go to. Unset: the default one."),
         PARAM_BOOL(S, obsolete_symbols, .name = "klogsymbollookup", .legacy = "klogSymbolLookup", .dflt = "off",
                    .flags = OBSOLETE, .help = "Nothing: the kernel itself writes symbols. Remove it."),

@@ -6,6 +6,7 @@
 
 #include "base/fail.h"
 #include "base/reporter.h"
+#include "input/named_limit.h"
 #include "input/stream.h"
 
 enum {
@@ -127,10 +128,7 @@ static const struct param imptcp_params[] = {
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imptcp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
-        PARAM_STRING(
-                struct imptcp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with a "
-                        "later release."),
+        PARAM_STRING(struct imptcp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imptcp_settings, is_multi_line, .name = "multiline", .dflt = "off",
                    .help = "A line feed ends a message only where '<' follows, or nothing."),
         PARAM_STRING(struct imptcp_settings, port_file, .name = "listenportfilename",
@@ -237,6 +235,7 @@ static int listen_tcp(struct stream_server *server, const struct imptcp_settings
 static int imptcp_open(void **ret, const struct input_host *host, const void *own) {
         const struct imptcp_settings *settings = own;
         struct stream_options options = options_of(settings);
+        limit_by_name(&options.limit, host, settings->rate_name, "imptcp");
         _owned_(stream_free) struct stream_server *server = NULL;
         int r = stream_new(&server, host, &options);
         if (r)
@@ -260,7 +259,17 @@ static void imptcp_close(void *instance) {
         stream_free(instance);
 }
 
+static void imptcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        const struct imptcp_settings *s = own;
+        if (s->path)
+                buffer_format(name, "%s(*/%s/IPv4)", s->name, s->path);
+        else
+                buffer_format(name, "%s(%s/%s/%s)", s->name, s->address ? s->address : "*", s->port ? s->port : "",
+                              s->address && strchr(s->address, ':') ? "IPv6" : "IPv4");
+}
+
 static const struct input_ops imptcp_ops = {
+        .statistic = imptcp_statistic,
         .threads = imptcp_threads,
         .open = imptcp_open,
         .start = imptcp_start,

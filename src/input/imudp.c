@@ -18,6 +18,7 @@
 #include "base/fail.h"
 #include "base/reporter.h"
 #include "input/listening.h"
+#include "input/named_limit.h"
 #include "input/senders.h"
 #include "io/loop.h"
 #include "io/pace.h"
@@ -48,9 +49,10 @@ enum counter_index {
 static const struct counter_def imudp_counters[] = {
         [COUNT_SUBMITTED] = {"submitted", "Messages handed to the ruleset."},
         [COUNT_DISALLOWED] = {"disallowed", "Datagrams discarded because the sender is not allowed."},
-        [COUNT_CALLS] = {"called.recvmmsg", "Calls of recvmmsg()."},
-        [COUNT_SINGLE_CALLS] = {"called.recvmsg", "Calls of recvmsg(): none, recvmmsg() is always there."},
-        [COUNT_RECEIVED] = {"msgs.received", "Datagrams received."},
+        [COUNT_CALLS] = {"called.recvmmsg", "Calls of recvmmsg().", .object = "imudp(w0)"},
+        [COUNT_SINGLE_CALLS] = {"called.recvmsg", "Calls of recvmsg(): none, recvmmsg() is always there.",
+                                .object = "imudp(w0)"},
+        [COUNT_RECEIVED] = {"msgs.received", "Datagrams received.", .object = "imudp(w0)"},
         [COUNT_RATE_LIMITED] = {"discarded.ratelimit", "Messages discarded by the rate limit."},
         [COUNT_DROPPED] = {"dropped.kernel", "Datagrams that the kernel dropped because the receive buffer was full."},
         [COUNT_TRUNCATED] = {"truncated", "Datagrams longer than maxMessageSize, which were cut."},
@@ -118,10 +120,7 @@ static const struct param imudp_params[] = {
         PARAM_RULESET(struct imudp_settings, ruleset, .name = "ruleset", .legacy = "InputUDPServerBindRuleset",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The ruleset that gets the messages; unset: the default one."),
-        PARAM_STRING(
-                struct imudp_settings, rate_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                .help = "A rate limit that several inputs share. Not in effect yet: named rate limits arrive with a "
-                        "later release."),
+        PARAM_STRING(struct imudp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_INT(struct imudp_settings, rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imudp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
@@ -237,12 +236,12 @@ static inline void take_datagram(struct udp_socket *socket, unsigned i, int64_t 
                 tally->disallowed++;
                 return;
         }
-        if (!listening_pass(&reader->input->limit, sender->source, now_us)) {
+        struct text text = {reader->slots[i].iov_base, message->msg_len};
+        if (!listening_pass(&reader->input->limit, sender->source, text, now_us)) {
                 tally->limited++;
                 return;
         }
         tally->truncated += (message->msg_hdr.msg_flags & MSG_TRUNC) != 0;
-        struct text text = {reader->slots[i].iov_base, message->msg_len};
         if (intake_copy(reader->intake, sender->source, text, now_us))
                 tally->submitted++;
         else
@@ -409,7 +408,7 @@ static int open_places(struct udp_input *input, const struct input_host *host, c
         return listening_write_port("imudp", settings->port_file, first_port, host->log);
 }
 
-static int name_limit(struct udp_input *input, const struct imudp_settings *settings) {
+static int name_limit(struct udp_input *input, const struct imudp_settings *settings, const struct input_host *host) {
         const char *address = settings->addresses.count ? settings->addresses.items[0] : "*";
         _owned_(buffer_fini) struct buffer name = {0};
         buffer_format(&name, "%s(%s/%s)", settings->name, address,
@@ -423,6 +422,7 @@ static int name_limit(struct udp_input *input, const struct imudp_settings *sett
                 .name = input->limit_name,
                 .log = input->log,
         };
+        limit_by_name(&input->limit.limit, host, settings->rate_name, "imudp");
         return 0;
 }
 
@@ -496,7 +496,7 @@ static int imudp_open(void **ret, const struct input_host *host, const void *own
         input->priority = (int)module->priority;
         if (parse_scheduling(module, &input->policy, host->log))
                 input->policy = -1;
-        input->reader_count = settings->rate_interval_s > 0 ? 1 : host->loops;
+        input->reader_count = settings->rate_interval_s > 0 || settings->rate_name ? 1 : host->loops;
         input->readers = calloc(input->reader_count, sizeof *input->readers);
         if (!input->readers)
                 return fail(-ENOMEM);
@@ -507,7 +507,7 @@ static int imudp_open(void **ret, const struct input_host *host, const void *own
                 r = listening_allow(&input->welcome, "imudp", &settings->senders, host->facts->allowed_udp, "UDP",
                                     host->log);
         if (r == 0)
-                r = name_limit(input, settings);
+                r = name_limit(input, settings, host);
         if (r == 0)
                 r = open_places(input, host, settings);
         if (r)
@@ -597,7 +597,18 @@ static int imudp_check(const void *own, const void *module_settings, struct modu
         return r ? pass(r) : 0;
 }
 
+/* One object for all sockets of an instance: they count together. */
+static void imudp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        const struct imudp_settings *s = own;
+        const char *address = s->addresses.count ? s->addresses.items[0] : "*";
+        buffer_format(name, "%s(%s/", s->name, address);
+        for (size_t i = 0; i < s->ports.count; i++)
+                buffer_format(name, "%s%s", i ? "," : "", s->ports.items[i]);
+        buffer_format(name, "/%s)", strchr(address, ':') ? "IPv6" : "IPv4");
+}
+
 static const struct input_ops imudp_ops = {
+        .statistic = imudp_statistic,
         .threads = imudp_threads,
         .open = imudp_open,
         .start = imudp_start,

@@ -24,6 +24,8 @@
 #include "base/json.h"
 #include "base/reporter.h"
 #include "input/builtin.h"
+#include "input/listening.h"
+#include "input/named_limit.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/unix.h"
@@ -71,7 +73,7 @@ enum counter_index { COUNT_SUBMITTED, COUNT_DISCARDED, COUNT_LIMITERS };
 static const struct counter_def counters[] = {
         {"submitted", "Messages that were taken."},
         {"ratelimit.discarded", "Messages that were discarded because their process wrote too many."},
-        {"ratelimit.numratelimiters", "Processes whose rate is being watched."},
+        {"ratelimit.numratelimiters", "Processes whose rate is being watched.", .is_gauge = true},
         {},
 };
 
@@ -92,6 +94,7 @@ struct imuxsock {
         bool is_inherited;
         pid_t own_pid;
         struct unix_inbox *inbox;
+        struct ratelimit limit;   /* what each process begins with */
         struct limiter *limiters; /* LIMITER_SETS * LIMITERS_A_SET; NULL without a limit */
         struct unix_process *process;
         struct buffer annotated;
@@ -110,24 +113,12 @@ static struct limiter *find_limiter(struct imuxsock *in, pid_t pid) {
         }
         if (oldest->pid == 0)
                 counter_add(&in->host->counters[COUNT_LIMITERS], 1);
-        *oldest = (struct limiter){.pid = pid,
-                                   .limit = {.interval_s = in->settings->limit_interval_s,
-                                             .burst = in->settings->limit_burst,
-                                             .severity_min = (uint8_t)in->settings->limit_severity}};
+        *oldest = (struct limiter){.pid = pid, .limit = in->limit};
         return oldest;
 }
 
-static unsigned severity_of(struct text raw) {
-        unsigned pri = 0;
-        if (raw.size == 0 || raw.data[0] != '<')
-                return 5;
-        for (size_t i = 1; i < raw.size && i < 5 && (unsigned char)(raw.data[i] - '0') <= 9; i++)
-                pri = pri * 10 + (unsigned)(raw.data[i] - '0');
-        return pri & 7;
-}
-
 static bool is_within_limit(struct imuxsock *in, const struct unix_datagram *d, int64_t now_us) {
-        if (!in->limiters || d->sender.pid == 0 || severity_of(d->data) < (unsigned)in->settings->limit_severity)
+        if (!in->limiters || d->sender.pid == 0 || listening_severity(d->data) < in->limit.severity_min)
                 return true;
         struct limiter *l = find_limiter(in, d->sender.pid);
         uint64_t lost;
@@ -376,9 +367,13 @@ static int imuxsock_open(void **ret, const struct input_host *host, const void *
         const char *name = in->settings->host_name ? in->settings->host_name : host->facts->host_name;
         in->source = source_new_local("imuxsock", name, "127.0.0.1");
         in->process = calloc(1, sizeof *in->process);
-        if (in->settings->limit_interval_s > 0)
+        in->limit = (struct ratelimit){.interval_s = in->settings->limit_interval_s,
+                                       .burst = in->settings->limit_burst,
+                                       .severity_min = (uint8_t)in->settings->limit_severity};
+        limit_by_name(&in->limit, host, in->settings->limit_name, "imuxsock");
+        if (in->limit.interval_s > 0)
                 in->limiters = calloc((size_t)LIMITER_SETS * LIMITERS_A_SET, sizeof *in->limiters);
-        if (!in->source || !in->process || (in->settings->limit_interval_s > 0 && !in->limiters))
+        if (!in->source || !in->process || (in->limit.interval_s > 0 && !in->limiters))
                 return fail(-ENOMEM);
         int r = unix_inbox_new(&in->inbox, MIN((size_t)host->facts->message_bytes_max, (size_t)DATAGRAM_BYTES_MAX));
         if (!r)
@@ -413,15 +408,14 @@ static bool imuxsock_module_instance(const void *module_settings) {
 #define HELP_ANNOTATE                                                                                                  \
         "Adds what the kernel knows of the sender, which it cannot forge: process, user and group id, name, program "  \
         "and command line."
-#define HELP_TRUSTED    "With annotate: sets them as $!pid, $!uid, $!gid, $!appname, $!exe and $!cmd, not as text."
-#define HELP_SPECIAL    "Parses the format that syslog(3) writes. Off: the parsers of the ruleset do it."
-#define HELP_HOST       "Without the special parser: expects a host name in messages."
-#define HELP_FLOW       "Lets senders wait while the queue is filled above its light delay mark."
-#define HELP_UNLINK     "Removes the socket before it is made and when the daemon stops."
-#define HELP_INTERVAL   "Time in which a process may write so many messages as the burst says. 0: no limit."
-#define HELP_BURST      "Messages that a process may write in one interval."
-#define HELP_SEVERITY   "Only messages of this or a less important severity are limited."
-#define HELP_LIMIT_NAME "Name of a rate limit shared with others. Not in effect yet: the limit above holds."
+#define HELP_TRUSTED  "With annotate: sets them as $!pid, $!uid, $!gid, $!appname, $!exe and $!cmd, not as text."
+#define HELP_SPECIAL  "Parses the format that syslog(3) writes. Off: the parsers of the ruleset do it."
+#define HELP_HOST     "Without the special parser: expects a host name in messages."
+#define HELP_FLOW     "Lets senders wait while the queue is filled above its light delay mark."
+#define HELP_UNLINK   "Removes the socket before it is made and when the daemon stops."
+#define HELP_INTERVAL "Time in which a process may write so many messages as the burst says. 0: no limit."
+#define HELP_BURST    "Messages that a process may write in one interval."
+#define HELP_SEVERITY "Only messages of this or a less important severity are limited."
 
 #define S struct imuxsock_settings
 static const struct param module_params[] = {
@@ -454,8 +448,7 @@ static const struct param module_params[] = {
                   .dflt = "200", .min = 0, .max = INT32_MAX, .unit = "messages", .help = HELP_BURST),
         PARAM_INT(S, system.limit_severity, .name = "syssock.ratelimit.severity",
                   .legacy = "SystemLogRateLimitSeverity", .dflt = "1", .min = 0, .max = 7, .help = HELP_SEVERITY),
-        PARAM_STRING(S, system.limit_name, .name = "syssock.ratelimit.name", .flags = PARAM_IS_IGNORED,
-                     .help = HELP_LIMIT_NAME),
+        PARAM_STRING(S, system.limit_name, .name = "syssock.ratelimit.name", .help = NAMED_LIMIT_HELP),
         {},
 };
 #undef S
@@ -491,7 +484,7 @@ static const struct param input_params[] = {
                   .min = 0, .max = INT32_MAX, .unit = "messages", .help = HELP_BURST),
         PARAM_INT(S, limit_severity, .name = "ratelimit.severity", .legacy = "IMUXSockRateLimitSeverity", .dflt = "1",
                   .min = 0, .max = 7, .help = HELP_SEVERITY),
-        PARAM_STRING(S, limit_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED, .help = HELP_LIMIT_NAME),
+        PARAM_STRING(S, limit_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         {},
 };
 #undef S

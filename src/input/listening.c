@@ -171,9 +171,21 @@ static void tell_lost(const struct listening_limit *limit, uint64_t lost) {
                       (unsigned long long)lost, (long long)limit->limit.burst, (long long)limit->limit.interval_s);
 }
 
-bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, int64_t now_us) {
+unsigned listening_severity(struct text raw) {
+        unsigned pri = 0;
+        if (raw.size == 0 || raw.data[0] != '<')
+                return SEVERITY_NOTICE;
+        for (size_t i = 1; i < raw.size && i < 4 && (unsigned char)(raw.data[i] - '0') <= 9; i++)
+                pri = pri * 10 + (unsigned)(raw.data[i] - '0');
+        return pri & 7;
+}
+
+bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, struct text raw,
+                            int64_t now_us) {
         uint64_t lost;
-        bool is_passed = ratelimit_pass(&limit->limit, now_us, &lost);
+        if (limit->limit.severity_min && listening_severity(raw) < limit->limit.severity_min)
+                return true;
+        bool is_passed = ratelimit_pass_sender(&limit->limit, text_of(sender->address), now_us, &lost);
         if (lost)
                 tell_lost(limit, lost);
         if (!is_passed && limit->limit.discarded == 1)
@@ -184,7 +196,8 @@ bool listening_pass_limited(struct listening_limit *limit, const struct source *
 }
 
 void listening_end_limit(struct listening_limit *limit) {
-        if (limit->limit.discarded)
+        /* Of a shared limit, whoever passes next tells. */
+        if (limit->limit.discarded && !limit->limit.shared)
                 tell_lost(limit, limit->limit.discarded);
         limit->limit.discarded = 0;
 }

@@ -58,10 +58,14 @@ struct listening_limit {
         const char *name; /* as reports name it; lent */
         struct module_log *log;
 };
-bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, int64_t now_us);
-static inline bool listening_pass(struct listening_limit *limit, const struct source *sender, int64_t now_us) {
-        return limit->limit.interval_s <= 0 || listening_pass_limited(limit, sender, now_us);
+bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, struct text raw,
+                            int64_t now_us);
+static inline bool listening_pass(struct listening_limit *limit, const struct source *sender, struct text raw,
+                                  int64_t now_us) {
+        return limit->limit.interval_s <= 0 || listening_pass_limited(limit, sender, raw, now_us);
 }
+/* The severity in the <PRI> of a message as it came; notice where there is none. */
+unsigned listening_severity(struct text raw);
 /* Says what was lost and not told yet. */
 void listening_end_limit(struct listening_limit *limit);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "module/definitions.h"
 #include "module/settings.h"
 
 /* ---- Tables ------------------------------------------------------------------------------- */
@@ -23,37 +24,6 @@ struct scratch {
 #define S_NEEDED(word, words)                                                                                          \
         PARAM_STRING(struct scratch, string, .name = word, .flags = PARAM_IS_REQUIRED, .help = words)
 
-static const struct param lookup_table_params[] = {S_NEEDED("name", "Name for lookup()."),
-                                                   S_NEEDED("file", "JSON file with the table."),
-                                                   S_BOOL("reloadonhup", "Reads the file again at HUP."),
-                                                   {}};
-static const struct param dyn_stats_params[] = {S_NEEDED("name", "Name for dyn_inc()."),
-                                                S_BOOL("resettable", "Counters begin at 0 after each report."),
-                                                S_INT("maxcardinality", "Most counters."),
-                                                S_INT("unusedmetriclife", "Seconds that an unused counter lives."),
-                                                {}};
-static const struct param percentile_stats_params[] = {
-        S_NEEDED("name", "Name for percentile_observe()."),
-        PARAM_STRINGS(struct scratch, strings, .name = "percentiles", .help = "Percentiles to report, 1 to 100."),
-        S_INT("windowsize", "Observations that are kept."),
-        S_STRING("delimiter", "Between the parts of a name."),
-        {}};
-static const struct param ratelimit_params[] = {
-        S_NEEDED("name", "Name for ratelimit.name."),
-        S_INT("interval", "Seconds."),
-        S_INT("burst", "Messages within an interval."),
-        PARAM_SEVERITY(struct scratch, number, .name = "severity", .help = "Less important messages are limited."),
-        S_STRING("policy", "File with the limits."),
-        S_BOOL("policywatch", "Reads the file again when it changes."),
-        S_STRING("policywatchdebounce", "Quiet time before it is read."),
-        S_BOOL("persource", "One limit for each sender."),
-        S_STRING("persourcepolicy", "File with limits by sender."),
-        S_STRING("persourcekeytpl", "Template that makes the sender's key."),
-        S_INT("persourcemaxstates", "Most senders that are kept."),
-        S_INT("persourcetopn", "Senders that are reported."),
-        {}};
-static const struct param timezone_params[] = {
-        S_NEEDED("id", "Name of the zone in messages."), S_NEEDED("offset", "Its offset: +hh:mm or -hh:mm."), {}};
 static const struct param property_params[] = {S_STRING("name", "The property."),
                                                S_STRING("outname", "Name of the field in structured output."),
                                                S_STRING("dateformat", "How a time is written."),
@@ -140,42 +110,55 @@ static bool check_list(struct loader *l, struct assignment *list, const struct p
         return is_right;
 }
 
-static void add_definition(struct loader *l, const char *kind, const struct param *params, struct assignment *list,
-                           struct place place) {
-        if (!check_list(l, list, params, place) || l->skipping)
-                return;
+/* With its settings; NULL where it is wrong, or stands in what is left out. */
+static struct definition *add_definition(struct loader *l, const char *kind, const struct settings_type *type,
+                                         struct assignment *list, struct place place) {
+        void *settings = loader_settings(l, type);
+        struct target target = {.params = type->params, .settings = settings, .is_set = new_marks(l, type->params)};
+        if (!settings || !target.is_set || !fill(l, list, &target, 1, NULL, place) || l->skipping)
+                return NULL;
         struct definition *d = loader_alloc(l, sizeof *d);
         if (!d)
-                return;
-        *d = (struct definition){.place = place, .kind = kind, .assignments = list};
-        d->name = loader_string(l, assignment_text(list, params[0].name));
+                return NULL;
+        *d = (struct definition){.place = place, .kind = kind, .assignments = list, .settings = settings};
+        d->name = loader_string(l, assignment_text(list, type->params[0].name));
         *l->definition_tail = d;
         l->definition_tail = &d->next;
-}
-
-/* Known and checked, so that the file loads; what uses them comes later. */
-static void add_for_later(struct loader *l, const char *object, const struct param *params, struct assignment *list,
-                          struct place place) {
-        if (!l->skipping)
-                note(l, place, strlen(object), "it takes effect with a later release",
-                     "%s() is accepted and has no effect yet", object);
-        add_definition(l, object, params, list, place);
+        return d;
 }
 
 static void add_lookup_table(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "lookup_table", lookup_table_params, list, place);
+        add_definition(l, "lookup_table", &lookup_table_type, list, place);
 }
 static void add_dyn_stats(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "dyn_stats", dyn_stats_params, list, place);
+        add_definition(l, "dyn_stats", &dyn_stats_type, list, place);
 }
 static void add_percentile_stats(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "percentile_stats", percentile_stats_params, list, place);
+        add_definition(l, "percentile_stats", &percentile_stats_type, list, place);
 }
 static void add_ratelimit(struct loader *l, struct assignment *list, struct place place) {
-        add_for_later(l, "ratelimit", ratelimit_params, list, place);
+        add_definition(l, "ratelimit", &ratelimit_type, list, place);
 }
+/* "+hh:mm": what the parsers of dates read. Zones lie at most 14 hours from UTC. */
+static bool is_zone_offset(const char *t) {
+        enum { HOURS_MAX = 14 };
+        bool has_form = strlen(t) == 6 && (t[0] == '+' || t[0] == '-') && t[3] == ':';
+        for (int i = 1; has_form && i < 6; i++)
+                has_form = i == 3 || (t[i] >= '0' && t[i] <= '9');
+        return has_form && (t[1] - '0') * 10 + t[2] - '0' <= HOURS_MAX && t[4] < '6';
+}
+
 static void add_timezone(struct loader *l, struct assignment *list, struct place place) {
-        add_definition(l, "timezone", timezone_params, list, place);
+        struct definition **end = l->definition_tail;
+        const struct definition *d = add_definition(l, "timezone", &timezone_type, list, place);
+        const struct assignment *offset = assignment_find(list, "offset");
+        if (!d || is_zone_offset(((const struct timezone_settings *)d->settings)->offset))
+                return;
+        complain(l, offset->value_place, shown_width(offset), CODE_SYNTAX, "an offset such as \"-07:00\", up to 14:59",
+                 "timezone offset has invalid format. Must be +/-hh:mm");
+        /* Left out again: messages keep their own idea of the zone. */
+        l->definition_tail = end;
+        *l->definition_tail = NULL;
 }
 
 static void add_include(struct loader *l, struct assignment *list, struct place place) {

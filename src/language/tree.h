@@ -211,8 +211,9 @@ struct outchannel_def {
 /* lookup_table(), dyn_stats(), percentile_stats(), ratelimit(), timezone(): objects without a module. */
 struct definition {
         struct place place;
-        const char *kind; /* "lookup_table" ... */
-        const char *name; /* its name or id */
+        const char *kind;     /* "lookup_table" ... */
+        const char *name;     /* its name or id */
+        const void *settings; /* of its type in module/definitions.h */
         struct assignment *assignments;
         struct definition *next;
 };

@@ -273,7 +273,7 @@ void header_complete_date(struct stamp *s, const struct record *r) {
                 return;
         }
         if (s->year == 0)
-                s->year = received.year;
+                s->year = stamp_guess_year(s->month, &received);
         const char *zone = r->source ? r->source->default_zone : NULL;
         if (!zone || !header_set_zone(s, zone))
                 s->offset_minutes = received.offset_minutes;

@@ -150,10 +150,13 @@ static const int64_t received_us = 1791756855000000;
 static void a_date_takes_year_and_zone_of_its_reception(void) {
         struct record r = {.received_us = received_us};
         struct stamp received = stamp_of_wall(received_us);
-        struct stamp s = {.month = 12, .day = 31, .is_set = 1};
+        struct stamp s = {.month = 11, .day = 30, .is_set = 1};
         header_complete_date(&s, &r);
         CHECK_INT(s.year, 2026);
         CHECK_INT(s.offset_minutes, received.offset_minutes);
+        s = (struct stamp){.month = 12, .day = 31, .is_set = 1};
+        header_complete_date(&s, &r);
+        CHECK_INT(s.year, 2025);
         s = (struct stamp){0};
         header_complete_date(&s, &r);
         CHECK(memcmp(&s, &received, sizeof s) == 0);

@@ -6,11 +6,19 @@
  * The owner sets interval_s, burst and severity_min; the rest starts as zero.
  * Who limits only the less important messages asks ratelimit_pass() only for
  * those whose severity is severity_min or a higher number.
+ *
+ * A shared limit is a ratelimit() object: several rate limits, each on its own
+ * thread, count in it together. One of its own for each sender is kept within a
+ * bound: of the eight that share a place, the one that was quiet longest makes room.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "base/text.h"
+
+struct shared_limit;
 
 struct ratelimit {
         int64_t interval_s;      /* 0: off, everything passes */
@@ -18,7 +26,8 @@ struct ratelimit {
         int64_t window_start_us; /* 0: no window yet */
         uint64_t passed;         /* in the window that runs */
         uint64_t discarded;
-        uint8_t severity_min; /* for its owner */
+        uint8_t severity_min;        /* for its owner */
+        struct shared_limit *shared; /* where it counts, lent; NULL: for itself */
 };
 
 /*
@@ -26,3 +35,40 @@ struct ratelimit {
  * discarded in the window that just ended (to be reported), else 0.
  */
 bool ratelimit_pass(struct ratelimit *r, int64_t now_us, uint64_t *lost);
+/* The same for a message of one sender, where the limit is shared and keeps senders apart. */
+bool ratelimit_pass_sender(struct ratelimit *r, struct text sender, int64_t now_us, uint64_t *lost);
+
+/* ---- Shared limits ----------------------------------------------------------- */
+
+enum { LIMIT_SENDER_BYTES = 64 }; /* of a sender's name; two that begin alike so far are one */
+
+struct shared_limit_plan {
+        const char *name; /* lent */
+        int64_t interval_s, burst;
+        uint8_t severity_min;
+        bool is_per_sender;
+        size_t senders_max;
+};
+
+/* -ENOMEM. */
+int shared_limit_new(struct shared_limit **ret, const struct shared_limit_plan *plan);
+struct shared_limit *shared_limit_free(struct shared_limit *s);
+OWNED_POINTER(struct shared_limit, shared_limit_free);
+const char *shared_limit_name(const struct shared_limit *s);
+
+/* From now on r counts in s, by its interval, burst and severity. */
+void ratelimit_share(struct ratelimit *r, struct shared_limit *s);
+
+struct shared_limit_totals {
+        uint64_t passed, discarded; /* ever */
+        uint64_t senders;           /* that are known; 0 where they are not kept apart */
+};
+/* Any thread. */
+void shared_limit_count(struct shared_limit *s, struct shared_limit_totals *ret);
+
+struct limited_sender {
+        char name[LIMIT_SENDER_BYTES]; /* NUL-ended */
+        uint64_t discarded;            /* since it is known */
+};
+/* The senders that lost most, the worst first; returns how many. Any thread. */
+size_t shared_limit_worst(struct shared_limit *s, struct limited_sender *to, size_t count_max);

@@ -53,6 +53,78 @@ static void a_burst_of_nothing_discards_everything(void) {
         CHECK_INT(lost, 1);
 }
 
+static struct shared_limit *shared_of(struct ratelimit *r, size_t count, bool is_per_sender, size_t senders_max) {
+        struct shared_limit *s;
+        struct shared_limit_plan plan = {.name = "all",
+                                         .interval_s = 5,
+                                         .burst = 3,
+                                         .severity_min = 4,
+                                         .is_per_sender = is_per_sender,
+                                         .senders_max = senders_max};
+        CHECK_INT(shared_limit_new(&s, &plan), 0);
+        for (size_t i = 0; i < count; i++)
+                ratelimit_share(&r[i], s);
+        return s;
+}
+
+static void inputs_that_share_a_limit_count_together(void) {
+        struct ratelimit r[2];
+        _owned_(shared_limit_free) struct shared_limit *s = shared_of(r, 2, false, 0);
+        uint64_t lost;
+        CHECK_INT(r[1].severity_min, 4);
+        CHECK(ratelimit_pass(&r[0], 10 * SECOND, &lost));
+        CHECK(ratelimit_pass(&r[1], 10 * SECOND, &lost));
+        CHECK(ratelimit_pass_sender(&r[0], TEXT("192.0.2.1"), 10 * SECOND, &lost));
+        CHECK(!ratelimit_pass(&r[1], 11 * SECOND, &lost));
+        CHECK_INT(r[1].discarded, 1);
+        CHECK(!ratelimit_pass(&r[0], 12 * SECOND, &lost));
+        CHECK_INT(r[0].discarded, 2);
+        CHECK(ratelimit_pass(&r[1], 15 * SECOND, &lost));
+        CHECK_INT(lost, 2);
+        struct shared_limit_totals totals;
+        shared_limit_count(s, &totals);
+        CHECK_INT(totals.passed, 4);
+        CHECK_INT(totals.discarded, 2);
+        CHECK_INT(totals.senders, 0);
+}
+
+static void senders_are_kept_apart_where_asked_for(void) {
+        struct ratelimit r[1];
+        _owned_(shared_limit_free) struct shared_limit *s = shared_of(r, 1, true, 100);
+        uint64_t lost;
+        for (int i = 0; i < 5; i++)
+                CHECK(ratelimit_pass_sender(r, TEXT("192.0.2.1"), 10 * SECOND, &lost) == (i < 3));
+        for (int i = 0; i < 9; i++)
+                CHECK(ratelimit_pass_sender(r, TEXT("192.0.2.2"), 10 * SECOND, &lost) == (i < 3));
+        CHECK(ratelimit_pass_sender(r, TEXT("192.0.2.3"), 10 * SECOND, &lost));
+        struct shared_limit_totals totals;
+        shared_limit_count(s, &totals);
+        CHECK_INT(totals.senders, 3);
+        CHECK_INT(totals.discarded, 8);
+        struct limited_sender worst[2];
+        CHECK_INT(shared_limit_worst(s, worst, 2), 2);
+        CHECK_TEXT(text_of(worst[0].name), "192.0.2.2");
+        CHECK_INT(worst[0].discarded, 6);
+        CHECK_TEXT(text_of(worst[1].name), "192.0.2.1");
+        CHECK_INT(shared_limit_worst(s, worst, 1), 1);
+        CHECK_TEXT(text_of(worst[0].name), "192.0.2.2");
+}
+
+static void senders_that_are_known_are_bounded(void) {
+        struct ratelimit r[1];
+        _owned_(shared_limit_free) struct shared_limit *s = shared_of(r, 1, true, 16);
+        uint64_t lost;
+        for (int64_t i = 0; i < 1000; i++) {
+                char name[100];
+                snprintf(name, sizeof name, "%lld-%080d", (long long)i, 0);
+                CHECK(ratelimit_pass_sender(r, text_of(name), 10 * SECOND + i, &lost));
+        }
+        struct shared_limit_totals totals;
+        shared_limit_count(s, &totals);
+        CHECK_INT(totals.senders, 16);
+}
+
 TEST_MAIN(TEST(without_an_interval_everything_passes), TEST(a_burst_passes_and_the_rest_of_the_window_does_not),
           TEST(the_next_window_tells_what_the_last_one_lost), TEST(a_clock_set_back_ends_the_window),
-          TEST(a_burst_of_nothing_discards_everything))
+          TEST(a_burst_of_nothing_discards_everything), TEST(inputs_that_share_a_limit_count_together),
+          TEST(senders_are_kept_apart_where_asked_for), TEST(senders_that_are_known_are_bounded))

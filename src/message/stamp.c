@@ -103,3 +103,9 @@ struct stamp stamp_in_offset(const struct stamp *s, int offset_minutes) {
         moved.is_utc = moved.is_unknown = 0;
         return moved;
 }
+
+int16_t stamp_guess_year(unsigned month, const struct stamp *now) {
+        if (now->month == 12 && month == 1)
+                return (int16_t)(now->year + 1);
+        return (int16_t)(month > now->month + 1u ? now->year - 1 : now->year);
+}

@@ -28,5 +28,10 @@ static_assert(sizeof(struct stamp) == 16, "a stamp lies in every record");
 struct stamp stamp_of_wall(int64_t wall_us);
 /* Microseconds since 1970, UTC. Out-of-range fields carry over as in timegm(). */
 int64_t stamp_to_wall(const struct stamp *s);
+/*
+ * The year of a date that names none: the one that puts it nearest behind `now`, or at most into the month after it,
+ * so that December's messages that arrive in January are not a year ahead.
+ */
+int16_t stamp_guess_year(unsigned month, const struct stamp *now);
 /* The same moment in another offset. */
 struct stamp stamp_in_offset(const struct stamp *s, int offset_minutes);

@@ -96,7 +96,21 @@ static void every_day_of_eight_thousand_years_is_one_after_the_last(void) {
         CHECK_INT(s.year, 9994);
 }
 
+static void a_date_without_a_year_lies_behind_or_at_most_a_month_ahead(void) {
+        static const struct {
+                uint8_t month, now;
+                int years_on;
+        } guesses[] = {{12, 1, -1}, {1, 1, 0},  {2, 1, 0},  {3, 1, -1},   {11, 12, 0}, {12, 12, 0},
+                       {1, 12, 1},  {2, 12, 0}, {1, 11, 0}, {12, 11, 0},  {7, 6, 0},   {8, 6, -1},
+                       {5, 6, 0},   {6, 6, 0},  {9, 12, 0}, {12, 10, -1}, {10, 1, -1}};
+        for (size_t i = 0; i < ARRAY_SIZE(guesses); i++) {
+                struct stamp now = {.year = 2024, .month = guesses[i].now, .day = 15};
+                CHECK_INT(stamp_guess_year(guesses[i].month, &now), 2024 + guesses[i].years_on);
+        }
+}
+
 TEST_MAIN(TEST(a_wall_time_becomes_local_time_of_the_zone), TEST(both_directions_agree),
           TEST(a_clock_outside_of_1970_to_9999_is_held_at_the_edge), TEST(fields_out_of_range_carry_over),
           TEST(moving_to_another_offset_keeps_moment_and_precision), TEST(new_year_of_1970_moves_west_into_1969),
-          TEST(every_day_of_eight_thousand_years_is_one_after_the_last))
+          TEST(every_day_of_eight_thousand_years_is_one_after_the_last),
+          TEST(a_date_without_a_year_lies_behind_or_at_most_a_month_ahead))

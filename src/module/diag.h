@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct statistic_visitor; /* module/statistics.h */
+
 enum diag_timeout {
         DIAG_MAIN_QUEUE_SHUTDOWN,
         DIAG_MAIN_QUEUE_ENQUEUE,
@@ -42,6 +44,18 @@ struct diag_services {
 
         /* These may be NULL where there is nothing of the kind. */
         void (*enable_debug)(void *daemon);
+        /*
+         * Shows all counters of the daemon, under rsyslog's names; `resets`: each report shows what came since the last
+         * one. One thread at a time: whoever writes them has asked stats_begin() first.
+         */
+        void (*stats_visit)(void *daemon, bool resets, struct statistic_visitor *visitor);
+        /*
+         * Who writes statistics: `resume(writer)` is called from any thread when a cycle that had to wait may run; NULL
+         * takes it back.
+         */
+        void (*stats_writer)(void *daemon, void (*resume)(void *writer), void *writer);
+        bool (*stats_begin)(void *daemon);                      /* false: reports are blocked; resume() comes */
+        void (*stats_end)(void *daemon);                        /* a cycle has run */
         void (*stats_block)(void *daemon);                      /* the next statistics cycle waits */
         bool (*stats_unblock)(void *daemon, bool blocks_again); /* lets one cycle run; false: was not blocked */
         uint64_t (*stats_cycles)(void *daemon);                 /* that have run */

@@ -183,11 +183,11 @@ static const struct param omfile_params[] = {
         {}};
 
 static const struct counter_def omfile_counters[] = {
-        [OMFILE_REQUESTS] = {"request", "Rows that asked for a dynafile."},
+        [OMFILE_REQUESTS] = {"requests", "Rows that asked for a dynafile."},
         [OMFILE_LEVEL0] = {"level0", "Of these, rows for the same file as the row before."},
         [OMFILE_MISSED] = {"missed", "Files that were not open when a batch had rows for them."},
         [OMFILE_EVICTED] = {"evicted", "Files closed to make room for others: raise dynaFileCacheSize if it grows."},
-        [OMFILE_MAXUSED] = {"maxused", "The most files that were open together."},
+        [OMFILE_MAXUSED] = {"maxused", "The most files that were open together.", .is_gauge = true},
         [OMFILE_CLOSETIMEOUTS] = {"closetimeouts", "Files closed because nothing was written to them."},
         {}};
 
@@ -484,7 +484,14 @@ static void omfile_flush(void *instance) {
         close_idle(o, now_ns);
 }
 
+static void omfile_statistic(struct buffer *name, const void *settings, const void *module_settings _unused_) {
+        const struct omfile_settings *s = settings;
+        if (s->dynafile)
+                buffer_format(name, "dynafile cache %s", s->dynafile);
+}
+
 static const struct output_ops omfile_ops = {
+        .statistic = omfile_statistic,
         .columns = omfile_columns,
         .open = omfile_open,
         .deliver = omfile_deliver,

@@ -6,12 +6,14 @@
 
 #include "language/diagnostics.h"
 #include "language/tree.h"
+#include "lookup/tables.h"
 #include "message/property.h"
 #include "message/variable.h"
 #include "ruleset/pattern.h"
 #include "ruleset/selections.h"
 #include "ruleset/traits.h"
 #include "ruleset/value.h"
+#include "statistics/dyn_stats.h"
 
 struct template;
 
@@ -27,6 +29,8 @@ struct evaluation {
         struct pattern_room room;  /* for regular expressions */
         struct answers *answers;   /* to the questions of the program that runs; NULL: each filter asks itself */
         struct moment moment;      /* in which they hold */
+        struct lookup_views views; /* snapshots of lookup tables, until the batch is through */
+        struct dyn_views buckets;  /* the same of dyn_stats() */
         uint64_t random_state;     /* of random(); 0: not seeded yet */
         bool has_script_error;     /* what the last function that can fail left for script_error() */
 };
@@ -38,6 +42,10 @@ enum { EXPRESSION_DEPTH_MAX = 2000 /* operators within one another; a chain of "
 /* How names outside the expression are found. */
 struct expression_names {
         const struct template *(*find_template)(void *owner, const char *name);
+        /* Of lookup(), dyn_inc() and percentile_observe(); NULL: there are none. */
+        struct table *(*find_table)(void *owner, struct text name);
+        struct dyn_stats *(*find_dyn_stats)(void *owner, struct text name);
+        struct percentiles *(*find_percentiles)(void *owner, struct text name);
         void *owner;
 };
 

@@ -12,20 +12,13 @@
 
 enum { YEAR_MIN = 1970, YEAR_MAX = 2099 /* the years that rsyslog turns into timestamps */ };
 
-/* A date without a year lies at most a month ahead. */
-static int16_t estimate_year(unsigned month) {
-        struct stamp now = stamp_of_wall(clock_wall_us());
-        if (now.month == 12 && month == 1)
-                return (int16_t)(now.year + 1);
-        return (int16_t)(month > now.month + 1u ? now.year - 1 : now.year);
-}
-
 /* In UTC, whatever year the date of RFC 3164 names behind the day; before the month there must be none. */
 static bool read_old_date(struct stamp *s, struct text t) {
         bool begins_with_year = t.size && t.data[0] >= '0' && t.data[0] <= '9';
         if (!t.size || begins_with_year || !header_date(s, t.data, t.data + t.size, false))
                 return false;
-        s->year = estimate_year(s->month);
+        struct stamp now = stamp_of_wall(clock_wall_us());
+        s->year = stamp_guess_year(s->month, &now);
         s->offset_minutes = 0;
         return true;
 }

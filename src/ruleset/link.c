@@ -60,6 +60,8 @@ static int add(struct step ***list, size_t *count, struct step *s) {
 
 static int link_action(struct linking *l, struct program *p, struct step *s) {
         const struct object *action = s->statement->action;
+        if (l->linker->find_processed)
+                s->processed = l->linker->find_processed(l->linker->owner, action);
         if (action->module->kind == MODULE_MODIFIER) {
                 s->modifier = action->module->modifier;
                 s->instance = l->linker->find_modifier(l->linker->owner, action);

@@ -133,10 +133,17 @@ static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
                 run->is_missed[missed[i]] = 1;
 }
 
+static void count_processed(const struct step *s, size_t count) {
+        if (s->processed && count)
+                counter_add(s->processed, count);
+}
+
 void execute_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
         run->evaluation.previous = s->delivery;
-        if (s->is_shared && run->collects && collect(run, s, selection, count))
+        if (s->is_shared && run->collects && collect(run, s, selection, count)) {
+                count_processed(s, count);
                 return;
+        }
         struct selections *lists = &run->evaluation.selections;
         uint16_t *missed = selections_take(lists, count), *wanted = selections_take(lists, count);
         if (s->action->exec_only_when_previous_is_suspended) {
@@ -147,13 +154,15 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
                 selection = wanted;
                 count = kept;
         }
+        count_processed(s, count);
         size_t lost = delivery_submit_with(s->delivery, run->shared, b, selection, count, missed);
         note_missed(run, missed, lost);
         selections_give(lists, missed);
 }
 
 void execute_modifier(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
-        s->modifier->modify(s->instance, b, selection, count);
+        count_processed(s, count);
+        s->modifier->modify(s->instance, &run->context, b, selection, count);
         next_moment(run, run->evaluation.moment.count);
 }
 
@@ -221,6 +230,22 @@ static void call_ruleset(struct run *run, const char *name, struct batch *b, con
         run_steps(program->steps, run, b, selection, count);
         run->evaluation.answers = callers;
         run->depth--;
+}
+
+/* The stub is what the first record makes of it; one request serves all of the batch. */
+static void execute_reload(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                           size_t count _unused_) {
+        struct evaluation *ev = &run->evaluation;
+        struct text stub = TEXT_NONE;
+        ev->batch = b;
+        ev->record = &b->records[selection[0]];
+        if (s->value) {
+                struct value v = expression_eval(s->value, ev);
+                stub = value_to_text(&v, &ev->arena);
+                stub.data = stub.data ? stub.data : "";
+        }
+        table_request(s->table, stub);
+        evaluation_forget(ev);
 }
 
 static void execute_call(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
@@ -298,6 +323,8 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
                 run_steps(p->steps, run, b, selection + at, step);
                 deliver_collected(run, b);
         }
+        lookup_views_release(&run->evaluation.views);
+        dyn_views_release(&run->evaluation.buckets);
 }
 
 int run_init(struct run *run, const struct program_linker *linker, const struct host_facts *facts,
@@ -319,6 +346,8 @@ void run_fini(struct run *run) {
         free(run->answers);
         arena_fini(&run->evaluation.arena);
         pattern_room_fini(&run->evaluation.room);
+        lookup_views_fini(&run->evaluation.views);
+        dyn_views_fini(&run->evaluation.buckets);
         selections_fini(&run->evaluation.selections);
         buffer_fini(&run->context.scratch);
 }
@@ -359,7 +388,11 @@ static int compile_action(struct step *s, const struct statement *st, struct pro
         const struct object *action = st->action;
         s->action = action->action;
         s->execute = execute_nothing; /* until programs_link() */
-        if (action->module->kind == MODULE_MODIFIER || action->action->exec_only_when_previous_is_suspended)
+        const struct modifier_ops *modifier = action->module->modifier;
+        /* What it keeps between records is like a global that it writes. */
+        if (modifier && modifier->is_noticed && modifier->is_noticed(action->settings))
+                c->program->writes_globals = true;
+        if (modifier || action->action->exec_only_when_previous_is_suspended)
                 c->program->changes_records = true;
         return 0;
 }
@@ -406,7 +439,33 @@ static int compile_assignment(struct step *s, const struct statement *st, struct
                                            : expression_new(&s->value, st->value, &c->linker->names, c->diagnostics);
 }
 
+static int compile_reload(struct step *s, const struct statement *st, struct program_compiler *c) {
+        const struct expression_names *names = &c->linker->names;
+        s->table = names->find_table ? names->find_table(names->owner, st->name) : NULL;
+        if (!s->table) {
+                diagnose(c->diagnostics, SEVERITY_ERR, 2207, st->place, 19, NULL, "lookup table '%.*s' not found",
+                         TEXT_ARGS(text_slice(st->name, 0, 200)));
+                return fail(-EINVAL);
+        }
+        s->execute = execute_reload;
+        return st->value ? expression_new(&s->value, st->value, names, c->diagnostics) : 0;
+}
+
+/* script_error() tells of what an earlier statement did to the same record. */
+static bool asks_for_error(const struct expr *e) {
+        if (!e)
+                return false;
+        if (e->kind == EXPR_FUNCTION && text_equal_nocase(e->string, TEXT("script_error")))
+                return true;
+        for (uint32_t i = 0; i < e->count; i++)
+                if (asks_for_error(e->args[i]))
+                        return true;
+        return false;
+}
+
 static int compile_step(struct step *s, const struct statement *st, struct program_compiler *c) {
+        if (asks_for_error(st->condition) || asks_for_error(st->value))
+                c->program->writes_globals = true; /* the error of the record before must be none of this one's */
         switch (st->kind) {
         case STATEMENT_ACTION:
                 return compile_action(s, st, c);
@@ -438,9 +497,10 @@ static int compile_step(struct step *s, const struct statement *st, struct progr
                 s->may_stop = true;
                 return 0;
         case STATEMENT_CONTINUE:
-        case STATEMENT_RELOAD_LOOKUP:
                 s->execute = execute_nothing;
                 return 0;
+        case STATEMENT_RELOAD_LOOKUP:
+                return compile_reload(s, st, c);
         }
         return fail(-EINVAL);
 }

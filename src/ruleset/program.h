@@ -28,6 +28,8 @@ struct program_linker {
         struct delivery *(*find_delivery)(void *owner, const struct object *action);
         /* The instance of a modifier action (mm*). */
         void *(*find_modifier)(void *owner, const struct object *action);
+        /* Where messages that are handed to an action are counted; may be NULL. */
+        struct counter *(*find_processed)(void *owner, const struct object *action);
         /* A ruleset by name: its program, and its queue where it has one of its own. False: there is none. */
         bool (*find_ruleset)(void *owner, const char *name, struct program **program, struct sink **queue);
         void *owner;

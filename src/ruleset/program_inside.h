@@ -21,10 +21,12 @@ struct step {
         uint32_t format; /* number of the template whose rows the delivery can share, from 1; 0: none */
         bool is_shared;  /* other steps, or this one twice, may give the delivery records of one batch */
         const struct action_settings *action;
+        struct counter *processed; /* messages that were handed to the action; NULL: not counted */
         const struct modifier_ops *modifier;
         void *instance;
         struct expression *value; /* of set, reset; the collection of foreach; the name of call_indirect */
         char *ruleset;
+        struct table *table; /* of reload_lookup_table */
 };
 
 struct program {

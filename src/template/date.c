@@ -131,7 +131,7 @@ char *date_render(char *to, const struct stamp *s, enum date_format format) {
                 return stamp_two(to, offset % 60);
         case DATE_TZOFFSDIRECTION:
                 /* A time that came as "Z" shows a minus. */
-                *to++ = s->offset_minutes < 0 || s->is_utc ? '-' : '+';
+                *to++ = s->offset_minutes < 0 || s->is_utc || s->is_unknown ? '-' : '+';
                 return to;
         case DATE_ORDINAL:
                 return stamp_digits(to, day_of_year(s) + 1, 3);

@@ -1,0 +1,36 @@
+/*
+ * A compressed radix tree of texts, built once and never changed. A search costs by
+ * the length of the key: a node for each byte at which keys part, however many keys
+ * there are.
+ *
+ * The whole tree is one block of bytes. A node is
+ *
+ *   head, the bytes that all keys below share, one byte for each child, one link to each child
+ *
+ * A link is the offset of a node, or, where the key ends with that byte and no other goes on, its value. Children lie
+ * before their parent, so that every offset is known when it is written.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/text.h"
+
+struct radix;
+
+struct radix_row {
+        struct text key;
+        uint32_t value; /* up to RADIX_VALUE_MAX */
+};
+
+enum { RADIX_KEY_BYTES_MAX = 4096 };
+#define RADIX_VALUE_MAX ((uint32_t)INT32_MAX)
+#define RADIX_NONE      UINT32_MAX /* no such key */
+
+/* Rows ascend by text_compare(), each key once and within RADIX_KEY_BYTES_MAX. -EFBIG beyond 2 GiB; -ENOMEM. */
+int radix_new(struct radix **ret, const struct radix_row *rows, size_t count);
+struct radix *radix_free(struct radix *r);
+OWNED_POINTER(struct radix, radix_free);
+
+uint32_t radix_find(const struct radix *r, struct text key);
+size_t radix_bytes(const struct radix *r);

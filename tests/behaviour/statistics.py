@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Statistics: what is reported, when, to whom; and what named rate limits count."""
+import json
+import os
+import socket
+
+from harness import Diag, Place, promise, read, run, send_tcp, wait
+
+HEAD = """
+global(processInternalMessages="off" net.enableDNS="off")
+module(load="impstats" interval="1" format="json" log.syslog="off" log.file="@DIR@/stats"OPTIONS)
+module(load="imtcp")
+"""
+INPUT = 'input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port"OPTIONS)\n'
+OUT = 'template(name="m" type="string" string="%inputname%%msg%\\n")\naction(name="write" type="omfile" file="@DIR@/out" template="m")\n'
+
+
+def head(options=""):
+    return HEAD.replace("OPTIONS", options)
+
+
+def reports(place):
+    """Every object that was reported, in order."""
+    return [json.loads(line[line.index("{"):]) for line in place.lines("stats") if line.endswith("}")]
+
+
+def of(place, name, origin):
+    return [o for o in reports(place) if o["name"] == name and o["origin"] == origin]
+
+
+def lines(count, text="m"):
+    return "".join(f"<13>Oct 11 22:14:15 host tag: {text}{i}\n" for i in range(count))
+
+
+@promise
+def counters_that_are_reset_add_up_to_what_came():
+    with Place() as place:
+        daemon = place.daemon(head(' resetCounters="on"') + INPUT.replace("OPTIONS", "") + OUT)
+        for part in range(3):
+            send_tcp(daemon.port("port"), lines(100))
+            wait(lambda part=part: sum(o["processed"] for o in of(place, "write", "core.action")) == 100 * (part + 1), "the sum")
+        assert sum(o["submitted"] for o in of(place, "imtcp(0)", "imtcp")) == 300
+        assert max(o["processed"] for o in of(place, "write", "core.action")) < 300
+        assert of(place, "main Q", "core.queue")[-1]["maxqsize"] > 0, "the most that ever waited is no sum"
+        assert daemon.stop() == 0
+
+
+@promise
+def counters_that_are_not_reset_grow():
+    with Place() as place:
+        daemon = place.daemon(head() + INPUT.replace("OPTIONS", "") + OUT)
+        send_tcp(daemon.port("port"), lines(100))
+        wait(lambda: of(place, "write", "core.action")[-1:] and of(place, "write", "core.action")[-1]["processed"] == 100, "the count")
+        send_tcp(daemon.port("port"), lines(50))
+        wait(lambda: of(place, "write", "core.action")[-1]["processed"] == 150, "the sum")
+        assert daemon.stop() == 0
+
+
+@promise
+def a_file_that_is_overwritten_holds_one_whole_report():
+    with Place() as place:
+        daemon = place.daemon(head(' log.file.overwrite="on" bracketing="on"') + INPUT.replace("OPTIONS", "") + OUT)
+        begun = set()
+
+        def see():
+            found = place.lines("stats")
+            if found:
+                assert found[0].endswith(": BEGIN") and found[-1].endswith(": END"), found
+                assert sum(line.endswith("BEGIN") for line in found) == 1
+                begun.add(found[0])
+            return len(begun) == 3
+
+        wait(see, "three reports")
+        assert daemon.stop() == 0
+
+
+@promise
+def hup_opens_the_file_again():
+    with Place() as place:
+        daemon = place.daemon(head() + INPUT.replace("OPTIONS", "") + OUT)
+        wait(lambda: reports(place), "a report")
+        os.rename(place.file("stats"), place.file("old"))
+        daemon.hup()
+        wait(lambda: place.read("stats") and reports(place), "a report in the new file")
+        assert daemon.stop() == 0
+
+
+@promise
+def imdiag_holds_reports_back_and_lets_one_pass():
+    with Place() as place:
+        daemon = place.daemon('module(load="imdiag" listenPortFileName="@DIR@/diag" serverRun="0")\n' + head(' bracketing="on"') +
+                              INPUT.replace("OPTIONS", "") + OUT)
+        with Diag(daemon.port("diag")) as diag:
+            assert diag.ask("AwaitStatsReport").startswith("imdiag::error")
+            assert diag.ask("BlockStatsReporting") == "next stats reporting call will be blocked"
+
+            def count():
+                return sum(line.endswith(": END") for line in place.lines("stats"))
+
+            send_tcp(daemon.port("port"), lines(10))
+            wait(lambda: len(place.lines("out")) == 10, "the messages")
+            for _ in range(2):
+                before = count()
+                assert diag.ask("AwaitStatsReport block_again") == "stats reporting was unblocked"
+                assert count() >= before + 1
+            assert of_line(place) == 10
+            assert diag.ask("AwaitStatsReport") == "stats reporting was unblocked"
+            before = count()
+            wait(lambda: count() > before, "reports go on")
+        assert daemon.stop() == 0
+
+
+def of_line(place):
+    found = [json.loads(line[line.index("{"):]) for line in place.lines("stats") if '"write"' in line]
+    return found[-1]["processed"]
+
+
+@promise
+def what_nobody_counts_any_more_is_purged():
+    with Place() as place:
+        daemon = place.daemon(head() + 'dyn_stats(name="b" unusedMetricLife="1")\nset $.r = dyn_inc("b", $hostname);\n' +
+                              INPUT.replace("OPTIONS", "") + OUT)
+        send_tcp(daemon.port("port"), lines(3))
+        wait(lambda: any(o["values"].get("host") == 3 for o in of(place, "b", "dynstats.bucket")), "the counter")
+        wait(lambda: of(place, "b", "dynstats.bucket")[-1]["values"] == {}, "the purge")
+        wait(lambda: of(place, "global", "dynstats")[-1]["values"]["b.metrics_purged"] == 1, "its count")
+        assert daemon.stop() == 0
+
+
+LIMITED = """
+ratelimit(name="few" interval="600" burst="5"MORE)
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" name="one" ratelimit.name="few")
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/other" name="two" ratelimit.name="few")
+module(load="imudp")
+input(type="imudp" port="@UDP@" address="127.0.0.1" name="three" ratelimit.name="few")
+"""
+
+
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@promise
+def inputs_that_name_one_limit_share_it_and_what_it_takes_is_counted():
+    with Place() as place:
+        port = free_udp_port()
+        daemon = place.daemon(head() + LIMITED.replace("MORE", "").replace("@UDP@", str(port)) + OUT)
+        send_tcp(daemon.port("port"), lines(3))
+        wait(lambda: len(place.lines("out")) == 3, "the first three")
+        send_tcp(daemon.port("other"), lines(10))
+        wait(lambda: of(place, "few", "ratelimit")[-1:] and of(place, "few", "ratelimit")[-1]["discarded"] == 8, "the count")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.sendto(b"<13>Oct 11 22:14:15 host tag: late", ("127.0.0.1", port))
+        wait(lambda: of(place, "few", "ratelimit")[-1]["discarded"] == 9, "the datagram's count")
+        assert of(place, "few", "ratelimit")[-1]["passed"] == 5
+        assert [line[:3] for line in place.lines("out")] == ["one"] * 3 + ["two"] * 2
+        assert daemon.stop() == 0
+
+
+@promise
+def only_what_is_unimportant_is_limited_where_the_object_says_so():
+    with Place() as place:
+        port = free_udp_port()
+        daemon = place.daemon(head() + LIMITED.replace("MORE", ' severity="5"').replace("@UDP@", str(port)) + OUT)
+        send_tcp(daemon.port("port"), lines(8) + lines(20, "error").replace("<13>", "<11>"))
+        wait(lambda: of(place, "few", "ratelimit")[-1:] and of(place, "few", "ratelimit")[-1]["discarded"] == 3, "the count")
+        wait(lambda: len(place.lines("out")) == 25, "all errors")
+        assert daemon.stop() == 0
+
+
+@promise
+def each_sender_has_a_limit_of_its_own_where_the_object_says_so():
+    with Place() as place:
+        port = free_udp_port()
+        daemon = place.daemon(head() + LIMITED.replace("MORE", ' perSource="on"').replace("@UDP@", str(port)) + OUT)
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                udp.bind((host, 0))
+                for i in range(6 + int(host[-1])):
+                    udp.sendto(f"<13>Oct 11 22:14:15 host tag: {host}-{i}".encode(), ("127.0.0.1", port))
+        wait(lambda: of(place, "few", "ratelimit")[-1:] and of(place, "few", "ratelimit")[-1]["discarded"] == 9, "the count")
+        assert of(place, "few", "ratelimit")[-1] == {"name": "few", "origin": "ratelimit", "passed": 15, "discarded": 9, "sources": 3}
+        worst = of(place, "few", "ratelimit.sources")[-1]["values"]
+        assert list(worst.items()) == [("127.0.0.3", 4), ("127.0.0.2", 3), ("127.0.0.1", 2)], worst
+        assert len(place.lines("out")) == 15
+        assert daemon.stop() == 0
+
+
+@promise
+def without_impstats_an_idle_daemon_does_not_wake_up():
+    with Place() as place:
+        daemon = place.daemon("module(load=\"imtcp\")\n" + INPUT.replace("OPTIONS", "") + 'dyn_stats(name="b")\nlookup_table(name="t" file="@DIR@/t")\n'
+                              + OUT, has_mistakes=True)
+        daemon.port("port")
+
+        def switches():
+            return {task: [line for line in read(f"/proc/{daemon.pid()}/task/{task}/status").decode().splitlines() if "ctxt" in line]
+                    for task in os.listdir(f"/proc/{daemon.pid()}/task")}
+
+        def is_quiet():
+            before = switches()
+            pause = socket.socket()
+            pause.settimeout(1)
+            pause.bind(("127.0.0.1", 0))
+            pause.listen()
+            try:
+                pause.accept()
+            except TimeoutError:
+                pass
+            pause.close()
+            return before == switches()
+
+        wait(is_quiet, "a second without one wake-up")
+        assert daemon.stop() == 0
+
+
+run()
