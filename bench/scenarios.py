@@ -134,6 +134,7 @@ class Scenario:
     syslog_ng_variants = SYSLOG_NG_VARIANTS
     rate = 0
     block = 1000  # Messages after which flood's text repeats.
+    slow = {}  # Who would take too long with all of them, and how many they get.
 
     def rsyslog(self, place, variant):
         sessions = self.connections + 100 if self.connections > 100 else 0
@@ -167,6 +168,37 @@ class Tcp20(Scenario):
     title = "TCP, 20 connections, to a file"
     messages = 3_000_000
     connections = 20
+
+
+class DiskSynced(Scenario):
+    name = "disk-synced"
+    title = "TCP, to a file through a disk queue, every message synced before it counts as accepted"
+    messages = 3_000_000
+    quick_messages = 10_000
+    slow = {"rsyslog": 20_000}
+    queue = 'queue.type="Disk" queue.checkpointInterval="1" queue.syncQueueFiles="on"'
+    rsyslog_variants = RSYSLOG_VARIANTS[:1]
+    syslog_ng_variants = []
+
+    def rsyslog(self, place, variant):
+        return (rsyslog_head(place, variant)
+                + f'main_queue({self.queue} queue.fileName="main" queue.timeoutShutdown="10000")\n'
+                + rsyslog_tcp(place, variant) + self.rsyslog_rules(place, variant))
+
+
+class DiskWritten(DiskSynced):
+    name = "disk-written"
+    title = "TCP, to a file through a disk queue, nothing synced"
+    slow = {"rsyslog": 500_000}
+    queue = 'queue.type="Disk"'
+
+
+class DiskAssisted(DiskSynced):
+    name = "disk-assisted"
+    title = "TCP, to a file through a memory queue that spills from 2,000 messages on"
+    slow = {"rsyslog": 500_000}
+    queue = ('queue.type="LinkedList" queue.size="50000" queue.highWatermark="2000" queue.lowWatermark="500" '
+             'queue.fullDelayMark="50000"')
 
 
 class UdpFile(Scenario):
@@ -395,24 +427,29 @@ class Dynafiles1000(Scenario):
         return syslog_ng_file("d_out", place.output + "/${HOST}.log") + SYSLOG_NG_PATH
 
 
-class Lookup100k(Scenario):
-    name = "lookup-100k"
-    title = "100,000 host names, each looked up in a table of 100,000 keys"
-    flood = ("--hosts", "100000")
-    block = 100_000
-    quick_messages = 200_000
-    keys = 100_000
+class Lookup(Scenario):
+    """Each host name is looked up in a table; of the keys beyond 100,000 no message has one."""
+
+    hosts_max = 100_000  # As many as flood makes.
     syslog_ng_variants = []  # It has no tables of keys in its core.
+
+    def __init__(self, name, keys):
+        self.name = name
+        self.title = f"Each host name looked up in a table of {keys:,} keys"
+        self.keys = keys
+        hosts = min(keys, self.hosts_max)
+        self.flood = ("--hosts", str(hosts))
+        self.block = max(hosts, 1000)
+        self.quick_messages = max(2 * hosts, 20_000)
 
     def table(self, place):
         """Host names as flood makes them, each with one of 97 values of one length."""
         path = os.path.join(place.directory, "hosts.json")
         if not os.path.exists(path):
             kinds = ("web", "db", "mail", "cache", "node")
+            rows = (f'{{"index":"{kinds[i % 5]}-{i:05}","value":"team{i % 97:02}"}}' for i in range(self.keys))
             with open(path, "w", encoding="utf-8") as file:
-                file.write('{"version":1,"nomatch":"nobody","type":"string","table":[\n')
-                file.write(",\n".join(f'{{"index":"{kinds[i % 5]}-{i:05}","value":"team{i % 97:02}"}}' for i in range(self.keys)))
-                file.write("\n]}\n")
+                file.write('{"version":1,"nomatch":"nobody","type":"string","table":[\n' + ",\n".join(rows) + "\n]}\n")
         return path
 
     def rsyslog_rules(self, place, variant):
@@ -500,7 +537,8 @@ class Start2000(Scenario):
 
 
 SCENARIOS = [
-    Tcp1(), Tcp20(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(), ForwardTcp(), Dynafiles1000(), Lookup100k(),
-    Imfile1g(),
+    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(),
+    ForwardTcp(), Dynafiles1000(),
+    Lookup("lookup-10", 10), Lookup("lookup-1k", 1000), Lookup("lookup-100k", 100_000), Lookup("lookup-1m", 1_000_000), Imfile1g(),
     Connections10000(), Idle(), Start2000(),
 ]
