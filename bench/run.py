@@ -216,7 +216,8 @@ def count_file_lines(path):
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE")
+        self.flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE",
+                                  os.path.join(TREE, "src/control/flood_relp.c"))
         self.floor = compile_tool("floor", "bench/floor.c")
         self.calibrations = {}
         self.failures = []
@@ -254,13 +255,14 @@ class Bench:
         wait_until("the input file", lambda: not flood.is_running(), LOAD_SECONDS_MAX)
         return path
 
-    def messages(self, scenario):
+    def messages(self, scenario, contestant):
         if self.options.messages:
             return self.options.messages
-        return scenario.quick_messages if self.options.quick else scenario.messages
+        most = scenario.quick_messages if self.options.quick else scenario.messages
+        return min(most, scenario.slow.get(contestant.name, most))
 
     def load(self, scenario, contestant, variant):
-        messages = self.messages(scenario)
+        messages = self.messages(scenario, contestant)
         connections = min(scenario.connections, messages // 10)
         calibration = self.calibrate(scenario, contestant, variant)
         expected_bytes, expected_lines = calibration.expect(messages, connections)
@@ -573,7 +575,7 @@ def flood_command(bench, scenario):
     if scenario.kind in ("idle", "start"):
         return ""
     target = {"tcp": "tcp:127.0.0.1:PORT", "udp": "udp:127.0.0.1:PORT", "unix": "unix:PATH"}[scenario.transport]
-    words = ["penstock flood --sequence --messages", str(bench.messages(scenario)), "--connections",
+    words = ["penstock flood --sequence --messages", str(bench.options.messages or scenario.messages), "--connections",
              str(scenario.connections), *scenario.flood]
     if scenario.rate:
         words += ["--rate", str(scenario.rate)]

@@ -134,6 +134,7 @@ class Scenario:
     syslog_ng_variants = SYSLOG_NG_VARIANTS
     rate = 0
     block = 1000  # Messages after which flood's text repeats.
+    slow = {}  # Who would take too long with all of them, and how many they get.
 
     def rsyslog(self, place, variant):
         sessions = self.connections + 100 if self.connections > 100 else 0
@@ -167,6 +168,37 @@ class Tcp20(Scenario):
     title = "TCP, 20 connections, to a file"
     messages = 3_000_000
     connections = 20
+
+
+class DiskSynced(Scenario):
+    name = "disk-synced"
+    title = "TCP, to a file through a disk queue, every message synced before it counts as accepted"
+    messages = 3_000_000
+    quick_messages = 10_000
+    slow = {"rsyslog": 20_000}
+    queue = 'queue.type="Disk" queue.checkpointInterval="1" queue.syncQueueFiles="on"'
+    rsyslog_variants = RSYSLOG_VARIANTS[:1]
+    syslog_ng_variants = []
+
+    def rsyslog(self, place, variant):
+        return (rsyslog_head(place, variant)
+                + f'main_queue({self.queue} queue.fileName="main" queue.timeoutShutdown="10000")\n'
+                + rsyslog_tcp(place, variant) + self.rsyslog_rules(place, variant))
+
+
+class DiskWritten(DiskSynced):
+    name = "disk-written"
+    title = "TCP, to a file through a disk queue, nothing synced"
+    slow = {"rsyslog": 500_000}
+    queue = 'queue.type="Disk"'
+
+
+class DiskAssisted(DiskSynced):
+    name = "disk-assisted"
+    title = "TCP, to a file through a memory queue that spills from 2,000 messages on"
+    slow = {"rsyslog": 500_000}
+    queue = ('queue.type="LinkedList" queue.size="50000" queue.highWatermark="2000" queue.lowWatermark="500" '
+             'queue.fullDelayMark="50000"')
 
 
 class UdpFile(Scenario):
@@ -500,7 +532,7 @@ class Start2000(Scenario):
 
 
 SCENARIOS = [
-    Tcp1(), Tcp20(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(), ForwardTcp(), Dynafiles1000(), Lookup100k(),
-    Imfile1g(),
+    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(),
+    ForwardTcp(), Dynafiles1000(), Lookup100k(), Imfile1g(),
     Connections10000(), Idle(), Start2000(),
 ]

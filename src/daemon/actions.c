@@ -120,6 +120,8 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .find_template = p->find_template,
                 .owner = p->owner,
                 .budget = p->budget,
+                .place = p->place,
+                .aborts_on_failed_queue = global->aborts_on_failed_queue,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
         };

@@ -22,6 +22,7 @@ struct actions_plan {
         const struct host_facts *facts;
         const struct property_context *context;
         struct budget *budget;
+        const struct queue_place *place; /* where queues on disk lie */
         struct loop *housekeeping;
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;

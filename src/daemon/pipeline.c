@@ -64,6 +64,8 @@ struct pipeline {
         struct facts facts;
         struct batch_pool *pool;
         struct budget *budget; /* global(memory.max) */
+        struct pack_names names;
+        struct queue_place place;
         struct globals *globals;
         struct property_context context; /* every worker and output begins with a copy */
         struct named_template *templates;
@@ -213,7 +215,7 @@ static void begin_batch(struct station *s, struct ruleset_worker *w, struct batc
         run_told(s, w, told);
 }
 
-static void work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
+static uint32_t work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count) {
         if (first == 0)
                 begin_batch(s, w, b);
         size_t from = 0;
@@ -224,17 +226,18 @@ static void work(struct station *s, struct ruleset_worker *w, struct batch *b, u
                 to++;
         if (to > from)
                 program_run(s->program, &w->run, b, w->living + from, to - from);
+        return count;
 }
 
-static void consume_main(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
+static uint32_t consume_main(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
         struct pipeline *p = consumer;
         struct station *s = b->route ? (struct station *)b->route : p->stations;
-        work(s, &p->main_workers[worker], b, first, count);
+        return work(s, &p->main_workers[worker], b, first, count);
 }
 
-static void consume_station(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
+static uint32_t consume_station(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
         struct station *s = consumer;
-        work(s, &s->workers[worker], b, first, count);
+        return work(s, &s->workers[worker], b, first, count);
 }
 
 static int workers_new(struct ruleset_worker **ret, unsigned *count, struct pipeline *p, struct queue *queue) {
@@ -275,6 +278,36 @@ static void hurry_inputs(void *owner) {
                 is_direct |= s->queue && queue_is_direct(s->queue);
         if (is_direct)
                 hurry(p);
+}
+
+/* ---- Queues on disk --------------------------------------------------------- */
+
+static const char *name_of_route(void *owner _unused_, const void *route) {
+        return ((const struct station *)route)->def->name;
+}
+
+static const void *route_of_name(void *owner, struct text name) {
+        _owned_(memory_free) char *copy = text_copy(name);
+        return copy ? find_station(owner, copy) : NULL;
+}
+
+static void choose_place(struct pipeline *p) {
+        const struct strings *rulesets = p->facts.host.rulesets;
+        p->names = (struct pack_names){.name_of_route = name_of_route, .route_of_name = route_of_name, .owner = p};
+        if (rulesets) {
+                p->names.rulesets = (const char *const *)rulesets->items;
+                p->names.ruleset_count = rulesets->count;
+        }
+        p->place = (struct queue_place){
+                .work_directory = p->facts.host.work_directory, .pool = p->pool, .names = &p->names};
+}
+
+/* A queue that cannot open on disk works in memory, unless global(abortOnFailedQueueStartup) forbids it. */
+static int start_queue(struct pipeline *p, struct queue *q) {
+        int r = queue_open(q, &p->place);
+        if (r && p->config->global->aborts_on_failed_queue)
+                return pass(r);
+        return queue_start(q);
 }
 
 /* ---- Building --------------------------------------------------------------- */
@@ -519,9 +552,11 @@ int pipeline_open(struct pipeline *p) {
                                        .facts = &p->facts.host,
                                        .context = &p->context,
                                        .budget = p->budget,
+                                       .place = &p->place,
                                        .housekeeping = p->host.housekeeping,
                                        .find_template = find_template,
                                        .owner = p};
+        choose_place(p);
         int r = actions_new(&p->actions, &actions);
         if (r)
                 return pass(r);
@@ -545,13 +580,14 @@ int pipeline_open(struct pipeline *p) {
 
 int pipeline_start(struct pipeline *p) {
         int r = tables_start(p->tables);
-        if (r == 0)
-                r = queue_start(p->main_queue);
-        for (struct station *s = p->stations; s && r == 0; s = s->next)
-                if (s->queue)
-                        r = queue_start(s->queue);
+        /* Where messages end first: a backlog on disk finds every queue behind it open. */
         if (r == 0)
                 r = actions_start(p->actions);
+        for (struct station *s = p->stations; s && r == 0; s = s->next)
+                if (s->queue)
+                        r = start_queue(p, s->queue);
+        if (r == 0)
+                r = start_queue(p, p->main_queue);
         if (r == 0)
                 r = inputs_start(p->inputs);
         return r ? pass(r) : 0;

@@ -59,6 +59,9 @@ struct delivery {
         atomic_bool is_suspended;
         atomic_bool is_hurried;
         bool may_try_at_once; /* it has taken something since the last time */
+        bool is_attempt;      /* this run waits for nothing */
+        bool will_delay;      /* it said so in this run */
+        int last_error;       /* of the last verdict that was none, for whoever is given up */
         atomic_bool wants_reopen;
         atomic_bool is_flush_armed;
         atomic_ulong working; /* messages that a direct delivery has in hand */
@@ -236,7 +239,7 @@ static bool back_off(struct delivery *d) {
         suspend(d, may_retry);
         d->state = may_retry ? DELIVERY_RETRYING : DELIVERY_SUSPENDED;
         d->retries++;
-        return may_retry && wait_for_retry(d);
+        return may_retry && !d->is_attempt && wait_for_retry(d);
 }
 
 /*
@@ -258,12 +261,26 @@ static bool try_at_once(struct delivery *d) {
         return true;
 }
 
+static void reopen_if_wanted(struct delivery *d) {
+        if (!atomic_exchange(&d->wants_reopen, false))
+                return;
+        if (d->ops->reopen)
+                d->ops->reopen(d->instance);
+        if (d->error_file >= 0) {
+                close(d->error_file);
+                d->error_file = -1;
+        }
+}
+
 /* Whether the output can be given something now. */
 static bool is_ready(struct delivery *d) {
         while (d->state != DELIVERY_READY) {
+                /* Who waits for a destination hears a HUP too: it may bring what was missing. */
+                reopen_if_wanted(d);
                 if (atomic_load(&d->is_hurried))
                         return false;
-                if (d->state == DELIVERY_SUSPENDED && clock_mono_ns() < d->retry_at_ns)
+                bool must_wait = d->state == DELIVERY_SUSPENDED || d->is_attempt;
+                if (must_wait && clock_mono_ns() < d->retry_at_ns)
                         return false;
                 if (!d->ops->resume || d->ops->resume(d->instance) == DELIVER_DONE) {
                         /* Without a resume() the next delivery is the test; it reports then. */
@@ -303,10 +320,23 @@ static void print_refused(struct delivery *d, struct batch *b, struct record *r,
         buffer_format(line, " }\n");
 }
 
-/* A record that the destination will never take: counted, and kept in action.errorfile. */
-static void refuse(struct delivery *d, struct batch *b, uint16_t index, int error) {
+/*
+ * Keeps a record that is not delivered in the dead-letter store of a durable queue: it was acknowledged. False: the
+ * daemon ends, and the record stays where it is.
+ */
+static bool bury(struct delivery *d, struct batch *b, uint16_t index, const char *reason, int error) {
+        for (;;) {
+                int r = d->queue && !d->is_attempt ? queue_bury(d->queue, b, index, reason, error) : -ENODEV;
+                if (r == 0 || r == -ENODEV)
+                        return true;
+                d->retry_at_ns = clock_mono_ns() + MAX(interval_s(d), (int64_t)1) * 1000000000;
+                if (!wait_for_retry(d))
+                        return false;
+        }
+}
+
+static void write_error_file(struct delivery *d, struct batch *b, uint16_t index, int error) {
         const struct action_settings *a = d->plan.action;
-        counter_add(&d->counters.refused, 1);
         if (!a->error_file)
                 return;
         _owned_(buffer_fini) struct buffer line = {0};
@@ -329,6 +359,18 @@ static void refuse(struct delivery *d, struct batch *b, uint16_t index, int erro
                 d->error_file_bytes += (int64_t)line.size;
 }
 
+/*
+ * A record that the destination will never take: counted, kept in action.errorfile and the dead-letter store. False: it
+ * could not be kept before the daemon's end.
+ */
+static bool refuse(struct delivery *d, struct batch *b, uint16_t index, int error) {
+        if (!bury(d, b, index, "refused by the destination", error))
+                return false;
+        counter_add(&d->counters.refused, 1);
+        write_error_file(d, b, index, error);
+        return true;
+}
+
 /* ---- Delivering --------------------------------------------------------- */
 
 /* One transaction: begin, deliver, commit. */
@@ -348,17 +390,6 @@ static struct outcome transact(struct delivery *d, const struct work *work) {
         return o;
 }
 
-static void reopen_if_wanted(struct delivery *d) {
-        if (!atomic_exchange(&d->wants_reopen, false))
-                return;
-        if (d->ops->reopen)
-                d->ops->reopen(d->instance);
-        if (d->error_file >= 0) {
-                close(d->error_file);
-                d->error_file = -1;
-        }
-}
-
 /* Delivers rows in order. Returns how many are settled: taken or refused. */
 static size_t deliver(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
                       size_t count) {
@@ -374,9 +405,13 @@ static size_t deliver(struct delivery *d, struct renderings *shared, struct batc
                 at += o.taken;
                 d->may_try_at_once |= o.taken > 0;
                 counter_add(&d->counters.processed, o.taken);
+                if (o.verdict != DELIVER_DONE && o.verdict != DELIVER_WILL_DELAY)
+                        d->last_error = o.error;
                 switch (o.verdict) {
-                case DELIVER_DONE:
                 case DELIVER_WILL_DELAY:
+                        d->will_delay = true;
+                        /* fall through */
+                case DELIVER_DONE:
                         resume(d);
                         d->rows_limit = MIN(d->rows_limit * 2, (size_t)DELIVERY_ROWS_MAX);
                         assert(o.taken > 0);
@@ -389,14 +424,19 @@ static size_t deliver(struct delivery *d, struct renderings *shared, struct batc
                         break;
                 case DELIVER_REFUSED:
                         resume(d);
-                        refuse(d, b, selection[at++], o.error);
+                        if (!refuse(d, b, selection[at], o.error))
+                                return at;
+                        at++;
                         break;
                 case DELIVER_REFUSED_BATCH:
                         resume(d);
-                        if (rows - o.taken == 1)
-                                refuse(d, b, selection[at++], o.error);
-                        else
+                        if (rows - o.taken > 1) {
                                 d->rows_limit = (rows - o.taken + 1) / 2;
+                                break;
+                        }
+                        if (!refuse(d, b, selection[at], o.error))
+                                return at;
+                        at++;
                         break;
                 }
         }
@@ -491,12 +531,25 @@ static void schedule_flush(struct delivery *d) {
 
 /* ---- Submitting ---------------------------------------------------------- */
 
-/* Works on the caller's thread. Returns how many records were missed; their numbers in `missed`. */
+/* Retries are used up: what a durable queue accepted goes to its dead letters. Returns how many of the rows. */
+static size_t give_up(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count) {
+        for (size_t i = 0; i < count; i++)
+                if (!bury(d, b, rows[i], "given up after action.resumeRetryCount retries", d->last_error))
+                        return i;
+        return count;
+}
+
+/*
+ * Works on the caller's thread. Returns how many records were missed; their numbers in `missed`. A queue keeps those
+ * that were missed because the daemon ends, or in an attempt; others are given up.
+ */
 static size_t run(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
-                  size_t count, uint16_t *missed) {
+                  size_t count, uint16_t *missed, bool is_attempt) {
         uint16_t wanted[BATCH_RECORDS_MAX];
         pthread_mutex_lock(&d->lock);
         atomic_fetch_add(&d->working, count);
+        d->is_attempt = is_attempt;
+        d->will_delay = false;
         reopen_if_wanted(d);
         const uint16_t *rows = selection;
         size_t row_count = count;
@@ -505,10 +558,20 @@ static size_t run(struct delivery *d, struct renderings *shared, struct batch *b
                 rows = wanted;
         }
         size_t settled = deliver(d, shared, b, rows, row_count);
+        bool is_kept = is_attempt || (d->queue && atomic_load(&d->is_hurried));
+        if (settled < row_count && !is_kept) {
+                size_t failed = row_count - settled;
+                if (d->queue)
+                        failed = give_up(d, b, rows + settled, failed);
+                counter_add(&d->counters.failed, failed);
+                settled += d->queue ? failed : 0;
+        }
         size_t lost = row_count - settled;
         if (missed && lost)
                 memcpy(missed, rows + settled, lost * sizeof *missed);
-        counter_add(&d->counters.failed, lost);
+        if (lost && !d->queue && atomic_load(&d->is_hurried))
+                batch_lose(b);
+        d->is_attempt = false;
         reopen_if_wanted(d);
         schedule_flush(d);
         atomic_fetch_sub(&d->working, count);
@@ -521,7 +584,7 @@ size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struc
         if (count == 0)
                 return 0;
         if (!d->queue)
-                return run(d, shared, b, selection, count, missed);
+                return run(d, shared, b, selection, count, missed, false);
         struct batch *view = batch_view(b, selection, count);
         if (view) {
                 /* The sender was held at the ruleset's queue already; this one may only wait its time-out. */
@@ -532,11 +595,24 @@ size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struc
         return 0;
 }
 
-static void consume(void *consumer, unsigned worker _unused_, struct batch *b, uint32_t first, uint32_t count) {
-        uint16_t selection[BATCH_RECORDS_MAX];
+/* Returns how many records from `first` on are done with. */
+static uint32_t run_range(struct delivery *d, struct batch *b, uint32_t first, uint32_t count, bool is_attempt) {
+        uint16_t selection[BATCH_RECORDS_MAX], missed[BATCH_RECORDS_MAX];
         for (uint32_t i = 0; i < count; i++)
                 selection[i] = (uint16_t)(first + i);
-        run(consumer, NULL, b, selection, count, NULL);
+        size_t lost = run(d, NULL, b, selection, count, missed, is_attempt);
+        return lost ? missed[0] - first : count;
+}
+
+static uint32_t consume(void *consumer, unsigned worker _unused_, struct batch *b, uint32_t first, uint32_t count) {
+        return run_range(consumer, b, first, count, false);
+}
+
+static uint32_t attempt(void *consumer, struct batch *b, uint32_t first, uint32_t count, bool *will_delay) {
+        struct delivery *d = consumer;
+        uint32_t taken = run_range(d, b, first, count, true);
+        *will_delay = d->will_delay || delivery_is_suspended(d);
+        return taken;
 }
 
 void delivery_hurry(struct delivery *d) {
@@ -544,6 +620,8 @@ void delivery_hurry(struct delivery *d) {
         atomic_store(&d->is_hurried, true);
         pthread_cond_broadcast(&d->hurried);
         pthread_mutex_unlock(&d->wait_lock);
+        if (d->ops->hurry)
+                d->ops->hurry(d->instance);
 }
 
 static void hurry(void *consumer) {
@@ -581,6 +659,17 @@ static int find_templates(struct delivery *d) {
         return 0;
 }
 
+static int open_queue(struct delivery *d) {
+        const struct delivery_plan *plan = &d->plan;
+        struct queue_consumer consumer = {.consume = consume, .attempt = attempt, .hurry = hurry, .consumer = d};
+        int r = queue_new(&d->queue, plan->name, plan->queue, consumer, plan->reporter);
+        if (r)
+                return pass(r);
+        if (plan->budget)
+                queue_share_budget(d->queue, plan->budget);
+        return 0;
+}
+
 int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
         _owned_(delivery_free) struct delivery *d = calloc(1, sizeof *d);
         if (!d)
@@ -613,19 +702,21 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
         if (r)
                 return pass(r);
         if (plan->queue->type != QUEUE_DIRECT) {
-                struct queue_consumer consumer = {.consume = consume, .hurry = hurry, .consumer = d};
-                r = queue_new(&d->queue, plan->name, plan->queue, consumer, plan->reporter);
+                r = open_queue(d);
                 if (r)
                         return pass(r);
-                if (plan->budget)
-                        queue_share_budget(d->queue, plan->budget);
         }
         *ret = TAKE(d);
         return 0;
 }
 
 int delivery_start(struct delivery *d) {
-        return d->queue ? queue_start(d->queue) : 0;
+        if (!d->queue)
+                return 0;
+        int r = d->plan.place ? queue_open(d->queue, d->plan.place) : 0;
+        if (r && d->plan.aborts_on_failed_queue)
+                return pass(r);
+        return queue_start(d->queue);
 }
 
 uint64_t delivery_stop(struct delivery *d) {

@@ -3,7 +3,7 @@
  * configured, or refused for good.
  *
  *   READY     -> READY      rows taken                   deliver()
- *   READY     -> READY      a row refused: error file    refuse()
+ *   READY     -> READY      a row refused: error file, and dead letter of a durable queue   refuse()
  *   READY     -> READY      rows refused together: half as many are tried, until
  *                           the bad one stands alone      deliver()
  *   READY     -> READY      away, but back when asked     try_at_once()
@@ -16,6 +16,10 @@
  * Any thread may submit; one at a time works. What an action with a queue gets is
  * a view of the batch; a direct one works on the caller's thread, and the caller
  * learns which records it missed (for execOnlyWhenPreviousIsSuspended).
+ *
+ * What a durable queue accepted ends in one of three ways: delivered, in the queue's
+ * dead-letter store (refused, or resumeRetryCount used up), or, when the daemon ends
+ * first, where it was.
  */
 #pragma once
 
@@ -46,7 +50,9 @@ struct delivery_plan {
         struct loop *housekeeping;              /* where flush timers live; NULL: none */
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
-        struct budget *budget; /* of all queues; NULL: none */
+        struct budget *budget;           /* of all queues; NULL: none */
+        const struct queue_place *place; /* where queues on disk lie; NULL: nowhere */
+        bool aborts_on_failed_queue;     /* a queue that cannot open on disk is an error, not one in memory */
         bool reports_suspension, reports_continuation;
 };
 
@@ -61,7 +67,7 @@ struct delivery_counters {
 
 /* Opens the output (its destination may still be away). -errno, reported. */
 int delivery_new(struct delivery **ret, const struct delivery_plan *plan);
-/* Starts the queue's worker, where it has one. */
+/* Opens the queue on disk and starts its worker, where it has one; privileges are those of the running daemon. */
 int delivery_start(struct delivery *d);
 /* The daemon ends and time is up: nothing waits for a destination to come back any more. Any thread. */
 void delivery_hurry(struct delivery *d);

@@ -330,8 +330,8 @@ static void a_retry_that_waits_ends_with_the_daemon(void) {
         while (d.tries == 0)
                 pthread_cond_wait(&d.changed, &d.lock);
         pthread_mutex_unlock(&d.lock);
-        delivery_stop(delivery);
-        CHECK_INT(counter_get(&delivery_counters(delivery)->failed), 2);
+        CHECK_INT(delivery_stop(delivery), 2);
+        CHECK_INT(counter_get(&delivery_counters(delivery)->failed), 0);
         batch_unref(b);
         delivery_free(delivery);
 }
@@ -345,7 +345,7 @@ struct works {
         struct delivery *direct, *queued;
 };
 
-static void hand_on(void *consumer, unsigned worker _unused_, struct batch *b, uint32_t first, uint32_t count) {
+static uint32_t hand_on(void *consumer, unsigned worker _unused_, struct batch *b, uint32_t first, uint32_t count) {
         struct works *w = consumer;
         uint16_t selection[CROWD_ROWS * 64], missed[CROWD_ROWS * 64];
         for (uint32_t at = 0; at < count; at += ARRAY_SIZE(selection)) {
@@ -355,6 +355,7 @@ static void hand_on(void *consumer, unsigned worker _unused_, struct batch *b, u
                 delivery_submit(w->queued, b, selection, part, NULL);
                 CHECK_INT(delivery_submit(w->direct, b, selection, part, missed), 0);
         }
+        return count;
 }
 
 static void *send_a_crowd(void *argument) {

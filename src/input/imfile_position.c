@@ -165,6 +165,12 @@ static void keep_promise(void *argument, uint64_t cookie _unused_) {
         position_unref(p);
 }
 
+/* The batch ended, and not all of it is safe: the promise stays unkept, so that the position never passes it. */
+static void break_promise(void *argument, uint64_t cookie _unused_) {
+        struct promise *promise = argument;
+        position_unref(promise->position);
+}
+
 static struct promise *add_promise(struct position *p, const struct promise *content) {
         struct promise *promise = p->idle;
         if (promise)
@@ -192,7 +198,8 @@ int position_reach(struct position *p, struct batch *b, int64_t offset, bool is_
         if (!b)
                 return 0;
         atomic_fetch_add_explicit(&p->references, 1, memory_order_relaxed);
-        int r = batch_acknowledge(b, (struct acknowledgement){.done = keep_promise, .input = promise});
+        struct acknowledgement a = {.done = keep_promise, .lost = break_promise, .input = promise};
+        int r = batch_acknowledge(b, a);
         if (r)
                 position_unref(p); /* The promise stays unkept, so the position never passes it. */
         return pass(r);

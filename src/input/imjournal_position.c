@@ -146,6 +146,12 @@ static void keep_promise(void *argument, uint64_t cookie _unused_) {
         journal_position_unref(p);
 }
 
+/* The batch ended, and not all of it is safe: the promise stays unkept, so that the position never passes it. */
+static void break_promise(void *argument, uint64_t cookie _unused_) {
+        struct journal_promise *promise = argument;
+        journal_position_unref(promise->position);
+}
+
 /* Under the lock; NULL without memory. */
 static struct journal_promise *add_promise(struct journal_position *p) {
         struct journal_promise *promise = p->idle;
@@ -182,7 +188,8 @@ int journal_position_reach(struct journal_position *p, struct batch *b, const ch
         if (!b)
                 return 0;
         atomic_fetch_add_explicit(&p->references, 1, memory_order_relaxed);
-        int r = batch_acknowledge(b, (struct acknowledgement){.done = keep_promise, .input = promise});
+        struct acknowledgement a = {.done = keep_promise, .lost = break_promise, .input = promise};
+        int r = batch_acknowledge(b, a);
         if (r)
                 journal_position_unref(p); /* The promise stays unkept, so that the position never passes it. */
         return pass(r);

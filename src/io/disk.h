@@ -20,6 +20,7 @@ struct disk_info {
         uint64_t size;
         uint32_t mode;
         uint32_t uid;
+        uint32_t links; /* 0: the name is gone, what is written can never be found again */
         bool is_regular;
         bool is_directory;
 };
@@ -32,8 +33,9 @@ struct disk_ops {
         int (*close)(struct disk *disk, int fd);
         ssize_t (*pread)(struct disk *disk, int fd, void *buffer, size_t size, uint64_t offset);
         ssize_t (*pwrite)(struct disk *disk, int fd, const void *buffer, size_t size, uint64_t offset);
-        int (*sync_data)(struct disk *disk, int fd); /* fdatasync(2) */
-        int (*sync)(struct disk *disk, int fd);      /* fsync(2), of a directory too */
+        int (*sync_data)(struct disk *disk, int fd);               /* fdatasync(2) */
+        int (*sync)(struct disk *disk, int fd);                    /* fsync(2), of a directory too */
+        int (*truncate)(struct disk *disk, int fd, uint64_t size); /* shortens; what is cut goes back to the disk */
         int (*rename)(struct disk *disk, int from, const char *name, int to, const char *new_name);
         int (*unlink)(struct disk *disk, int directory, const char *name);
         int (*info)(struct disk *disk, int fd, struct disk_info *info);
@@ -42,6 +44,7 @@ struct disk_ops {
         /* An exclusive lock of an open file, gone with the process; -EBUSY. */
         int (*lock)(struct disk *disk, int fd);
         int64_t (*wall_us)(struct disk *disk);
+        int (*random)(struct disk *disk, void *buffer, size_t size); /* bytes that nobody can guess */
 };
 
 struct disk {

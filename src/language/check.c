@@ -62,23 +62,24 @@ static bool check_action(struct loader *l, const struct object *o) {
 
 /* ---- Queues --------------------------------------------------------------------------------- */
 
-/* What a queue was asked to keep on disk; NULL: nothing. */
-static const char *wanted_on_disk(const struct queue_settings *queue) {
-        static const char *const by_type[] = {[QUEUE_DISK] = "queue.type=\"Disk\"",
-                                              [QUEUE_SEGMENTED_DISK] = "queue.type=\"segmentedDisk\"",
-                                              [QUEUE_DELAY] = "queue.type=\"Delay\""};
-        if ((size_t)queue->type < ARRAY_SIZE(by_type) && by_type[queue->type])
-                return by_type[queue->type];
-        return queue->file_name && *queue->file_name && queue->type != QUEUE_DIRECT ? "queue.fileName" : NULL;
+static bool is_on_disk(const struct queue_settings *queue) {
+        return queue->type == QUEUE_DISK || queue->type == QUEUE_SEGMENTED_DISK || queue->type == QUEUE_DELAY;
 }
 
 static void check_queue(struct loader *l, const struct queue_settings *queue, const char *whose, struct place place) {
-        const char *wanted = queue ? wanted_on_disk(queue) : NULL;
-        if (wanted)
+        if (!queue || queue->type == QUEUE_DIRECT)
+                return;
+        bool has_name = queue->file_name && *queue->file_name;
+        if (is_on_disk(queue) && !has_name)
                 warn(l, place, 0, 0, NULL,
-                     "%s of %s: Penstock does not store queues on disk yet; messages wait in memory, up to queue.size "
-                     "of them, and what a stop cannot deliver within queue.timeoutShutdown is lost",
-                     wanted, whose);
+                     "queue.type of %s asks for a queue on disk, but there is no queue.fileName: messages wait in "
+                     "memory "
+                     "(LinkedList)",
+                     whose);
+        else if (has_name && strchr(queue->file_name, '/'))
+                warn(l, place, 0, 0, NULL,
+                     "queue.fileName of %s is a path: give the name alone, and the directory as queue.spoolDirectory",
+                     whose);
 }
 
 /* ---- Rulesets --------------------------------------------------------------------------------- */

@@ -87,6 +87,7 @@ static struct batch *batch_new_empty(struct batch_pool *pool, uint32_t records) 
         }
         b->capacity = records;
         atomic_init(&b->references, 1);
+        atomic_init(&b->holders, 1);
         b->pool = pool;
         atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
         return b;
@@ -129,6 +130,7 @@ struct batch *batch_new(struct batch_pool *pool, size_t bytes) {
 
 struct batch *batch_ref(struct batch *b) {
         atomic_fetch_add_explicit(&b->references, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&b->holders, 1, memory_order_relaxed);
         return b;
 }
 
@@ -142,27 +144,59 @@ static void batch_reset(struct batch *b) {
         b->source_count = 0;
         b->acknowledgement_count = 0;
         b->route = NULL;
+        b->is_bare = false;
         arena_reset(&b->arena);
+        atomic_store_explicit(&b->is_lost, false, memory_order_relaxed);
+        atomic_store_explicit(&b->holders, 1, memory_order_relaxed);
         atomic_store_explicit(&b->references, 1, memory_order_relaxed);
 }
 
+static void tell_senders(struct batch *b, bool is_lost) {
+        for (uint32_t i = 0; i < b->acknowledgement_count; i++) {
+                const struct acknowledgement *a = &b->acknowledgements[i];
+                if (!is_lost)
+                        a->done(a->input, a->cookie);
+                else if (a->lost)
+                        a->lost(a->input, a->cookie);
+        }
+        b->acknowledgement_count = 0;
+}
+
+/* One holder less; the last tells who waits, and lets go of the parent as a holder. */
+static void let_go(struct batch *b) {
+        while (b && atomic_fetch_sub_explicit(&b->holders, 1, memory_order_acq_rel) == 1) {
+                bool is_lost = atomic_load_explicit(&b->is_lost, memory_order_relaxed);
+                tell_senders(b, is_lost);
+                struct batch *parent = b->is_bare ? NULL : b->parent;
+                b->is_bare = true;
+                if (parent && is_lost)
+                        batch_lose(parent);
+                b = parent;
+        }
+}
+
+/* One reference to the bytes less. */
+static void drop(struct batch *b) {
+        while (b && atomic_fetch_sub_explicit(&b->references, 1, memory_order_acq_rel) == 1) {
+                for (uint32_t i = 0; i < b->source_count; i++)
+                        source_unref(b->sources[i]);
+                struct batch_pool *pool = b->pool;
+                struct batch *parent = b->parent;
+                bool is_standard = b->own_region == 0 && b->regions && b->region_size[0] == BATCH_BYTES &&
+                                   b->capacity == BATCH_RECORDS_MAX;
+                if (is_standard)
+                        batch_reset(b);
+                if (!is_standard || !pool_give(pool, b))
+                        batch_free(b);
+                batch_pool_unref(pool);
+                b = parent;
+        }
+}
+
 struct batch *batch_unref(struct batch *b) {
-        if (!b || atomic_fetch_sub_explicit(&b->references, 1, memory_order_acq_rel) > 1)
-                return NULL;
-        for (uint32_t i = 0; i < b->acknowledgement_count; i++)
-                b->acknowledgements[i].done(b->acknowledgements[i].input, b->acknowledgements[i].cookie);
-        for (uint32_t i = 0; i < b->source_count; i++)
-                source_unref(b->sources[i]);
-        struct batch_pool *pool = b->pool;
-        struct batch *parent = b->parent;
-        bool is_standard = b->own_region == 0 && b->regions && b->region_size[0] == BATCH_BYTES &&
-                           b->capacity == BATCH_RECORDS_MAX;
-        if (is_standard)
-                batch_reset(b);
-        if (!is_standard || !pool_give(pool, b))
-                batch_free(b);
-        batch_pool_unref(pool);
-        return parent ? batch_unref(parent) : NULL;
+        let_go(b);
+        drop(b);
+        return NULL;
 }
 
 static bool hold_source(struct batch *b, struct source *source) {
@@ -330,5 +364,37 @@ int batch_acknowledge(struct batch *b, struct acknowledgement a) {
                 return fail(-ENOMEM);
         b->acknowledgements = grown;
         b->acknowledgements[b->acknowledgement_count++] = a;
+        return 0;
+}
+
+void batch_lose(struct batch *b) {
+        atomic_store_explicit(&b->is_lost, true, memory_order_relaxed);
+}
+
+static bool is_waited_for(const struct batch *b) {
+        for (; b; b = b->is_bare ? NULL : b->parent)
+                if (b->acknowledgement_count)
+                        return true;
+        return false;
+}
+
+int batch_part(struct batch *b, struct batch **hold) {
+        assert(atomic_load(&b->references) == 1);
+        *hold = NULL;
+        if (!is_waited_for(b))
+                return 0;
+        struct batch *h = batch_new_empty(b->pool, 1);
+        if (!h)
+                return fail(-ENOMEM);
+        h->acknowledgements = b->acknowledgements;
+        h->acknowledgement_count = b->acknowledgement_count;
+        b->acknowledgements = NULL;
+        b->acknowledgement_count = 0;
+        if (b->parent && !b->is_bare) {
+                atomic_fetch_add_explicit(&b->parent->references, 1, memory_order_relaxed);
+                h->parent = b->parent;
+                b->is_bare = true;
+        }
+        *hold = h;
         return 0;
 }

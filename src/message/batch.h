@@ -5,6 +5,12 @@
  *   SEALED  -> (shared)   batch_ref() by a queue; batch_view() for a subset
  *   (last)  -> pool       batch_unref(): acknowledgements are given, slab recycled
  *
+ * Two numbers count who has a batch. `references` keep its bytes. `holders` are
+ * those of them who could still lose its messages: when the last of these is done,
+ * acknowledgements are given. They differ where a durable queue keeps the messages
+ * in memory as well: batch_part() hands what senders wait for to the store, and the
+ * queue goes on with the bytes alone.
+ *
  * Received bytes never move and never change. A record is offsets into them, so
  * receiving and parsing allocate nothing. What is made later (an escaped copy, a
  * host name) is stored behind them with batch_store(), in the same address space
@@ -88,17 +94,24 @@ struct record {
         uint16_t ruleset; /* where a parser sends it: a place in host_facts.rulesets, from 1; 0: it stays where it is */
 };
 
-/* Told when the last reference to a batch goes: everything in it was delivered, discarded, or kept by a durable queue.
+/*
+ * Told when the last holder of a batch is done with it. One of the two is called, once, on whatever thread that is:
+ * done() when everything in it was delivered, discarded as configured, or kept by a durable queue; lost() (may be
+ * NULL) when something of it was not, because the daemon ended first: who sent it must keep it.
  */
 struct acknowledgement {
         void (*done)(void *input, uint64_t cookie);
         void *input;
         uint64_t cookie;
+        void (*lost)(void *input, uint64_t cookie);
 };
 
 struct batch {
         atomic_uint references;
-        uint32_t count; /* of records */
+        atomic_uint holders;
+        atomic_bool is_lost; /* batch_lose() */
+        bool is_bare;        /* a view that has its parent's bytes, but holds it no more */
+        uint32_t count;      /* of records */
         uint32_t capacity;
         struct record *records;
         char *region[BATCH_REGIONS_MAX];
@@ -169,3 +182,10 @@ size_t batch_bytes(const struct batch *b);
 
 /* Asks for done(input, cookie) when the batch is finished. -ENOMEM. */
 int batch_acknowledge(struct batch *b, struct acknowledgement a);
+/*
+ * Takes what the senders of b wait for out of it, views' parents included: they are told when *hold goes, whatever
+ * becomes of b. NULL: nobody waits. b belongs to the caller alone. -ENOMEM, and nothing done.
+ */
+int batch_part(struct batch *b, struct batch **hold);
+/* Something of b was neither delivered nor kept: its senders are not told that it was. Any holder. */
+void batch_lose(struct batch *b);

@@ -86,12 +86,85 @@ static void acknowledgement_comes_with_the_last_reference(void) {
         static const uint16_t chosen[] = {0};
         struct batch *b = batch_of(lines, 1);
         done_sum = 0;
-        CHECK(batch_acknowledge(b, (struct acknowledgement){note_done, &done_sum, 7}) == 0);
+        CHECK(batch_acknowledge(b, (struct acknowledgement){.done = note_done, .input = &done_sum, .cookie = 7}) == 0);
         struct batch *view = batch_view(b, chosen, 1);
         batch_unref(b);
         CHECK_INT(done_sum, 0);
         batch_unref(view);
         CHECK_INT(done_sum, 7);
+}
+
+static uint64_t lost_sum;
+
+static void note_lost(void *input _unused_, uint64_t cookie) {
+        lost_sum += cookie;
+}
+
+static struct batch *waited_for(uint64_t cookie) {
+        static const char *const lines[] = {"zero", "one"};
+        struct batch *b = batch_of(lines, 2);
+        done_sum = lost_sum = 0;
+        struct acknowledgement a = {.done = note_done, .lost = note_lost, .input = &done_sum, .cookie = cookie};
+        CHECK(batch_acknowledge(b, a) == 0);
+        return b;
+}
+
+static void a_parted_batch_keeps_its_bytes_after_its_senders_were_told(void) {
+        struct batch *b = waited_for(5), *hold;
+        CHECK(batch_part(b, &hold) == 0);
+        CHECK(hold);
+        batch_unref(hold);
+        CHECK_INT(done_sum, 5);
+        CHECK_TEXT(batch_text(b, b->records[1].raw), "one");
+        batch_unref(b);
+        CHECK_INT(done_sum, 5);
+}
+
+static void a_parted_view_leaves_the_other_holders_their_share(void) {
+        static const uint16_t first[] = {0}, second[] = {1};
+        struct batch *b = waited_for(5), *hold;
+        struct batch *mine = batch_view(b, first, 1), *other = batch_view(b, second, 1);
+        batch_unref(b);
+        CHECK(batch_part(mine, &hold) == 0);
+        batch_unref(mine);
+        batch_unref(other);
+        CHECK_INT(done_sum, 0);
+        batch_unref(hold);
+        CHECK_INT(done_sum, 5);
+}
+
+static void bytes_of_a_parent_outlive_its_holders(void) {
+        static const uint16_t first[] = {0};
+        struct batch *b = waited_for(5), *hold;
+        struct batch *view = batch_view(b, first, 1);
+        batch_unref(b);
+        CHECK(batch_part(view, &hold) == 0);
+        batch_unref(hold);
+        CHECK_INT(done_sum, 5);
+        CHECK_TEXT(batch_text(view, view->records[0].raw), "zero");
+        batch_unref(view);
+        CHECK_INT(done_sum, 5);
+}
+
+static void nobody_waits_nothing_is_parted(void) {
+        static const char *const lines[] = {"zero"};
+        struct batch *b = batch_of(lines, 1), *hold;
+        CHECK(batch_part(b, &hold) == 0);
+        CHECK(!hold);
+        batch_unref(b);
+}
+
+static void what_a_view_loses_its_senders_learn(void) {
+        static const uint16_t first[] = {0}, second[] = {1};
+        struct batch *b = waited_for(5);
+        struct batch *lost = batch_view(b, first, 1), *good = batch_view(b, second, 1);
+        batch_unref(b);
+        batch_lose(lost);
+        batch_unref(lost);
+        CHECK_INT(lost_sum, 0);
+        batch_unref(good);
+        CHECK_INT(lost_sum, 5);
+        CHECK_INT(done_sum, 0);
 }
 
 struct counting_sink {
@@ -140,5 +213,8 @@ static void a_turn_moves_the_rest_into_the_next_batch(void) {
 
 TEST_MAIN(TEST(bytes_stay_where_they_arrived), TEST(a_batch_holds_texts_larger_than_its_slab),
           TEST(a_view_outlives_what_the_owner_does), TEST(a_copy_holds_no_slab),
-          TEST(acknowledgement_comes_with_the_last_reference), TEST(an_intake_loses_nothing_when_the_table_is_full),
-          TEST(a_turn_moves_the_rest_into_the_next_batch))
+          TEST(acknowledgement_comes_with_the_last_reference),
+          TEST(a_parted_batch_keeps_its_bytes_after_its_senders_were_told),
+          TEST(a_parted_view_leaves_the_other_holders_their_share), TEST(bytes_of_a_parent_outlive_its_holders),
+          TEST(nobody_waits_nothing_is_parted), TEST(what_a_view_loses_its_senders_learn),
+          TEST(an_intake_loses_nothing_when_the_table_is_full), TEST(a_turn_moves_the_rest_into_the_next_batch))

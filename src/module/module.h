@@ -30,14 +30,15 @@
 
 struct batch; /* message/batch.h */
 struct record;
-struct property_context; /* message/property.h */
-struct loop;             /* io/loop.h */
-struct intake;           /* message/intake.h */
-struct template;         /* template/template.h */
-struct counter;          /* base/counter.h */
-struct diag_services;    /* module/diag.h */
-struct shared_limit;     /* message/ratelimit.h */
-struct buffer;           /* base/text.h */
+struct property_context;   /* message/property.h */
+struct loop;               /* io/loop.h */
+struct intake;             /* message/intake.h */
+struct template;           /* template/template.h */
+struct counter;            /* base/counter.h */
+struct diag_services;      /* module/diag.h */
+struct shared_limit;       /* message/ratelimit.h */
+struct buffer;             /* base/text.h */
+struct netstream_defaults; /* module/netstream.h */
 
 #ifndef PENSTOCK_TEXT
 #define PENSTOCK_TEXT
@@ -291,6 +292,9 @@ struct output_ops {
         void (*close)(void *instance);
         /* Appends the name of the object that shows the module's own counters; nothing: there is none. May be NULL. */
         void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
+        /* The daemon ends: whatever waits for the destination ends soon, now and from now on. Any thread. May be NULL.
+         */
+        void (*hurry)(void *instance);
 };
 
 /* ---- Modifiers: mm* modules, called as actions, change the record --------- */
@@ -368,6 +372,8 @@ struct host_facts {
         bool oversize_is_reported;
         const char *oversize_error_file; /* NULL: none */
         enum exit_reports exit_reports;
+        /* TLS, where objects say nothing; NULL: nothing either. */
+        const struct netstream_defaults *netstream;
 };
 
 struct module {

@@ -15,6 +15,8 @@ static const char *const queue_types[] = {[QUEUE_FIXED_ARRAY] = "FixedArray",
                                           [QUEUE_SEGMENTED_DISK] = "segmentedDisk",
                                           [QUEUE_DELAY] = "Delay",
                                           NULL};
+static const char *const queue_compressions[] = {
+        [QUEUE_PLAIN] = "none", [QUEUE_LZ4] = "lz4", [QUEUE_ZSTD] = "zstd", NULL};
 static const char *const off_on[] = {"off", "on", NULL};
 static const char *const oversize_modes[] = {"truncate", "split", "accept", NULL};
 static const char *const ip_protocols[] = {"unspecified", "ipv4-only", "ipv6-only", NULL};
@@ -24,8 +26,9 @@ static const char *const secure_modes[] = {"off", "on", "warn", "strict", NULL};
 static const struct param queue_params[] = {
         PARAM_CHOICE(struct queue_settings, type, .name = "queue.type", .legacy = "MainMsgQueueType ActionQueueType",
                      .dflt = "FixedArray", .choices = queue_types,
-                     .help = "How messages wait: an array or a list in memory, not at all (Direct), or on disk. An "
-                             "action's queue is Direct unless said otherwise."),
+                     .help = "How messages wait: an array or a list in memory, not at all (Direct), on disk (Disk, "
+                             "segmentedDisk), or on disk while the action is slow (Delay). An action's queue is "
+                             "Direct unless said otherwise."),
         PARAM_SIZE(struct queue_settings, size, .name = "queue.size", .legacy = "MainMsgQueueSize ActionQueueSize",
                    .dflt = "50000", .min = 1, .unit = "messages",
                    .help = "Most messages that wait. An action's queue has 1000 unless said otherwise."),
@@ -101,12 +104,13 @@ static const struct param queue_params[] = {
                   .help = "Only each this many-th message enters the queue; 0: all."),
         PARAM_BOOL(struct queue_settings, saves_on_shutdown, .name = "queue.saveonshutdown",
                    .legacy = "MainMsgQueueSaveOnShutdown ActionQueueSaveOnShutdown", .dflt = "off",
-                   .help = "What is still in memory at a stop is written to disk."),
+                   .help = "What a disk-assisted queue still has in memory at a stop is written to disk."),
         PARAM_BOOL(struct queue_settings, takes_flow_control, .name = "queue.takeflowctlfrommsg", .dflt = "off",
                    .help = "Delay marks act as each message's input says, in a ruleset's queue, too."),
         PARAM_STRING(struct queue_settings, file_name, .name = "queue.filename",
                      .legacy = "MainMsgQueueFileName ActionQueueFileName",
-                     .help = "Base name of the queue's files; makes a memory queue disk-assisted."),
+                     .help = "Base name of the queue's directory, \"<name>.store\"; makes a memory queue "
+                             "disk-assisted."),
         PARAM_STRING(struct queue_settings, spool_directory, .name = "queue.spooldirectory",
                      .help = "Where the queue's files lie; the work directory unless said otherwise."),
         PARAM_SIZE(struct queue_settings, file_bytes_max, .name = "queue.maxfilesize",
@@ -114,16 +118,43 @@ static const struct param queue_params[] = {
                    .help = "Size of one file of the queue. An action's queue has 1m unless said otherwise."),
         PARAM_SIZE(struct queue_settings, disk_bytes_max, .name = "queue.maxdiskspace",
                    .legacy = "MainMsgQueueMaxDiskSpace ActionQueueMaxDiskSpace", .dflt = "0", .min = 0,
-                   .max = INT64_MAX, .help = "Most disk space that all files of the queue take; 0: no limit."),
+                   .max = INT64_MAX,
+                   .help = "Most disk space that all files of the queue take; 0: what the file system has."),
         PARAM_INT(struct queue_settings, checkpoint_interval, .name = "queue.checkpointinterval",
                   .legacy = "MainMsgQueueCheckpointInterval ActionQueueCheckpointInterval", .dflt = "0", .min = 0,
-                  .max = INT64_MAX, .flags = PARAM_IS_IGNORED, .unit = "messages",
-                  .help = "Known from rsyslog: the store here keeps its place with every commit."),
+                  .max = INT64_MAX, .unit = "messages",
+                  .help = "The place of the queue is written after this many messages, so that no more come twice when "
+                          "the daemon is killed; 0: as the queue sees fit. Nothing is ever lost by it."),
         PARAM_BOOL(struct queue_settings, syncs_files, .name = "queue.syncqueuefiles",
                    .legacy = "MainMsgQueueSyncQueueFiles ActionQueueSyncQueueFiles", .dflt = "off",
-                   .help = "Each write to the queue's files is synced."),
-        PARAM_STRING(struct queue_settings, crypto_provider, .name = "queue.cry.provider", .flags = PARAM_IS_IGNORED,
-                     .help = "Encrypts the queue's files; not in effect yet."),
+                   .help = "A message counts as accepted once it is synced to disk, safe from a loss of power; off: "
+                           "once it is written, safe from a crash of the daemon. Many messages share one sync."),
+        PARAM_CHOICE(struct queue_settings, compression, .name = "queue.compression", .dflt = "none",
+                     .choices = queue_compressions, .help = "How what goes to disk is compressed, batch by batch."),
+        PARAM_INT(struct queue_settings, compression_level, .name = "queue.compression.level", .dflt = "0", .min = -100,
+                  .max = 22, .help = "The compression's own level; 0: its default."),
+        PARAM_STRING(
+                struct queue_settings, encryption_key_file, .name = "queue.encryption.keyfile",
+                .help = "What goes to disk is encrypted with AES-256-GCM, and this file holds the key: 32 bytes, or "
+                        "64 hexadecimal digits."),
+        PARAM_STRING(struct queue_settings, encryption_key_program, .name = "queue.encryption.keyprogram",
+                     .help = "The same with a program that prints the key; a path and arguments."),
+        PARAM_BOOL(struct queue_settings, is_chained, .name = "queue.hashchain", .dflt = "off",
+                   .help = "What is on disk carries a hash of all before it, so that tampering shows."),
+        PARAM_STRING(struct queue_settings, crypto_provider, .name = "queue.cry.provider",
+                     .help = "rsyslog's way to encrypt the queue's files (gcry, ossl): needs queue.cry.keyFile or "
+                             "queue.cry.keyProgram, and is AES-256-GCM whichever is named."),
+        PARAM_STRING(struct queue_settings, crypto_key_file, .name = "queue.cry.keyfile",
+                     .help = "As queue.encryption.keyFile."),
+        PARAM_STRING(struct queue_settings, crypto_key_program, .name = "queue.cry.keyprogram",
+                     .help = "As queue.encryption.keyProgram."),
+        PARAM_STRING(struct queue_settings, ignored_string, .name = "queue.cry.key", .flags = PARAM_IS_IGNORED,
+                     .help = "A key in the configuration is not taken: whoever reads the file would have it. Use "
+                             "queue.cry.keyFile."),
+        PARAM_STRING(struct queue_settings, ignored_string, .name = "queue.cry.mode", .flags = PARAM_IS_IGNORED,
+                     .help = "It is always AES-256-GCM."),
+        PARAM_STRING(struct queue_settings, ignored_string, .name = "queue.cry.algo", .flags = PARAM_IS_IGNORED,
+                     .help = "It is always AES-256-GCM."),
         PARAM_STRING(struct queue_settings, disk_queue_type, .name = "queue.diskqueuetype", .flags = PARAM_IS_IGNORED,
                      .help = "Form of the files on disk; there is one form here, so that this has no effect."),
         PARAM_BOOL(struct queue_settings, disk_queue_auto_upgrade, .name = "queue.diskqueueautoupgrade", .dflt = "on",
@@ -136,11 +167,13 @@ static const struct param queue_params[] = {
         PARAM_STRING(struct queue_settings, on_corruption, .name = "queue.oncorruption", .flags = PARAM_IS_IGNORED,
                      .help = "What happens to damaged files. Damage is always set aside whole and reported here, so "
                              "that this has no effect."),
-        PARAM_INT(struct queue_settings, delay_threshold_ms, .name = "queue.delay.threshold", .dflt = "1000", .min = 1,
+        PARAM_INT(struct queue_settings, delay_threshold_ms, .name = "queue.delaythreshold", .dflt = "1000", .min = 1,
                   .unit = "milliseconds",
                   .help = "A queue of type Delay takes over when the action takes longer than this."),
-        PARAM_SIZE(struct queue_settings, bytes_max, .name = "queue.maxbytes", .dflt = "0", .min = 0, .max = INT64_MAX,
-                   .help = "Most memory that waiting messages take; 0: as global(memory.max) allows."),
+        PARAM_SIZE(
+                struct queue_settings, bytes_max, .name = "queue.maxbytes", .dflt = "0", .min = 0, .max = INT64_MAX,
+                .help = "Most memory that waiting messages take; 0: as global(memory.max) allows. Of a queue on disk: "
+                        "what is kept in memory as well; 0: 16m."),
         {}};
 
 static const struct param action_params[] = {
@@ -326,26 +359,28 @@ static const struct param global_params[] = {
         PARAM_STRING(struct global_settings, debug_file, .name = "debug.logfile", .legacy = "DebugFile",
                      .help = "Where debug output goes."),
         PARAM_STRING(struct global_settings, tls_driver, .name = "defaultnetstreamdriver",
-                     .legacy = "DefaultNetstreamDriver", .dflt = "ptcp", .flags = PARAM_IS_IGNORED,
-                     .help = "Driver for streams: ptcp (plain), ossl or gtls. TLS is not in effect yet."),
+                     .legacy = "DefaultNetstreamDriver", .dflt = "ptcp",
+                     .help = "Stream driver of TCP where none is named: ptcp is plain; ossl, gtls and mbedtls are TLS "
+                             "where the mode is 1."),
         PARAM_STRING(struct global_settings, tls_ca_file, .name = "defaultnetstreamdrivercafile",
-                     .legacy = "DefaultNetstreamDriverCAFile", .flags = PARAM_IS_IGNORED,
-                     .help = "Certificates that others are checked against. TLS is not in effect yet."),
+                     .legacy = "DefaultNetstreamDriverCAFile",
+                     .help = "File (PEM) with the authorities whose certificates are trusted."),
         PARAM_STRING(struct global_settings, tls_cert_file, .name = "defaultnetstreamdrivercertfile",
-                     .legacy = "DefaultNetstreamDriverCertFile", .flags = PARAM_IS_IGNORED,
-                     .help = "The own certificate. TLS is not in effect yet."),
+                     .legacy = "DefaultNetstreamDriverCertFile",
+                     .help = "File (PEM) with our certificate, and behind it those that lead to the authority."),
         PARAM_STRING(struct global_settings, tls_key_file, .name = "defaultnetstreamdriverkeyfile",
-                     .legacy = "DefaultNetstreamDriverKeyFile", .flags = PARAM_IS_IGNORED,
-                     .help = "The own private key. TLS is not in effect yet."),
+                     .legacy = "DefaultNetstreamDriverKeyFile",
+                     .help = "File (PEM) with the private key of our certificate, without a password."),
         PARAM_STRING(struct global_settings, tls_crl_file, .name = "defaultnetstreamdrivercrlfile",
-                     .legacy = "DefaultNetstreamDriverCRLFile", .flags = PARAM_IS_IGNORED,
-                     .help = "Revoked certificates. TLS is not in effect yet."),
+                     .legacy = "DefaultNetstreamDriverCRLFile",
+                     .help = "File (PEM) with lists of revoked certificates, which are refused."),
         PARAM_STRING(struct global_settings, tls_ca_extra_files, .name = "netstreamdrivercaextrafiles",
-                     .legacy = "NetstreamDriverCAExtraFiles", .flags = PARAM_IS_IGNORED,
-                     .help = "More files of certificates that others are checked against. TLS is not in effect yet."),
+                     .legacy = "NetstreamDriverCAExtraFiles",
+                     .help = "More files like defaultNetstreamDriverCAFile, separated by commas."),
         PARAM_STRING(struct global_settings, tls_engine, .name = "defaultopensslengine",
                      .legacy = "DefaultOpenSSLEngine", .flags = PARAM_IS_IGNORED,
-                     .help = "Engine of OpenSSL. TLS is not in effect yet."),
+                     .help = "Without effect: OpenSSL 3 has providers instead of engines, which its own configuration "
+                             "file chooses."),
         PARAM_INT(struct global_settings, action_queue_timeout_shutdown_ms,
                   .name = "default.action.queue.timeoutshutdown", .dflt = "10", .min = -1, .unit = "milliseconds",
                   .help = "queue.timeoutShutdown where a queue of an action does not give it."),

@@ -16,6 +16,8 @@ enum queue_type {
         QUEUE_DELAY,
 };
 
+enum queue_compression { QUEUE_PLAIN, QUEUE_LZ4, QUEUE_ZSTD };
+
 struct queue_settings {
         int type;     /* enum queue_type; the default depends on what the queue is for */
         int64_t size; /* messages */
@@ -39,6 +41,12 @@ struct queue_settings {
         int64_t file_bytes_max, disk_bytes_max, checkpoint_interval;
         bool syncs_files;
         char *crypto_provider;
+        char *crypto_key_file, *crypto_key_program;         /* queue.cry.*: rsyslog's names of the two below */
+        char *encryption_key_file, *encryption_key_program; /* ours */
+        int compression;                                    /* enum queue_compression */
+        int64_t compression_level;                          /* 0: the library's default */
+        bool is_chained;                                    /* queue.hashChain */
+        char *ignored_string;                               /* known and without effect */
         char *disk_queue_type;
         bool disk_queue_auto_upgrade;
         int64_t disk_queue_idle_timeout;

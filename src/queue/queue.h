@@ -4,10 +4,15 @@
  *   push -> [ batch, batch, ... ] -> worker threads -> consume()
  *
  * In memory it is a list of batches under one mutex: a hand-off costs a fraction
- * of a nanosecond a record, because it is paid once a batch. A small batch that
- * arrives while others wait is copied to the end of the last one, so that one
- * record never holds a slab. A direct queue has no list and no thread: push()
- * consumes at once, one caller at a time.
+ * of a nanosecond a record, because it is paid once a batch. A direct queue has no
+ * list and no thread: push() consumes at once, one caller at a time. What a queue on
+ * disk accepted is in a durable store (durable.h), whole or from the high watermark
+ * on, or while its action is slow: one file of this folder tells each mode.
+ *
+ * Who waits for a batch (batch_acknowledge()) is told when it is durable, or when
+ * everybody to whom it was handed is done with it: delivered, discarded as
+ * configured, or durable elsewhere. What is neither when the queue ends is told as
+ * lost, and stays in the store it came from.
  *
  * Bounds are kept in messages (queue.size), in bytes (queue.maxBytes) and, all
  * queues together, in bytes of a budget (global(memory.max)). What a full queue does with a sender is in `enum flow`:
@@ -15,7 +20,7 @@
  *
  *   OPEN -> CLOSING    queue_hold_no_more(): nobody is held any more, so that inputs can end
  *   ...  -> DRAINING   queue_stop(): workers go on until empty or timeoutShutdown
- *   DRAINING -> CLOSED every worker has left; what is still there, or comes now, is counted lost
+ *   DRAINING -> CLOSED every worker has left; what is still there, or comes now, is on disk or counted lost
  *
  * queue_push() may be called from any thread; a batch belongs to the queue from
  * then on, and to one worker while it is consumed.
@@ -25,6 +30,7 @@
 #include "base/counter.h"
 #include "base/reporter.h"
 #include "message/intake.h"
+#include "message/pack.h"
 #include "module/objects.h"
 #include "queue/budget.h"
 
@@ -32,8 +38,16 @@ struct queue;
 
 /* Who takes what a queue carries. `worker` counts from 0; one thread at a time has a number. */
 struct queue_consumer {
-        /* Works on records [first, first + count) of b. The batch is lent. */
-        void (*consume)(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count);
+        /*
+         * Works on records [first, first + count) of b. The batch is lent. Returns how many of them, from the first
+         * on, are done with: fewer than all only after hurry().
+         */
+        uint32_t (*consume)(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count);
+        /*
+         * The same for a queue of type Delay, on the thread of whoever pushes: waits for nothing. Fewer than all, or
+         * *will_delay: the next had better go through the disk. NULL: consume() serves.
+         */
+        uint32_t (*attempt)(void *consumer, struct batch *b, uint32_t first, uint32_t count, bool *will_delay);
         /* Asked to come back soon: the queue is closing and its time-out has passed. May be NULL. */
         void (*hurry)(void *consumer);
         void *consumer;
@@ -44,7 +58,7 @@ struct queue_counters {
         struct counter full;           /* pushes that met a full queue */
         struct counter discarded_full; /* messages thrown away because it stayed full */
         struct counter discarded_mark; /* ... because they were unimportant above discardMark */
-        struct counter lost;           /* ... still there when the daemon ended */
+        struct counter lost;           /* ... still there when the daemon ended, or damaged on disk */
         struct counter size_max;       /* the most that waited */
 };
 
@@ -58,6 +72,26 @@ OWNED_POINTER(struct queue, queue_free);
 /* The queue's messages are counted there too; lent. Before the first message. */
 void queue_share_budget(struct queue *q, struct budget *budget);
 
+/* Where queues on disk lie, and how their messages are written; all lent for the queue's life. */
+struct queue_place {
+        const char *work_directory; /* where queue.spoolDirectory says nothing; "": nowhere */
+        struct batch_pool *pool;
+        const struct pack_names *names;
+        struct disk *disk; /* NULL: the machine's */
+};
+/*
+ * Opens what the queue has on disk, where it has something; before queue_start(). 0 or -errno, reported: the queue then
+ * works in memory alone.
+ */
+int queue_open(struct queue *q, const struct queue_place *place);
+/* Whether what the queue accepts is kept over a restart, now. */
+bool queue_is_durable(const struct queue *q);
+/*
+ * Keeps one record that nobody can deliver in the queue's dead-letter store, "<file name>.dead", which is opened when
+ * first needed; on return it is durable. -ENODEV: the queue is not durable, there is none.
+ */
+int queue_bury(struct queue *q, struct batch *b, uint16_t index, const char *reason, int error);
+
 /* Starts the first worker; the others come when there is enough to do. 0 or -errno. */
 int queue_start(struct queue *q);
 
@@ -70,12 +104,13 @@ void queue_hold_no_more(struct queue *q);
 /* Waits until nothing waits and nothing is in work, at most timeoutShutdown. True when it is empty. After
  * queue_hold_no_more(). */
 bool queue_drain(struct queue *q);
-/* Drains and ends the workers within the queue's time-outs. Returns how many messages were left. */
+/* Drains and ends the workers within the queue's time-outs. Returns how many messages were lost: what is on disk, or
+ * was saved there (queue.saveOnShutdown), is not. */
 uint64_t queue_stop(struct queue *q);
 
 const char *queue_name(const struct queue *q);
 bool queue_is_direct(const struct queue *q);
-uint64_t queue_waiting(struct queue *q);    /* messages in the list */
+uint64_t queue_waiting(struct queue *q);    /* messages in memory and on disk */
 uint64_t queue_unfinished(struct queue *q); /* those, and the ones in work */
 const struct queue_counters *queue_counters(const struct queue *q);
 /* How many consumers may run at the same time (contexts that the consumer must have). */

@@ -18,8 +18,8 @@ struct taker {
 
 static struct batch_pool *pool;
 
-static void take(void *consumer, unsigned worker _unused_, struct batch *b _unused_, uint32_t first _unused_,
-                 uint32_t count) {
+static uint32_t take(void *consumer, unsigned worker _unused_, struct batch *b _unused_, uint32_t first _unused_,
+                     uint32_t count) {
         struct taker *t = consumer;
         pthread_mutex_lock(&t->lock);
         t->together++;
@@ -32,6 +32,7 @@ static void take(void *consumer, unsigned worker _unused_, struct batch *b _unus
         t->together--;
         pthread_cond_broadcast(&t->changed);
         pthread_mutex_unlock(&t->lock);
+        return count;
 }
 
 static void shut(struct taker *t, bool is_shut) {

@@ -37,6 +37,8 @@ enum {
         FRAME_BYTES_MAX = 64 << 20, /* packed, before compression */
 };
 
+enum store_compression { STORE_PLAIN, STORE_LZ4, STORE_ZSTD };
+
 struct store_options {
         struct disk *disk;            /* lent; NULL: the real one */
         const char *directory;        /* of this store alone; made (0700) when missing */
@@ -45,13 +47,24 @@ struct store_options {
         uint64_t bytes_max;           /* queue.maxDiskSpace; 0: what the file system has */
         uint64_t staged_bytes_max;    /* append() waits above it; 0: the default */
         uint64_t checkpoint_messages; /* queue.checkpointInterval; 0: by the store's own judgement */
-        bool is_synced; /* durable means synced; otherwise written: safe from a crash of the process only */
+        enum store_compression compression;
+        int compression_level; /* the library's; 0: its default */
+        /*
+         * AES-256-GCM when one of them is set: a file that holds the key (32 bytes, or 64 hexadecimal digits), or a
+         * program (a path and arguments, split at spaces) that prints it.
+         */
+        const char *key_file;
+        const char *key_program;
+        bool is_chained; /* each frame carries a hash of all before it: tampering shows */
+        bool is_synced;  /* durable means synced; otherwise written: safe from a crash of the process only */
         /*
          * Everything up to `lsn` is durable. Called by the flusher, in order, with no lock of the store held. It may
          * append to other stores and complete, and does not wait for this one.
          */
         void (*durable)(void *owner, uint64_t lsn);
-        /* Frames [lsn, lsn + count) of messages are lost beyond repair (damage); they count as completed. May be NULL.
+        /*
+         * Messages [lsn, lsn + count) are lost beyond repair (damage); they count as completed. Called by whoever
+         * leases, and by store_open() when no file is left. May be NULL.
          */
         void (*lost)(void *owner, uint64_t lsn, uint64_t count, const char *why);
         void *owner;
@@ -89,13 +102,17 @@ struct store_frame {
 
 /*
  * Leases the oldest frame that nobody has leased, from disk or from what is staged. -EAGAIN: there is none.
- * Damage met on the way is quarantined and reported (lost()), and the next good frame is given.
+ * Damage met on the way is quarantined and reported (lost()), and the next good frame is given. -EIO: the disk cannot
+ * read it now; -EKEYREJECTED: the key is not the one it was written with. Both stay the oldest frame; ask again later.
  */
 int store_lease(struct store *s, struct store_frame *frame);
 /* The same without reading the bytes, for whoever still has the messages: exactly the frame that begins at `lsn`.
  * -ESTALE when it is not the oldest unleased one. */
 int store_lease_range(struct store *s, uint64_t lsn, struct store_frame *frame);
-/* Gives a lease back: the frame will be leased again, before later ones. */
+/*
+ * Gives a lease back: the frame will be leased again, before later ones. Of what was completed in it only the first
+ * messages without a gap count (`done`); whoever completed others behind a gap keeps the lease or does them twice.
+ */
 void store_release(struct store *s, uint64_t lsn);
 /* [lsn, lsn + count) are done with: delivered, or kept elsewhere. Any part of leased frames, any order, each once. */
 void store_complete(struct store *s, uint64_t lsn, uint64_t count);
@@ -109,6 +126,7 @@ struct store_state {
         uint64_t bytes;    /* on disk, recycled segments included */
         uint64_t segments;
         uint64_t quarantined; /* messages lost to damage since open */
+        uint64_t torn;        /* messages, never acknowledged, of a tail that was cut at open; at least so many */
         int64_t oldest_us;    /* wall clock time of append of the oldest waiting frame; 0: none */
         int error;            /* -errno that stands in the way of writing; 0 */
 };

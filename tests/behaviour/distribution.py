@@ -11,9 +11,6 @@ import re
 
 from harness import ROOT, Place, argument, promise, run
 
-# What is still missing, in whose words: a user of these files reads exactly this and nothing else.
-NOT_THERE_YET = re.compile(r"does not store queues on disk yet")
-
 # What the user is told to write instead, in words to act on.
 ADVICE = re.compile(r"warning: .*(deprecated|obsolete)")
 
@@ -68,8 +65,7 @@ def every_default_file_is_taken():
     for path in distributions():
         with Place() as place:
             _, lines = complaints(place, lay_out(place, path))
-            unexpected = [line for line in lines if not NOT_THERE_YET.search(line)]
-            assert not unexpected, f"{path}: {unexpected}"
+            assert not lines, f"{path}: {lines}"
 
 
 @promise
@@ -77,9 +73,6 @@ def a_file_that_only_uses_what_is_there_is_clean():
     for path in distributions():
         with Place() as place:
             config = lay_out(place, path)
-            text = re.sub(r"#.*", "", place.read("rsyslog.conf"))
-            if "queue.filename" in text.lower():
-                continue
             status, lines = complaints(place, config)
             assert status == 0 and not lines, f"{path}: exit {status}, {lines}"
 

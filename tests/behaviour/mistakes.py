@@ -173,10 +173,10 @@ MISTAKES = [
     ("a variable", 'set $msg = "x";', 5, "invalid variable 'msg' in set statement", "$!name, $.name or $/name"),
     ("a ruleset twice", 'ruleset(name="a") { stop } ruleset(name="a") { stop }', 28, "ruleset 'a' specified more than once", ""),
     ("a BSD block", "!prog", 1, "BSD-style blocks are no longer supported", "write: if $programname == 'NAME' then"),
-    ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk" queue.filename="q")', 1, "does not store queues on disk yet", ""),
+    ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk")', 1, "there is no queue.fileName", "messages wait in memory"),
     ("a table's file", 'lookup_table(name="a" file="@DIR@/none.json")', 1, "could not be opened: No such file", ""),
     ("a table's name", 'set $!a = lookup("none", $msg);', 11, "lookup table 'none' not found", ""),
-    ("a module to come", 'module(load="omrelp")', 13, "could not load module 'omrelp'", "not part of Penstock yet"),
+    ("a module to come", 'module(load="omhttp")', 13, "could not load module 'omhttp'", "not part of Penstock yet"),
 ]
 
 

@@ -1,0 +1,27 @@
+/*
+ * The dead-letter store of a queue: messages that its destination refused for good, or that were given up after the
+ * last retry, each with the reason. It is a store like the queue's own, "<file name>.dead", opened when the first such
+ * message comes, so that what reads, verifies and replays stores does so with this one.
+ *
+ * A message lies there as it was, and $.dead says why: queue, reason, errno (0: none), time (microseconds since 1970).
+ * Thread-safe.
+ */
+#pragma once
+
+#include "base/reporter.h"
+#include "message/pack.h"
+#include "queue/store.h"
+
+struct dead;
+
+/*
+ * Opens nothing yet. The directory is copied, what else the options and names point to is lent; whether it is synced
+ * and the size of its files are decided here. -ENOMEM.
+ */
+int dead_new(struct dead **ret, const struct store_options *options, const struct pack_names *names,
+             struct reporter *reporter);
+struct dead *dead_close(struct dead *dead);
+OWNED_POINTER(struct dead, dead_close);
+
+/* On return the record is durable. -errno: it is not there, and was reported. */
+int dead_bury(struct dead *dead, struct batch *b, uint16_t index, const char *reason, int error);

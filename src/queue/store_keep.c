@@ -1,0 +1,464 @@
+/*
+ * The keeper: everything that takes time and that nobody should have to wait for.
+ *
+ *   control file    when the mark has moved far enough, a segment is done with, or a second has passed
+ *   freed segments  used again, kept aside when damaged, or removed; only below a mark that is durable
+ *   prepared ones   whole on the disk, named, and headed, before a frame may be admitted to them
+ *
+ * A file's way: SEQUENCE.new, written with zeros and synced, renamed to SEQUENCE.segment, the
+ * directory synced. One that is used again gets a new header (a new salt makes all that it
+ * holds invalid), is synced and renamed. A name that ends in .segment therefore always has
+ * a whole header, and a broken one is damage.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "queue/store_inside.h"
+#include "queue/store_read.h"
+
+enum { ZERO_BYTES = 256 << 10 };
+
+void store_wake_keeper(struct store *s) {
+        if (s->is_keeper_idle)
+                pthread_cond_signal(&s->keep);
+}
+
+/* Writes the block that holds `c` and syncs it. The file is the generation's lowest bit. */
+static int write_control_file(struct store *s, const struct control *c) {
+        uint8_t block[CONTROL_BLOCK_BYTES];
+        control_write(block, c);
+        int fd = s->control_files[c->generation % CONTROL_FILES];
+        int r = store_pwrite(s, fd, block, sizeof block, 0);
+        /* After a failed sync the whole block is written anew, so nothing is trusted that was not synced. */
+        if (!r)
+                r = s->disk->ops->sync_data(s->disk, fd);
+        return pass(r);
+}
+
+/* Under lock: what the control file should say now. */
+static struct control control_now(struct store *s) {
+        struct control c = {
+                .generation = s->control.generation + 1,
+                .mark_lsn = store_mark(s),
+                .durable_lsn = s->synced_lsn,
+                .next_sequence = s->next_sequence,
+                .segment_bytes = s->segment_bytes,
+                .time_us = s->disk->ops->wall_us(s->disk),
+        };
+        store_settle_cursor(s);
+        struct place mark = store_mark_place(s);
+        if (mark.segment) {
+                c.mark_segment = mark.segment->sequence;
+                c.mark_offset = mark.offset;
+        }
+        memcpy(c.queue_id, s->queue_id, sizeof c.queue_id);
+        strncpy(c.name, s->name, sizeof c.name - 1);
+        return c;
+}
+
+/* The mark as it is now becomes durable. */
+static int write_control(struct store *s) {
+        pthread_mutex_lock(&s->lock);
+        struct control c = control_now(s);
+        s->completed = 0;
+        s->is_control_dirty = s->is_control_due = false;
+        pthread_mutex_unlock(&s->lock);
+        int r = write_control_file(s, &c);
+        pthread_mutex_lock(&s->lock);
+        bool is_news = r && r != s->control_error;
+        s->control_error = r;
+        if (r) {
+                s->is_control_dirty = true;
+                s->control_dirty_ns = clock_mono_coarse_ns();
+        } else {
+                assert(c.mark_lsn >= s->control.mark_lsn && c.generation > s->control.generation);
+                s->control = c;
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (is_news)
+                store_complain(s, r, "its control file cannot be written; messages may come twice after a restart");
+        return pass(r);
+}
+
+int store_control_files(struct store *s) {
+        for (unsigned i = 0; i < CONTROL_FILES; i++) {
+                if (s->control_files[i] < 0) {
+                        int fd = store_open_file(s, control_file_name(i), O_RDWR | O_CREAT, NULL);
+                        if (fd < 0)
+                                return pass(fd);
+                        s->control_files[i] = fd;
+                }
+        }
+        /* Both are written, so that later writes need no space. */
+        for (unsigned i = 0; i < CONTROL_FILES; i++) {
+                struct control c = control_now(s);
+                int r = write_control_file(s, &c);
+                if (r)
+                        return pass(r);
+                s->control = c;
+        }
+        return pass(s->disk->ops->sync(s->disk, s->directory));
+}
+
+static int room_for_freed(struct store *s, size_t more) {
+        if (s->freed_count + more <= s->freed_capacity)
+                return 0;
+        size_t capacity = MAX(2 * s->freed_capacity, s->freed_count + more);
+        struct store_segment **freed = realloc(s->freed, capacity * sizeof *freed);
+        if (!freed)
+                return fail(-ENOMEM);
+        s->freed = freed;
+        s->freed_capacity = capacity;
+        return 0;
+}
+
+/*
+ * Under lock. What is complete need not be durable: it may have been leased while it was staged, and the flusher may
+ * still be at it.
+ */
+static bool is_free(const struct store *s, const struct store_segment *segment) {
+        return segment->sequence < s->control.mark_segment && segment->end_lsn <= s->durable_lsn + 1 &&
+               segment != s->writing;
+}
+
+/* Takes those out of the order that lie below the durable mark. */
+static void free_segments(struct store *s) {
+        pthread_mutex_lock(&s->lock);
+        size_t n = 0;
+        while (n < s->plan_at && is_free(s, s->segments[n])) {
+                assert(s->segments[n]->end_lsn <= s->control.mark_lsn);
+                assert(s->segments[n] != s->cursor.segment);
+                n++;
+        }
+        if (n && room_for_freed(s, n) == 0) {
+                memcpy(s->freed + s->freed_count, s->segments, n * sizeof *s->freed);
+                s->freed_count += n;
+                s->is_lacking = false;
+                s->segments_count -= n;
+                s->plan_at -= n;
+                memmove(s->segments, s->segments + n, s->segments_count * sizeof *s->segments);
+        }
+        pthread_mutex_unlock(&s->lock);
+}
+
+static int write_header(struct store *s, int fd, uint64_t sequence, const uint8_t *salt) {
+        uint8_t block[SEGMENT_BLOCK_BYTES];
+        struct segment_header header = {
+                .sequence = sequence,
+                .durable_lsn = s->control.durable_lsn,
+                .time_us = s->disk->ops->wall_us(s->disk),
+        };
+        memcpy(header.queue_id, s->queue_id, sizeof header.queue_id);
+        memcpy(header.session, s->session, sizeof header.session);
+        memcpy(header.salt, salt, sizeof header.salt);
+        strncpy(header.name, s->name, sizeof header.name - 1);
+        segment_header_write(block, &header);
+        return pass(store_pwrite(s, fd, block, sizeof block, 0));
+}
+
+static int write_zeros(struct store *s, int fd, uint64_t from, uint64_t to) {
+        _owned_(memory_free) uint8_t *zeros = calloc(1, ZERO_BYTES);
+        if (!zeros)
+                return fail(-ENOMEM);
+        while (from < to) {
+                size_t n = (size_t)MIN(to - from, (uint64_t)ZERO_BYTES);
+                int r = store_pwrite(s, fd, zeros, n, from);
+                if (r)
+                        return pass(r);
+                from += n;
+        }
+        return 0;
+}
+
+/* Makes the file whole and synced; its name is not yet. */
+static int fill_new(struct store *s, const char *name, uint64_t sequence, const uint8_t *salt) {
+        int fd = s->disk->ops->open(s->disk, s->directory, name, O_RDWR | O_CREAT | O_EXCL);
+        if (fd < 0)
+                return pass(fd);
+        int r = write_zeros(s, fd, 0, s->segment_bytes);
+        if (!r)
+                r = write_header(s, fd, sequence, salt);
+        if (!r)
+                r = s->disk->ops->sync(s->disk, fd);
+        s->disk->ops->close(s->disk, fd);
+        if (r)
+                s->disk->ops->unlink(s->disk, s->directory, name);
+        return pass(r);
+}
+
+static int create_file(struct store *s, uint64_t sequence, const uint8_t *salt) {
+        char name[SEGMENT_FILE_NAME_BYTES], final[SEGMENT_FILE_NAME_BYTES];
+        segment_name(name, sequence, "new");
+        segment_name(final, sequence, "segment");
+        int r = fill_new(s, name, sequence, salt);
+        if (r == -EEXIST) {
+                s->disk->ops->unlink(s->disk, s->directory, name);
+                r = fill_new(s, name, sequence, salt);
+        }
+        if (r)
+                return pass(r);
+        r = s->disk->ops->rename(s->disk, s->directory, name, s->directory, final);
+        if (r) {
+                s->disk->ops->unlink(s->disk, s->directory, name);
+                return pass(r);
+        }
+        r = s->disk->ops->sync(s->disk, s->directory);
+        if (r)
+                s->disk->ops->unlink(s->disk, s->directory, final);
+        return pass(r);
+}
+
+/* A segment that the mark is not beyond would be missed if its header broke: so it is no segment any more first. */
+static int unname_spare(struct store *s, char name[static SEGMENT_FILE_NAME_BYTES], uint64_t sequence) {
+        char next[SEGMENT_FILE_NAME_BYTES];
+        segment_name(next, sequence, "new");
+        int r = s->disk->ops->rename(s->disk, s->directory, name, s->directory, next);
+        if (r)
+                return pass(r);
+        memcpy(name, next, sizeof next);
+        return pass(s->disk->ops->sync(s->disk, s->directory));
+}
+
+/* The same for a file that was used before: only its header is written. `name` is what it is called at the end. */
+static int recycle_file(struct store *s, const struct store_segment *old, uint64_t sequence, const uint8_t *salt,
+                        char name[static SEGMENT_FILE_NAME_BYTES]) {
+        char final[SEGMENT_FILE_NAME_BYTES];
+        segment_name(name, old->sequence, "segment");
+        segment_name(final, sequence, "segment");
+        uint64_t size;
+        int fd = store_open_file(s, name, O_RDWR, &size);
+        if (fd < 0)
+                return pass(fd);
+        int r = size == s->segment_bytes ? 0 : fail(-EINVAL);
+        if (!r && old->is_spare)
+                r = unname_spare(s, name, sequence);
+        if (!r)
+                r = write_header(s, fd, sequence, salt);
+        if (!r)
+                r = s->disk->ops->sync_data(s->disk, fd);
+        s->disk->ops->close(s->disk, fd);
+        if (!r)
+                r = s->disk->ops->rename(s->disk, s->directory, name, s->directory, final);
+        if (r)
+                return pass(r);
+        memcpy(name, final, sizeof final);
+        return pass(s->disk->ops->sync(s->disk, s->directory));
+}
+
+static struct store_segment *take_freed(struct store *s) {
+        pthread_mutex_lock(&s->lock);
+        struct store_segment *freed = s->freed_count ? s->freed[--s->freed_count] : NULL;
+        if (freed)
+                s->bytes -= freed->size;
+        pthread_mutex_unlock(&s->lock);
+        return freed;
+}
+
+/* Removes the file, or sets it aside when something in it is damaged. */
+static void drop_file(struct store *s, const struct store_segment *segment) {
+        char name[SEGMENT_FILE_NAME_BYTES], aside[SEGMENT_FILE_NAME_BYTES];
+        segment_name(name, segment->sequence, "segment");
+        segment_name(aside, segment->sequence, "damaged");
+        if (segment->is_damaged)
+                s->disk->ops->rename(s->disk, s->directory, name, s->directory, aside);
+        else
+                s->disk->ops->unlink(s->disk, s->directory, name);
+}
+
+static bool may_recycle(const struct store *s, const struct store_segment *segment) {
+        return !segment->is_damaged && !segment->is_abandoned && !segment->is_missing &&
+               segment->size == s->segment_bytes;
+}
+
+/* A file of the name `sequence`, from a freed one if there is one that serves. */
+static int make_file(struct store *s, uint64_t sequence, const uint8_t *salt) {
+        struct store_segment *freed;
+        while ((freed = take_freed(s))) {
+                char name[SEGMENT_FILE_NAME_BYTES];
+                bool may = may_recycle(s, freed);
+                int r = may ? recycle_file(s, freed, sequence, salt, name) : -EINVAL;
+                if (r && may)
+                        s->disk->ops->unlink(s->disk, s->directory, name);
+                else if (r)
+                        drop_file(s, freed);
+                free(freed);
+                if (!r)
+                        return 0;
+        }
+        pthread_mutex_lock(&s->lock);
+        bool fits = !s->options.bytes_max || s->bytes + s->segment_bytes <= s->options.bytes_max;
+        pthread_mutex_unlock(&s->lock);
+        return fits ? pass(create_file(s, sequence, salt)) : fail(-ENOSPC);
+}
+
+/* Adds one prepared segment to the end of the order. */
+static int prepare_one(struct store *s) {
+        uint8_t salt[SEGMENT_SALT_BYTES];
+        int r = s->disk->ops->random(s->disk, salt, sizeof salt);
+        if (r)
+                return pass(r);
+        /* A number is used once, whatever becomes of it. */
+        pthread_mutex_lock(&s->lock);
+        uint64_t sequence = s->next_sequence++;
+        pthread_mutex_unlock(&s->lock);
+        r = make_file(s, sequence, salt);
+        if (r)
+                return pass(r);
+        pthread_mutex_lock(&s->lock);
+        struct store_segment *made = store_segment_add(s, sequence);
+        if (made) {
+                made->size = s->segment_bytes;
+                made->planned = SEGMENT_FRAMES_AT;
+                made->is_loaded = true;
+                memcpy(made->salt, salt, sizeof made->salt);
+                memcpy(made->session, s->session, sizeof made->session);
+                s->bytes += made->size;
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (!made)
+                drop_file(s, &(struct store_segment){.sequence = sequence});
+        return made ? 0 : fail(-ENOMEM);
+}
+
+/* Grows the first prepared segment, for a frame that is larger than a segment. */
+static int grow_prepared(struct store *s, struct store_segment *segment, uint64_t size) {
+        size = (size + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES * SEGMENT_BLOCK_BYTES;
+        if (s->options.bytes_max && s->bytes - segment->size + size > s->options.bytes_max)
+                return fail(-ENOSPC);
+        int fd = store_open_segment(s, segment->sequence, O_RDWR, NULL);
+        if (fd < 0)
+                return pass(fd);
+        int r = write_zeros(s, fd, segment->size, size);
+        if (!r)
+                r = s->disk->ops->sync(s->disk, fd);
+        if (r)
+                s->disk->ops->truncate(s->disk, fd, segment->size);
+        s->disk->ops->close(s->disk, fd);
+        if (r)
+                return pass(r);
+        pthread_mutex_lock(&s->lock);
+        s->bytes += size - segment->size;
+        segment->size = size;
+        pthread_mutex_unlock(&s->lock);
+        return 0;
+}
+
+/* Under lock: how many segments lie ahead of the planning. */
+static size_t prepared(const struct store *s) {
+        return s->segments_count - s->plan_at;
+}
+
+static int prepare(struct store *s) {
+        for (;;) {
+                pthread_mutex_lock(&s->lock);
+                uint64_t wanted = s->room_wanted;
+                size_t ahead = prepared(s);
+                struct store_segment *first = ahead ? s->segments[s->plan_at] : NULL;
+                bool must_grow = wanted && first && first->size < wanted;
+                bool has_room = wanted && first && first->size >= wanted;
+                if (has_room || (first && s->room_error)) {
+                        s->room_wanted = has_room ? 0 : wanted;
+                        s->room_error = 0;
+                        pthread_cond_broadcast(&s->moved);
+                }
+                bool is_done = !must_grow && ahead >= s->prepared_wanted;
+                pthread_mutex_unlock(&s->lock);
+                if (is_done)
+                        return 0;
+                /* While somebody waits for room, nobody plans: `first` stays where it is. */
+                int r = must_grow ? grow_prepared(s, first, wanted) : prepare_one(s);
+                if (r)
+                        return pass(r);
+        }
+}
+
+/* What is left of freed segments when enough are prepared. */
+static void drop_freed(struct store *s) {
+        struct store_segment *freed;
+        while ((freed = take_freed(s))) {
+                drop_file(s, freed);
+                free(freed);
+        }
+}
+
+/* Those who wait are told; the others need not know that what nobody wants yet could not be made. */
+static void note_lack(struct store *s, int error) {
+        pthread_mutex_lock(&s->lock);
+        s->is_lacking = true;
+        bool matters = s->room_wanted != 0;
+        if (matters) {
+                s->room_wanted = 0;
+                s->room_error = error;
+                s->room_error_us = s->disk->ops->wall_us(s->disk);
+                pthread_cond_broadcast(&s->moved);
+        }
+        bool is_news = matters && error != s->room_reported;
+        if (matters)
+                s->room_reported = error;
+        pthread_mutex_unlock(&s->lock);
+        if (is_news)
+                store_complain(s, error, "there is no room for more messages");
+}
+
+int store_keep_round(struct store *s, bool now) {
+        pthread_mutex_lock(&s->lock);
+        bool writes = s->is_control_dirty && (now || s->is_control_due);
+        pthread_mutex_unlock(&s->lock);
+        int r = writes ? write_control(s) : 0;
+        free_segments(s);
+        int lack = prepare(s);
+        if (lack)
+                note_lack(s, lack);
+        drop_freed(s);
+        pthread_mutex_lock(&s->lock);
+        if (!lack) {
+                s->is_lacking = false;
+                s->room_reported = 0;
+        }
+        store_check(s);
+        pthread_mutex_unlock(&s->lock);
+        return pass(r);
+}
+
+/* Under lock: is there anything that need not wait? */
+static bool has_work(const struct store *s) {
+        if (s->room_wanted || s->is_control_due)
+                return true;
+        return prepared(s) < s->prepared_wanted && !s->is_closing && !s->is_lacking;
+}
+
+/* Under lock. With something completed it wakes a second later; otherwise when somebody says so. */
+static void keeper_sleep(struct store *s) {
+        s->is_keeper_idle = true;
+        if (s->is_control_dirty) {
+                int64_t until = s->control_dirty_ns + CHECKPOINT_DELAY_MS * INT64_C(1000000);
+                struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+                if (pthread_cond_timedwait(&s->keep, &s->lock, &at) == ETIMEDOUT)
+                        s->is_control_due = true;
+        } else {
+                pthread_cond_wait(&s->keep, &s->lock);
+        }
+        s->is_keeper_idle = false;
+}
+
+void *store_keeper(void *store) {
+        struct store *s = store;
+        pthread_mutex_lock(&s->lock);
+        while (!s->is_flusher_done) {
+                if (!has_work(s)) {
+                        keeper_sleep(s);
+                        continue;
+                }
+                pthread_mutex_unlock(&s->lock);
+                store_keep_round(s, false);
+                pthread_mutex_lock(&s->lock);
+        }
+        pthread_mutex_unlock(&s->lock);
+        return NULL;
+}

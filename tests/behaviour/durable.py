@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+"""Queues on disk: what was acknowledged is kept over crashes, stops, full disks and destinations that come and go."""
+import contextlib
+import os
+import socket
+
+from harness import Place, needs_root, numbered, promise, read, run, send_tcp, wait
+
+HEAD = """
+global(workDirectory="@DIR@/spool" processInternalMessages="on")
+module(load="imtcp")
+module(load="imfile")
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" ruleset="work")
+template(name="m" type="string" string="%hostname%%msg%\\n")
+action(type="omfile" file="@DIR@/own")
+"""
+
+class Target:
+    """A TCP receiver that can go and come back on its port."""
+
+    def __init__(self):
+        self.received = b""
+        self.connections = []
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.port = server.getsockname()[1]
+        self.listening = None
+
+    def lines(self):
+        if self.listening:
+            self.listening.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.connections.append(self.listening.accept()[0])
+        for connection in list(self.connections):
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError, ConnectionResetError):
+                while data := connection.recv(1 << 20):
+                    self.received += data
+                self.connections.remove(connection)
+                connection.close()
+        return self.received.decode().splitlines()
+
+    def come_back(self):
+        self.listening = socket.create_server(("127.0.0.1", self.port))
+
+    def leave(self):
+        for closing in [*self.connections, self.listening]:
+            closing.close()
+        self.connections = []
+        self.listening = None
+
+
+def numbers_of(lines, host="host"):
+    return [int(line.split()[1]) for line in lines if line.split()[:1] == [host]]
+
+
+def spool(place):
+    os.makedirs(place.file("spool"), exist_ok=True)
+
+
+def kill(daemon):
+    daemon.process.kill()
+    daemon.process.wait()
+    os.unlink(daemon.pid_file)
+
+
+def positions(place):
+    return {name: read(place.file(f"spool/{name}")) for name in os.listdir(place.file("spool")) if "imfile" in name}
+
+
+FILE_TO_FILE = HEAD + """
+main_queue(queue.type="Disk" queue.fileName="main" queue.syncQueueFiles="on" queue.checkpointInterval="500"
+           queue.timeoutShutdown="5000")
+input(type="imfile" file="@DIR@/in" tag="t" ruleset="work" persistStateInterval="100")
+template(name="line" type="string" string="%msg%\\n")
+ruleset(name="work") { action(type="omfile" file="@DIR@/out" template="line") }
+"""
+
+
+@promise
+def what_a_file_was_read_into_a_synced_queue_survives_kill_after_kill():
+    with Place() as place:
+        spool(place)
+        place.file("in", "")
+        written, before = 0, None
+        for round_number in range(8):
+            daemon = place.daemon(FILE_TO_FILE)
+            with open(place.file("in"), "a", encoding="utf-8") as file:
+                file.write("".join(f"line {i}\n" for i in range(written, written + 4000)))
+            written += 4000
+            seen = f"line {written - 4000 + 500 * (round_number % 7)}\n"
+            wait(lambda seen=seen: seen in place.read("out"), "some of it at the output")
+            if round_number % 2:
+                wait(lambda before=before: positions(place) != before, "the position in the file to move")
+            before = positions(place)
+            kill(daemon)
+        daemon = place.daemon(FILE_TO_FILE)
+        wait(lambda: f"line {written - 1}\n" in place.read("out"), "the last line")
+
+        def all_there():
+            return set(place.read("out").splitlines()) >= {f"line {i}" for i in range(written)}
+
+        wait(all_there, "every line")
+        assert daemon.stop() == 0
+        copies = len(place.read("out").splitlines()) - written
+        print(f"# {copies} of {written} lines came twice, after 8 kills")
+
+
+def tcp_to_target(target, queue):
+    return HEAD + f"""
+ruleset(name="work") {{
+  action(name="out" type="omfwd" target="127.0.0.1" port="{target.port}" protocol="tcp" template="m"
+         action.resumeRetryCount="-1" action.resumeInterval="1" {queue})
+  action(type="omfile" file="@DIR@/seen" template="m")
+}}
+"""
+
+
+def wait_until_queued(place, line):
+    """The action behind the queued one has it, so that the queue has it, too."""
+    wait(lambda: line in place.lines("seen"), f"{line!r} to be queued")
+
+
+def interleaved(first, count):
+    """Two hosts on one connection, each with its numbers."""
+    return "".join(numbered(i, 1, "one") + numbered(i, 1, "two") for i in range(first, first + count))
+
+
+@promise
+def a_backlog_is_delivered_first_after_a_restart_with_the_destination_back():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        config = tcp_to_target(target, 'queue.type="Disk" queue.fileName="out" queue.size="100000" '
+                                       'queue.timeoutShutdown="0"')
+        for round_number in range(2):
+            daemon = place.daemon(config)
+            send_tcp(daemon.port("port"), numbered(round_number * 3000, 3000))
+            wait_until_queued(place, f"host {round_number * 3000 + 2999}")
+            daemon.stop()
+            os.unlink(place.file("port"))
+        target.come_back()
+        daemon = place.daemon(config)
+        send_tcp(daemon.port("port"), numbered(6000, 1000))
+        wait(lambda: len(target.lines()) >= 7000, "the backlog and what came then")
+        assert numbers_of(target.lines()) == list(range(7000)), "lost, doubled or out of order"
+        assert daemon.stop() == 0
+        target.leave()
+
+
+@promise
+def a_disk_assisted_queue_spills_and_drains_in_the_order_of_each_source():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        daemon = place.daemon(tcp_to_target(
+            target, 'queue.type="LinkedList" queue.fileName="out" queue.size="1000" queue.timeoutShutdown="5000"'))
+        port = daemon.port("port")
+        send_tcp(port, interleaved(0, 10000))
+        wait(lambda: "action 'out' suspended" in place.read("own"), "the suspension")
+        target.come_back()
+        send_tcp(port, interleaved(10000, 500))
+        wait(lambda: len(target.lines()) >= 21000, "all of it")
+        for host in ("one", "two"):
+            assert numbers_of(target.lines(), host) == list(range(10500)), f"lost, doubled or out of order: {host}"
+        assert "discarded" not in place.read("own")
+        assert daemon.stop() == 0
+        target.leave()
+
+
+@promise
+def a_restart_in_the_middle_of_an_outage_keeps_the_order_of_each_source():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        config = tcp_to_target(target, 'queue.type="LinkedList" queue.fileName="out" queue.size="1000" '
+                                       'queue.saveOnShutdown="on" queue.timeoutShutdown="0"')
+        for round_number in range(2):
+            daemon = place.daemon(config)
+            first = round_number * 5000
+            send_tcp(daemon.port("port"), interleaved(first, 5000))
+            wait_until_queued(place, f"two {first + 4999}")
+            assert daemon.stop() == 0
+            os.unlink(place.file("port"))
+        target.come_back()
+        daemon = place.daemon(config)
+        send_tcp(daemon.port("port"), interleaved(10000, 500))
+        wait(lambda: len(target.lines()) >= 21000, "all of it")
+        for host in ("one", "two"):
+            assert numbers_of(target.lines(), host) == list(range(10500)), f"lost, doubled or out of order: {host}"
+        assert daemon.stop() == 0
+        target.leave()
+
+
+@promise
+def save_on_shutdown_keeps_what_memory_had():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        config = tcp_to_target(target, 'queue.type="FixedArray" queue.fileName="out" queue.size="10000" '
+                                       'queue.saveOnShutdown="on" queue.timeoutShutdown="0"')
+        daemon = place.daemon(config)
+        send_tcp(daemon.port("port"), numbered(0, 5000))
+        wait_until_queued(place, "host 4999")
+        assert daemon.stop() == 0
+        os.unlink(place.file("port"))
+        target.come_back()
+        daemon = place.daemon(config)
+        send_tcp(daemon.port("port"), numbered(5000, 10))
+        wait(lambda: len(target.lines()) >= 5010, "what was saved")
+        assert numbers_of(target.lines()) == list(range(5010)), "lost, doubled or out of order"
+        assert daemon.stop() == 0
+        target.leave()
+
+
+@promise
+def a_delay_queue_delivers_directly_and_keeps_what_comes_while_the_destination_is_away():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        target.come_back()
+        config = tcp_to_target(target, 'queue.type="Delay" queue.fileName="out" queue.delayThreshold="500" '
+                                       'queue.size="100000" '
+                                       'queue.timeoutShutdown="0"')
+        daemon = place.daemon(config)
+        port = daemon.port("port")
+        send_tcp(port, numbered(0, 1000))
+        wait(lambda: len(target.lines()) >= 1000, "the direct way")
+        target.leave()
+
+        def is_suspended():
+            """The first messages after the loss may be in the broken connection."""
+            send_tcp(port, numbered(-1, 1))
+            return "action 'out' suspended" in place.read("own")
+
+        wait(is_suspended, "the suspension")
+        send_tcp(port, numbered(1000, 2000))
+        wait_until_queued(place, "host 2999")
+        daemon.stop()
+        os.unlink(place.file("port"))
+        daemon = place.daemon(config)
+        port = daemon.port("port")
+        send_tcp(port, numbered(3000, 1000))
+        target.come_back()
+        wait(lambda: f"host {3999}" in target.lines(), "what was kept")
+        send_tcp(port, numbered(4000, 100))
+        wait(lambda: f"host {4099}" in target.lines(), "what came after it")
+        found = [n for n in numbers_of(target.lines()) if n >= 0]
+        assert found == list(range(4100)), "lost, doubled or out of order"
+        assert daemon.stop() == 0
+        target.leave()
+
+
+@promise
+def a_message_nobody_takes_ends_among_the_dead_letters_and_holds_nobody_up():
+    with Place() as place:
+        spool(place)
+        daemon = place.daemon(HEAD + """
+template(name="path" type="string" string="@DIR@/to/%hostname%")
+ruleset(name="work") {
+  action(name="out" type="omfile" dynaFile="path" template="m" queue.type="Disk" queue.fileName="out"
+         queue.timeoutShutdown="5000")
+}
+""")
+        poison = "x" * 300
+        port = daemon.port("port")
+        send_tcp(port, numbered(0, 10) + numbered(0, 1, poison) + numbered(10, 10))
+        wait(lambda: len(place.lines("to/host")) == 20, "its neighbours")
+        assert daemon.stop() == 0
+        kept = b"".join(read(os.path.join(directory, name)) for directory, _, names in
+                        os.walk(place.file("spool/out.dead")) for name in names)
+        assert poison.encode() in kept, "the message is not among the dead letters"
+        assert b"refused by the destination" in kept, "its reason is not"
+
+
+@promise
+def given_up_messages_of_a_durable_queue_are_kept_too():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        daemon = place.daemon(tcp_to_target(target, 'queue.type="Disk" queue.fileName="out" '
+                                                    'queue.timeoutShutdown="5000"').replace(
+            'action.resumeRetryCount="-1"', 'action.resumeRetryCount="0"'))
+        send_tcp(daemon.port("port"), numbered(4711, 3))
+        directory = place.file("spool/out.dead")
+
+        def kept():
+            return b"".join(read(os.path.join(directory, name)) for name in
+                            (os.listdir(directory) if os.path.isdir(directory) else []))
+
+        wait(lambda: all(str(n).encode() in kept() for n in (4711, 4712, 4713)), "the dead letters")
+        assert daemon.stop() == 0
+
+
+@promise
+def a_full_disk_stops_the_sender_and_loses_nothing():
+    needs_root("mount a small file system")
+    with Place() as place:
+        spool(place)
+        target = Target()
+        config = tcp_to_target(target, 'queue.type="Disk" queue.fileName="out" queue.size="10000000" '
+                                       'queue.timeoutEnqueue="1000" queue.timeoutShutdown="5000"').replace(
+            'action(type="omfile" file="@DIR@/own")',
+            'main_queue(queue.type="Disk" queue.fileName="main" queue.timeoutShutdown="5000" '
+            'queue.spoolDirectory="@DIR@/main")\naction(type="omfile" file="@DIR@/own")')
+        os.makedirs(place.file("main"))
+        script = f'mount -t tmpfs -o size=8m tmpfs {place.file("spool")} && exec "$@"'
+        daemon = place.daemon(config, launcher=("unshare", "-m", "sh", "-c", script, "sh"))
+        port = daemon.port("port")
+        line = f"<13>Oct 11 22:14:15 host tag: %d {'x' * 900}\n"
+        count = 15000
+        send_tcp(port, "".join(line % i for i in range(count)))
+        wait(lambda: "cannot write to its disk" in daemon.stderr(), "the message that the disk is full")
+        target.come_back()
+        wait(lambda: len(target.lines()) >= count, "all of it")
+        assert numbers_of(target.lines()) == list(range(count)), "lost, doubled or out of order"
+        assert daemon.stop() == 0
+        target.leave()
+
+
+@promise
+def a_second_daemon_on_one_spool_says_so_and_harms_nothing():
+    with Place() as place:
+        spool(place)
+        config = FILE_TO_FILE.replace('file="@DIR@/in"', 'file="@DIR@/in2"')
+        first = place.daemon(config)
+        with Place() as other:
+            second = other.daemon(config.replace("@DIR@/spool", place.file("spool")))
+            wait(lambda: "keeps its messages in memory alone" in other.read("own") + second.stderr(), "the report")
+            assert second.stop() == 0
+        assert first.stop() == 0
+
+
+@promise
+def abort_on_failed_queue_startup_ends_the_daemon():
+    with Place() as place:
+        try:
+            place.daemon('global(workDirectory="@DIR@/missing" abortOnFailedQueueStartup="on")\n'
+                         'main_queue(queue.type="Disk" queue.fileName="main")\n'
+                         'action(type="omfile" file="@DIR@/out")\n')
+        except AssertionError as error:
+            assert "the daemon left" in str(error), error
+        else:
+            raise AssertionError("it started")
+
+
+if __name__ == "__main__":
+    run()
