@@ -216,7 +216,8 @@ def count_file_lines(path):
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE")
+        self.flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE",
+                                  os.path.join(TREE, "src/control/flood_relp.c"))
         self.floor = compile_tool("floor", "bench/floor.c")
         self.calibrations = {}
         self.failures = []

@@ -324,6 +324,60 @@ class Filters30(Scenario):
         return text
 
 
+class Json(Scenario):
+    """JSON in, JSON out: variables from the text, some of them under other names in a new object."""
+
+    name = "json"
+    title = "JSON in (mmjsonparse), JSON out (template), to a file"
+    messages = 1_000_000
+    flood = ("--tag", "orders")
+
+    def rsyslog_rules(self, place, variant):
+        return ("""module(load="mmjsonparse")
+template(name="json" type="list" option.jsonf="on") {
+  property(outname="@timestamp" name="timereported" dateFormat="rfc3339" format="jsonf")
+  property(outname="host" name="hostname" format="jsonf")
+  property(outname="level" name="$!level" format="jsonf")
+  property(outname="request" name="$!request" format="jsonf")
+  property(outname="user" name="$!user" format="jsonf" onEmpty="null")
+  property(outname="path" name="$!path" format="jsonf" onEmpty="null")
+  property(outname="trace" name="$!trace" format="jsonf")
+  property(outname="all" name="$!" format="jsonf")
+}
+action(type="mmjsonparse" cookie="")
+""" + omfile(variant, place.path("messages"), "json") + "\n")
+
+    def syslog_ng_rules(self, place, variant):
+        template = ('$(format-json --leave-initial-dot @timestamp="${ISODATE}" host="${HOST}" level="${.j.level}" '
+                    'request="${.j.request}" user="${.j.user}" path="${.j.path}" trace="${.j.trace}" all.*=".j.*")\\n')
+        return ('parser p_json { json-parser(prefix(".j.")); };\n'
+                f"destination d_out {{ file(\"{place.path('messages')}\" template('{template}')); }};\n"
+                "log { source(s_in); parser(p_json); destination(d_out); flags(flow-control); };\n")
+
+
+class Normalize(Scenario):
+    """A rule base over messages of sshd, and the fields as JSON. liblognorm does most of the work in both daemons."""
+
+    name = "normalize"
+    title = "mmnormalize, fields as JSON, to a file"
+    messages = 500_000
+    flood = ("--tag", "sshd")
+    syslog_ng_variants = []
+
+    def rsyslog_rules(self, place, variant):
+        rules = ["version=2",
+                 "rule=accepted: Accepted %method:word% for %user:word% from %ip:ipv4% port %port:number% %rest:rest%",
+                 "rule=failed: Failed password for invalid user %user:word% from %ip:ipv4% port %port:number% %rest:rest%",
+                 "rule=session: pam_unix(sshd:session): session opened for user %user:char-to:(%(uid=%uid:number%) by (uid=0)%rest:rest%"]
+        os.makedirs(place.directory, exist_ok=True)
+        path = os.path.join(place.directory, "rules")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("\n".join(rules) + "\n")
+        return ('module(load="mmnormalize")\n'
+                'template(name="json" type="string" string="%hostname% %$!all-json%\\n")\n'
+                f'action(type="mmnormalize" rulebase="{path}")\n' + omfile(variant, place.path("messages"), "json") + "\n")
+
+
 class ForwardTcp(Scenario):
     name = "forward-tcp"
     title = "TCP in, TCP out"
@@ -478,7 +532,7 @@ class Start2000(Scenario):
 
 
 SCENARIOS = [
-    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), UdpFile(), UnixDgram(), Filters30(), ForwardTcp(),
-    Dynafiles1000(), Lookup100k(), Imfile1g(),
+    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(),
+    ForwardTcp(), Dynafiles1000(), Lookup100k(), Imfile1g(),
     Connections10000(), Idle(), Start2000(),
 ]

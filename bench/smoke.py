@@ -12,7 +12,8 @@ import tempfile
 
 from daemons import TREE, compile_tool
 
-flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE")
+flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE",
+                     os.path.join(TREE, "src/control/flood_relp.c"))
 
 
 def verify(path, *options):

@@ -5,7 +5,8 @@
  * keeps the text it was parsed from, so that it prints as it came.
  *
  * json_parse() is bounded by JSON_NESTING_MAX and takes RFC 8259 with trailing
- * bytes reported, not eaten.
+ * bytes reported, not eaten. json_parse_lenient() takes what rsyslog's library
+ * takes, too: messages hold it, and configurations count on it.
  */
 #pragma once
 
@@ -15,7 +16,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 
-enum { JSON_NESTING_MAX = 64 };
+enum { JSON_NESTING_MAX = 64, JSON_LENIENT_NESTING_MAX = 32 };
 
 enum json_type {
         JSON_NULL,
@@ -66,6 +67,11 @@ struct json *json_copy(struct arena *a, const struct json *value); /* deep */
 /* Adds or replaces; -ENOMEM. The value is not copied. */
 int json_set(struct arena *a, struct json *object, struct text name, struct json *value);
 int json_append(struct arena *a, struct json *array, struct json *value);
+/* Adds a member without looking whether one of that name is there already. */
+int json_add(struct arena *a, struct json *object, struct text name, struct json *value);
+/* The same with a name that lies in the arena already; and a string of such text. */
+int json_take_member(struct arena *a, struct json *object, struct text name, struct json *value);
+struct json *json_take_string(struct arena *a, struct text t);
 /* Removes a member; false when there was none. */
 bool json_remove(struct json *object, struct text name);
 struct json *json_get(const struct json *object, struct text name); /* NULL: none */
@@ -73,6 +79,15 @@ struct json *json_get_nocase(const struct json *object, struct text name);
 
 /* Parses one value; *used tells how many bytes it took (leading white space included). -EBADMSG, -ENOMEM. */
 int json_parse(struct arena *a, struct text t, struct json **ret, size_t *used);
+
+/*
+ * The same for text of others: either quote, raw control bytes in strings, a \u0000 that ends its string, comments, a
+ * comma behind the last item, words in any case, NaN and Infinity, leading zeros, integers held at the edge of 64 bits,
+ * numbers that end early ("1.", "1e"). *used counts white space and comments behind the value, too. A number or
+ * word that the text ends in might go on, so it is none; a NUL byte is an error everywhere. Unless the configuration is
+ * case-sensitive, names that differ in case only are one member: the first name, the last value.
+ */
+int json_parse_lenient(struct arena *a, struct text t, bool is_case_sensitive, struct json **ret, size_t *used);
 
 enum json_style {
         JSON_COMPACT, /* {"a":1,"b":[1,2]} */

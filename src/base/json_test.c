@@ -160,7 +160,69 @@ static void a_copy_shares_nothing(void) {
         CHECK_TEXT(buffer_as_text(&out), "{\"a\":[1.50,\"x\",{\"b\":false}],\"c\":null}");
 }
 
-TEST_MAIN(TEST(values_print_in_both_styles), TEST(numbers_print_as_they_came),
+static void check_lenient(const char *text, const char *printed) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        struct json *value = NULL;
+        size_t used = 0;
+        CHECK_INT(json_parse_lenient(&a, text_of(text), true, &value, &used), 0);
+        CHECK_INT(used, strlen(text));
+        if (value)
+                json_print(&out, value, JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&out), printed);
+}
+
+static void the_lenient_manner_takes_what_libfastjson_takes(void) {
+        check_lenient("{'a':'b\"c'}", "{\"a\":\"b\\\"c\"}");
+        check_lenient("[1,2,]", "[1,2]");
+        check_lenient("{\"a\":1 , /* c */ }", "{\"a\":1}");
+        check_lenient("\v/* c */[// d\n1]/**/", "[1]");
+        check_lenient("[\"a\x01\tb\n\"]", "[\"a\\u0001\\tb\\n\"]");
+        check_lenient("[\"a\\u0000b\",\"c\"]", "[\"a\",\"c\"]");
+        check_lenient("{\"a\\u0000b\":1,\"a\":2}", "{\"a\":2}");
+        check_lenient("[NULL,True,fALSE,nan,Infinity]", "[null,true,false,NaN,Infinity]");
+        check_lenient("[-infinity]", "[-Infinity]");
+        check_lenient("[01,-00,-007,1+2,99999999999999999999,-9223372036854775809]",
+                      "[1,0,-7,1,9223372036854775807,-9223372036854775808]");
+        check_lenient("[1.,-.5,1e,1E+,01.50,1e400]", "[1.,-.5,1e,1E+,01.50,1e400]");
+        check_lenient("\"text\"", "\"text\"");
+        check_lenient("{\"A\":1,\"a\":2}", "{\"A\":1,\"a\":2}");
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *value;
+        size_t used;
+        CHECK_INT(json_parse_lenient(&a, TEXT("{\"A\":1,\"a\":2}"), false, &value, &used), 0);
+        CHECK_INT(value->count, 1);
+        CHECK_TEXT(value->first->name, "A");
+        CHECK_INT(value->first->value->integer, 2);
+}
+
+static void even_the_lenient_manner_refuses(void) {
+        static const char *const wrong[] = {
+                "",       "123",     "true",      "{a:1}",     "[1,,2]",        "[,]",      "{,}",
+                "[.5]",   "[+5]",    "[-]",       "[1-2]",     "[1.2.3]",       "[0x1]",    "[-e1]",
+                "[nu]",   "[truex]", "[\"\\x\"]", "['\\'']",   "[\"\\u12\"]",   "/***/[1]", "/x",
+                "[1] /x", "[1]//",   "[1 2]",     "{\"a\" 1}", "\xef\xbb\xbf[]"};
+        _owned_(arena_fini) struct arena a = {0};
+        struct json *value;
+        size_t used;
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+                CHECK_INT(json_parse_lenient(&a, text_of(wrong[i]), true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("[\"a\0\"]"), true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("[\0]"), true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("{\"a\":1} x"), true, &value, &used), 0);
+        CHECK_INT(used, 8);
+        char deep[2 * JSON_LENIENT_NESTING_MAX + 2];
+        memset(deep, '[', sizeof deep);
+        memset(deep + JSON_LENIENT_NESTING_MAX, ']', JSON_LENIENT_NESTING_MAX);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, 2 * JSON_LENIENT_NESTING_MAX}, true, &value, &used), 0);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, JSON_LENIENT_NESTING_MAX}, true, &value, &used), -EBADMSG);
+        memset(deep, '[', JSON_LENIENT_NESTING_MAX + 1);
+        memset(deep + JSON_LENIENT_NESTING_MAX + 1, ']', JSON_LENIENT_NESTING_MAX + 1);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, sizeof deep}, true, &value, &used), -EBADMSG);
+}
+
+TEST_MAIN(TEST(the_lenient_manner_takes_what_libfastjson_takes), TEST(even_the_lenient_manner_refuses),
+          TEST(values_print_in_both_styles), TEST(numbers_print_as_they_came),
           TEST(an_integer_beyond_64_bits_is_held_at_the_edge), TEST(made_doubles_read_back_the_same),
           TEST(escapes_are_those_of_libfastjson), TEST(unicode_escapes_become_utf8),
           TEST(bytes_after_the_value_are_reported_not_eaten), TEST(nesting_stops_at_the_limit),

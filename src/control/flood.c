@@ -9,7 +9,10 @@
  *   READY   -> READY       all was taken, back to the end of the ring      worker_turn()
  *   READY   -> BLOCKED     the socket is full                              worker_turn()
  *   BLOCKED -> READY       the socket has room again                       worker_wait()
- *   READY   -> FINISHED    all messages are sent, or the peer is gone      worker_turn()
+ *   READY   -> WAITING     RELP: the window is full, or all is sent        worker_turn()
+ *   WAITING -> READY       an answer came                                  worker_wait()
+ *   READY   -> FINISHED    all messages are sent and, where there are answers, answered; or the peer is gone
+ *                                                                          worker_turn()
  *
  * A connection belongs to one worker, and a worker is one thread. The settings are read-only once workers run.
  *
@@ -47,6 +50,7 @@
 #include <unistd.h>
 
 #include "flood.h"
+#include "flood_relp.h"
 
 #define CONNECTIONS_MAX    20000u
 #define THREADS_MAX        64u
@@ -86,11 +90,13 @@ enum target {
         TARGET_UNIX,
         TARGET_UNIX_STREAM,
         TARGET_FILE,
+        TARGET_RELP,
 };
 
 enum framing {
         FRAMING_LF,
         FRAMING_OCTET,
+        FRAMING_RELP,
         FRAMING_NONE,
 };
 
@@ -106,9 +112,13 @@ struct choice {
 };
 
 static const struct choice targets[] = {
-        {"tcp:", TARGET_TCP},   {"udp:", TARGET_UDP},
-        {"unix:", TARGET_UNIX}, {"unix-stream:", TARGET_UNIX_STREAM},
-        {"file:", TARGET_FILE}, {},
+        {"tcp:", TARGET_TCP},
+        {"udp:", TARGET_UDP},
+        {"unix:", TARGET_UNIX},
+        {"unix-stream:", TARGET_UNIX_STREAM},
+        {"file:", TARGET_FILE},
+        {"relp:", TARGET_RELP},
+        {},
 };
 
 static const struct choice framings[] = {
@@ -130,8 +140,9 @@ struct settings {
         enum format format;
         char address[NI_MAXHOST];
         char port[NI_MAXSERV];
-        uint64_t messages; /* 0: no limit. */
-        uint64_t rate;     /* Messages a second; 0: no limit. */
+        const char *ledger; /* A file for what was acknowledged. */
+        uint64_t messages;  /* 0: no limit. */
+        uint64_t rate;      /* Messages a second; 0: no limit. */
         uint64_t duration_ns;
         uint64_t seed;
         uint32_t size; /* Bytes of one message without its framing; 0: the mix. */
@@ -140,9 +151,11 @@ struct settings {
         uint32_t threads;
         uint32_t batch; /* Messages a write; 0: choose. */
         uint32_t hosts;
+        uint32_t window; /* Messages that may be unanswered. */
         bool is_sequenced;
         bool is_held;
         bool is_json;
+        const char *tag; /* Only messages of the mix with this one; NULL: all. */
 };
 
 /*
@@ -366,6 +379,17 @@ static void draft_pad(struct draft *d, uint32_t size) {
                 draft_put(d, filler + i % (sizeof filler - 1), 1);
 }
 
+static unsigned kind_weight(const struct settings *s, const struct kind *kind) {
+        return s->tag && strcmp(s->tag, kind->tag) ? 0 : kind->weight;
+}
+
+static bool tag_is_known(const char *tag) {
+        for (size_t i = 0; i < sizeof mix / sizeof *mix; i++)
+                if (!strcmp(mix[i].tag, tag))
+                        return true;
+        return false;
+}
+
 static const struct kind *kind_pick(const struct settings *s, uint64_t *random) {
         unsigned total = 0;
 
@@ -373,13 +397,13 @@ static const struct kind *kind_pick(const struct settings *s, uint64_t *random) 
                 return &sized;
 
         for (size_t i = 0; i < sizeof mix / sizeof *mix; i++)
-                total += mix[i].weight;
+                total += kind_weight(s, mix + i);
 
         unsigned n = (unsigned)(random_next(random) % total);
         for (size_t i = 0;; i++) {
-                if (n < mix[i].weight)
+                if (n < kind_weight(s, mix + i))
                         return mix + i;
-                n -= mix[i].weight;
+                n -= kind_weight(s, mix + i);
         }
 }
 
@@ -407,8 +431,12 @@ static void block_fini(struct block *b) {
 
 static int block_append(struct block *b, uint32_t place, size_t *allocated, const struct draft *d,
                         enum framing framing) {
-        char prefix[16];
-        int prefix_size = framing == FRAMING_OCTET ? snprintf(prefix, sizeof prefix, "%u ", d->size) : 0;
+        char prefix[32];
+        int prefix_size = framing == FRAMING_OCTET  ? snprintf(prefix, sizeof prefix, "%u ", d->size)
+                          : framing == FRAMING_RELP ? snprintf(prefix, sizeof prefix, "%0*d syslog %u ",
+                                                               (int)RELP_TXNR_DIGITS, 0, d->size)
+                                                    : 0;
+        bool has_lf = framing == FRAMING_LF || framing == FRAMING_RELP;
         uint32_t start = b->starts[place];
         size_t need = start + (size_t)prefix_size + d->size + 1;
 
@@ -425,10 +453,10 @@ static int block_append(struct block *b, uint32_t place, size_t *allocated, cons
         char *p = b->text + start;
         memcpy(p, prefix, (size_t)prefix_size);
         memcpy(p + prefix_size, d->text, d->size);
-        if (framing == FRAMING_LF)
+        if (has_lf)
                 p[(uint32_t)prefix_size + d->size] = '\n';
         b->marks[place] = start + (uint32_t)prefix_size + d->mark;
-        b->starts[place + 1] = start + (uint32_t)prefix_size + d->size + (framing == FRAMING_LF);
+        b->starts[place + 1] = start + (uint32_t)prefix_size + d->size + has_lf;
         return 0;
 }
 
@@ -506,6 +534,12 @@ static void block_number(struct block *b, uint32_t first, uint32_t count, uint32
                 memcpy(b->text + b->marks[i], mark, MARK_BYTES);
 }
 
+/* Gives the messages their numbers in the RELP session; the first of them is the connection's n-th. */
+static void block_count(struct block *b, uint32_t first, uint32_t count, uint64_t n) {
+        for (uint32_t i = first; i < first + count; i++)
+                digits_write(b->text + b->starts[i], RELP_TXNR_DIGITS, relp_txnr(n++));
+}
+
 /* The last message that starts at or before a position. */
 static uint32_t block_find(const struct block *b, uint32_t position) {
         uint32_t low = 0, high = b->count;
@@ -527,6 +561,7 @@ struct connection {
         uint32_t number;
         uint32_t refusals;
         int fd;
+        struct relp_ear ear;
         bool is_queued;
         bool is_finished;
 };
@@ -561,6 +596,46 @@ static uint64_t pace_next_ns(const struct pace *p) {
         return p->start_ns + (uint64_t)((double)(p->sent + pace_slice(p)) * 1e9 / (double)p->rate) + 1;
 }
 
+#define LEDGER_BYTES (64u * 1024)
+
+/* The markers of messages that were acknowledged, on their way to a file. */
+struct ledger {
+        char *text; /* LEDGER_BYTES; NULL: there is no file */
+        uint32_t size;
+        unsigned digits; /* of a message's place in the block */
+        int fd;
+        bool has_failed;
+};
+
+static void ledger_write(struct ledger *l) {
+        uint32_t written = 0;
+
+        while (written < l->size && !l->has_failed) {
+                ssize_t n = write(l->fd, l->text + written, l->size - written);
+                if (n < 0 && errno != EINTR)
+                        l->has_failed = true;
+                written += n > 0 ? (uint32_t)n : 0;
+        }
+        l->size = 0;
+}
+
+/* One line, just as the marker of the message reads. */
+static void ledger_add(struct ledger *l, uint32_t connection, uint64_t number) {
+        char line[64] = "seq=";
+        unsigned size = 4 + CONNECTION_DIGITS + 1 + ROUND_DIGITS + l->digits;
+
+        if (!l->text)
+                return;
+        digits_write(line + 4, CONNECTION_DIGITS, connection);
+        line[4 + CONNECTION_DIGITS] = ':';
+        digits_write(line + 4 + CONNECTION_DIGITS + 1, ROUND_DIGITS + l->digits, number);
+        line[size++] = '\n';
+        if (l->size + size > LEDGER_BYTES)
+                ledger_write(l);
+        memcpy(l->text + l->size, line, size);
+        l->size += size;
+}
+
 struct worker {
         const struct settings *settings;
         struct block block;
@@ -572,7 +647,8 @@ struct worker {
         uint32_t batch;
         int epoll;
         pthread_t thread;
-        uint64_t sent, bytes, refused, lost;
+        struct ledger ledger;
+        uint64_t sent, bytes, refused, lost, acknowledged, rejected;
         bool is_stopped;
 };
 
@@ -696,43 +772,85 @@ static int worker_datagrams(struct worker *w, struct connection *c, uint32_t fir
         return (unsigned)n == count ? SENDING_ALL : SENDING_SOME;
 }
 
-static void connection_finish(struct worker *w, struct connection *c) {
+/* Who listens to the answers of a connection. */
+struct listener {
+        struct worker *worker;
+        uint32_t connection;
+};
+
+static void note_acknowledged(void *context, uint64_t number) {
+        struct listener *l = context;
+
+        l->worker->acknowledged++;
+        ledger_add(&l->worker->ledger, l->connection, number);
+}
+
+/* Takes the answers that are there. False: the peer is gone. */
+static bool worker_hear(struct worker *w, struct connection *c) {
+        struct listener l = {w, c->number};
+        uint64_t refused = c->ear.refused;
+
+        enum relp_hearing heard = relp_hear(c->fd, &c->ear, note_acknowledged, &l);
+        w->rejected += c->ear.refused - refused;
+        return heard == RELP_HEARD;
+}
+
+static void connection_finish(struct worker *w, struct connection *c, bool is_lost) {
         c->is_finished = true;
         w->active--;
+        w->lost += is_lost;
+        if (w->settings->target == TARGET_RELP && !is_lost && !w->settings->is_held)
+                relp_close(c->fd, &c->ear, c->sent);
         if (!w->settings->is_held) {
                 close(c->fd);
                 c->fd = -1;
         }
 }
 
-/* Gives the connection that waited longest its turn, at most one write. */
-static int worker_turn(struct worker *w, uint64_t due) {
-        uint64_t share = due == UINT64_MAX ? due : due / w->ring_count + 1;
-        struct connection *c = ring_pop(w);
-        uint32_t first = (uint32_t)(c->sent % w->block.count);
-        uint64_t count = w->batch, sent = w->sent;
+/* How many messages the connection may send in one write. */
+static uint64_t turn_size(const struct worker *w, const struct connection *c, uint32_t first, uint64_t share) {
+        uint64_t count = w->batch;
 
         if (count > w->block.count - first)
                 count = w->block.count - first;
         if (count > c->quota - c->sent)
                 count = c->quota - c->sent;
-        if (count > share)
-                count = share;
+        if (w->settings->target == TARGET_RELP && count > w->settings->window - (c->sent - c->ear.answered))
+                count = w->settings->window - (c->sent - c->ear.answered);
+        return count < share ? count : share;
+}
 
+static int worker_send(struct worker *w, struct connection *c, uint32_t first, uint32_t count) {
         if (w->settings->is_sequenced)
-                block_number(&w->block, first, (uint32_t)count, c->number, c->sent / w->block.count);
+                block_number(&w->block, first, count, c->number, c->sent / w->block.count);
+        if (w->settings->framing == FRAMING_RELP)
+                block_count(&w->block, first, count, c->sent);
+        return w->settings->framing == FRAMING_NONE ? worker_datagrams(w, c, first, count)
+                                                    : worker_stream(w, c, first, count);
+}
 
-        int r = w->settings->framing == FRAMING_NONE ? worker_datagrams(w, c, first, (uint32_t)count)
-                                                     : worker_stream(w, c, first, (uint32_t)count);
+/* Gives the connection that waited longest its turn, at most one write. */
+static int worker_turn(struct worker *w, uint64_t due) {
+        uint64_t share = due == UINT64_MAX ? due : due / w->ring_count + 1;
+        struct connection *c = ring_pop(w);
+        bool is_answered = w->settings->target == TARGET_RELP;
+        uint64_t sent = w->sent;
+        int r = SENDING_ALL;
+
+        if (is_answered && !worker_hear(w, c))
+                r = SENDING_LOST;
+        uint32_t first = (uint32_t)(c->sent % w->block.count);
+        uint32_t count = r == SENDING_LOST ? 0 : (uint32_t)turn_size(w, c, first, share);
+        if (count)
+                r = worker_send(w, c, first, count);
         if (r < 0)
                 return r;
 
         w->pace.sent += w->sent - sent;
-        if (r == SENDING_LOST)
-                w->lost++;
-        if (r == SENDING_LOST || c->sent == c->quota)
-                connection_finish(w, c);
-        else if (r == SENDING_ALL)
+        bool is_done = c->sent == c->quota && (!is_answered || c->ear.answered == c->sent);
+        if (r == SENDING_LOST || is_done)
+                connection_finish(w, c, r == SENDING_LOST);
+        else if (r == SENDING_ALL && count)
                 ring_push(w, c);
         return 0;
 }
@@ -777,6 +895,9 @@ static void *worker_main(void *argument) {
 
 static void worker_fini(struct worker *w) {
         block_fini(&w->block);
+        free(w->ledger.text);
+        if (w->ledger.fd >= 0)
+                close(w->ledger.fd);
         free(w->ring);
         if (w->epoll >= 0)
                 close(w->epoll);
@@ -796,10 +917,24 @@ static uint32_t batch_choose(const struct settings *s, const struct block *b) {
         return batch ? batch : 1;
 }
 
+static int worker_open_ledger(struct worker *w, const char *path) {
+        w->ledger.digits = place_digits(w->block.count);
+        w->ledger.text = malloc(LEDGER_BYTES);
+        w->ledger.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        if (!w->ledger.text)
+                return -ENOMEM;
+        return w->ledger.fd < 0 ? -errno : 0;
+}
+
 static int worker_init(struct worker *w, const struct settings *s, uint32_t index, int signals) {
         uint32_t share = (s->connections - index + s->threads - 1) / s->threads;
 
-        *w = (struct worker){.settings = s, .ring_size = share, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+        *w = (struct worker){
+                .settings = s,
+                .ring_size = share,
+                .epoll = epoll_create1(EPOLL_CLOEXEC),
+                .ledger.fd = -1,
+        };
         if (w->epoll < 0)
                 return -errno;
 
@@ -808,6 +943,11 @@ static int worker_init(struct worker *w, const struct settings *s, uint32_t inde
                 return r;
 
         w->batch = batch_choose(s, &w->block);
+        if (s->ledger) {
+                r = worker_open_ledger(w, s->ledger);
+                if (r)
+                        return r;
+        }
         w->ring = calloc(share, sizeof(struct connection *));
         if (!w->ring)
                 return -ENOMEM;
@@ -823,7 +963,8 @@ static int worker_init(struct worker *w, const struct settings *s, uint32_t inde
 
 /* Regular files are not for epoll, and need not be: they always have room. */
 static int worker_add(struct worker *w, struct connection *c) {
-        struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.ptr = c};
+        uint32_t events = EPOLLOUT | EPOLLET | (w->settings->target == TARGET_RELP ? (uint32_t)EPOLLIN : 0);
+        struct epoll_event event = {.events = events, .data.ptr = c};
 
         if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0 && errno != EPERM)
                 return -errno;
@@ -833,7 +974,7 @@ static int worker_add(struct worker *w, struct connection *c) {
 }
 
 static int open_inet(const struct settings *s, int *ret) {
-        struct addrinfo hints = {.ai_socktype = s->target == TARGET_TCP ? SOCK_STREAM : SOCK_DGRAM};
+        struct addrinfo hints = {.ai_socktype = s->target == TARGET_UDP ? SOCK_DGRAM : SOCK_STREAM};
         struct addrinfo *found;
         int error = -EHOSTUNREACH;
 
@@ -887,13 +1028,18 @@ static int open_file(const struct settings *s, int *ret) {
 static int connection_open(struct connection *c, const struct settings *s) {
         static int (*const open_target[])(const struct settings *, int *) = {
                 [TARGET_TCP] = open_inet,         [TARGET_UDP] = open_inet,  [TARGET_UNIX] = open_unix,
-                [TARGET_UNIX_STREAM] = open_unix, [TARGET_FILE] = open_file,
+                [TARGET_UNIX_STREAM] = open_unix, [TARGET_FILE] = open_file, [TARGET_RELP] = open_inet,
         };
 
         int r = open_target[s->target](s, &c->fd);
         if (r)
                 return r;
-        if (s->target == TARGET_TCP && s->batch)
+        if (s->target == TARGET_RELP) {
+                r = relp_open(c->fd, &c->ear);
+                if (r)
+                        return r;
+        }
+        if (s->target == TARGET_RELP || (s->target == TARGET_TCP && s->batch))
                 setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         return fcntl(c->fd, F_SETFL, O_NONBLOCK | (s->target == TARGET_FILE ? O_APPEND : 0)) < 0 ? -errno : 0;
 }
@@ -907,9 +1053,11 @@ struct flood {
 };
 
 static void flood_fini_owned(struct flood *f) {
-        for (uint32_t i = 0; i < f->connection_count; i++)
+        for (uint32_t i = 0; i < f->connection_count; i++) {
                 if (f->connections[i].fd >= 0)
                         close(f->connections[i].fd);
+                relp_ear_fini(&f->connections[i].ear);
+        }
         for (uint32_t i = 0; i < f->worker_count; i++)
                 worker_fini(f->workers + i);
         free(f->connections);
@@ -1005,9 +1153,11 @@ static int flood_send(struct flood *f) {
 }
 
 static int flood_report(const struct flood *f, const struct settings *s, double seconds, double cpu) {
-        uint64_t sent = 0, bytes = 0, refused = 0, lost = 0;
+        uint64_t sent = 0, bytes = 0, refused = 0, lost = 0, acknowledged = 0, rejected = 0;
 
         for (uint32_t i = 0; i < f->worker_count; i++) {
+                acknowledged += f->workers[i].acknowledged;
+                rejected += f->workers[i].rejected;
                 sent += f->workers[i].sent;
                 bytes += f->workers[i].bytes;
                 refused += f->workers[i].refused;
@@ -1018,11 +1168,15 @@ static int flood_report(const struct flood *f, const struct settings *s, double 
         if (s->is_json)
                 printf("{\"sent\":%" PRIu64 ",\"bytes\":%" PRIu64
                        ",\"seconds\":%.6f,\"rate\":%.0f,\"cpu_seconds\":%.6f,"
-                       "\"refused\":%" PRIu64 ",\"connections_lost\":%" PRIu64 "}\n",
-                       sent, bytes, seconds, rate, cpu, refused, lost);
+                       "\"refused\":%" PRIu64 ",\"connections_lost\":%" PRIu64 ",\"acknowledged\":%" PRIu64
+                       ",\"rejected\":%" PRIu64 "}\n",
+                       sent, bytes, seconds, rate, cpu, refused, lost, acknowledged, rejected);
         else {
                 printf("sent %" PRIu64 " messages, %" PRIu64 " bytes in %.3f s: %.0f messages/s, %.3f CPU s\n", sent,
                        bytes, seconds, rate, cpu);
+                if (s->target == TARGET_RELP)
+                        printf("%" PRIu64 " acknowledged: %.0f messages/s, %" PRIu64 " rejected\n", acknowledged,
+                               seconds > 0 ? (double)acknowledged / seconds : 0, rejected);
                 if (refused)
                         printf("%" PRIu64 " times nobody was listening\n", refused);
                 if (lost)
@@ -1048,6 +1202,13 @@ static int flood_run(const struct settings *s) {
         if (r)
                 fprintf(stderr, "flood: sending to %s: %s\n", s->address, strerror(-r));
 
+        for (uint32_t i = 0; i < f.worker_count; i++) {
+                ledger_write(&f.workers[i].ledger);
+                if (f.workers[i].ledger.has_failed) {
+                        fprintf(stderr, "flood: %s cannot be written\n", s->ledger);
+                        r = -EIO;
+                }
+        }
         int status = flood_report(&f, s, seconds, cpu_seconds() - cpu);
         if (s->is_held) {
                 struct signalfd_siginfo signal;
@@ -1063,6 +1224,7 @@ static const char flood_help[] =
         "\n"
         "Sends log messages to TARGET, which is one of\n"
         "  tcp:HOST:PORT  udp:HOST:PORT  unix:PATH (datagrams)  unix-stream:PATH  file:PATH (appends)\n"
+        "  relp:HOST:PORT (ends when all is acknowledged)\n"
         "\n"
         "How many, how fast:\n"
         "  --messages N          This many over all connections (1000000, or no limit with --duration).\n"
@@ -1073,6 +1235,7 @@ static const char flood_help[] =
         "What they look like:\n"
         "  --mix                 Like a busy host: sshd, kernel, cron, nginx, JSON, postfix, systemd (this is the "
         "default).\n"
+        "  --tag TAG             Of those, only one program's: sshd, orders (JSON) ...\n"
         "  --size BYTES          Instead, all alike and of this size, without their framing.\n"
         "  --format FORMAT       3164, 5424, or plain: no header at all (3164).\n"
         "  --framing FRAMING     On streams: lf or octet counting (lf).\n"
@@ -1086,6 +1249,10 @@ static const char flood_help[] =
         "  --hold                After sending, keep all connections open until SIGTERM.\n"
         "  --threads N           Up to 64 (1).\n"
         "\n"
+        "With relp:\n"
+        "  --window N            Messages that may be unacknowledged on a connection (128).\n"
+        "  --acknowledged FILE   Append the marker of each acknowledged message, one a line.\n"
+        "\n"
         "  --json                Print the summary as one JSON object.\n"
         "  --help                Print this.\n"
         "\n"
@@ -1097,6 +1264,7 @@ enum option_code {
         OPTION_RATE,
         OPTION_BATCH,
         OPTION_MIX,
+        OPTION_TAG,
         OPTION_SIZE,
         OPTION_FORMAT,
         OPTION_FRAMING,
@@ -1107,6 +1275,8 @@ enum option_code {
         OPTION_IDLE_CONNECTIONS,
         OPTION_HOLD,
         OPTION_THREADS,
+        OPTION_WINDOW,
+        OPTION_ACKNOWLEDGED,
         OPTION_JSON,
 };
 
@@ -1116,6 +1286,7 @@ static const struct option flood_options[] = {
         {"rate", required_argument, NULL, OPTION_RATE},
         {"batch", required_argument, NULL, OPTION_BATCH},
         {"mix", no_argument, NULL, OPTION_MIX},
+        {"tag", required_argument, NULL, OPTION_TAG},
         {"size", required_argument, NULL, OPTION_SIZE},
         {"format", required_argument, NULL, OPTION_FORMAT},
         {"framing", required_argument, NULL, OPTION_FRAMING},
@@ -1126,6 +1297,8 @@ static const struct option flood_options[] = {
         {"idle-connections", required_argument, NULL, OPTION_IDLE_CONNECTIONS},
         {"hold", no_argument, NULL, OPTION_HOLD},
         {"threads", required_argument, NULL, OPTION_THREADS},
+        {"window", required_argument, NULL, OPTION_WINDOW},
+        {"acknowledged", required_argument, NULL, OPTION_ACKNOWLEDGED},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
         {},
@@ -1203,6 +1376,12 @@ static bool settings_take_option(struct settings *s, int code, const char *value
         case OPTION_MIX:
                 s->size = 0;
                 return true;
+        case OPTION_TAG:
+                s->tag = value;
+                if (tag_is_known(value))
+                        return true;
+                fprintf(stderr, "penstock flood: no program of the mix is called '%s'; sshd and orders are\n", value);
+                return false;
         case OPTION_SIZE:
                 return number_parse_32(value, name, 1, MESSAGE_BYTES_MAX, &s->size);
         case OPTION_FORMAT:
@@ -1231,6 +1410,11 @@ static bool settings_take_option(struct settings *s, int code, const char *value
                 return true;
         case OPTION_THREADS:
                 return number_parse_32(value, name, 1, THREADS_MAX, &s->threads);
+        case OPTION_WINDOW:
+                return number_parse_32(value, name, 1, RELP_WINDOW_MAX, &s->window);
+        case OPTION_ACKNOWLEDGED:
+                s->ledger = value;
+                return true;
         case OPTION_JSON:
                 s->is_json = true;
                 return true;
@@ -1272,13 +1456,13 @@ static bool settings_take_target(struct settings *s, const char *text) {
                         continue;
 
                 s->target = (enum target)c->value;
-                bool is_inet = s->target == TARGET_TCP || s->target == TARGET_UDP;
+                bool is_inet = s->target == TARGET_TCP || s->target == TARGET_UDP || s->target == TARGET_RELP;
                 if (is_inet ? settings_take_address(s, rest) : settings_take_path(s, rest))
                         return true;
         }
         fprintf(stderr,
-                "flood: the target is '%s', but must be tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, unix-stream:PATH "
-                "or file:PATH\n",
+                "flood: the target is '%s', but must be tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, unix-stream:PATH, "
+                "file:PATH or relp:HOST:PORT\n",
                 text);
         return false;
 }
@@ -1288,6 +1472,8 @@ static void settings_complete(struct settings *s) {
                 s->messages = 1000000;
         if (s->target == TARGET_UDP || s->target == TARGET_UNIX)
                 s->framing = FRAMING_NONE;
+        if (s->target == TARGET_RELP)
+                s->framing = FRAMING_RELP;
         if (s->threads > s->connections)
                 s->threads = s->connections;
 }
@@ -1592,7 +1778,7 @@ static int verify_main(int argc, char **argv) {
 }
 
 int flood_main(int argc, char **argv) {
-        struct settings s = {.connections = 1, .threads = 1, .hosts = 20, .seed = 1};
+        struct settings s = {.connections = 1, .threads = 1, .hosts = 20, .seed = 1, .window = RELP_WINDOW};
         bool is_right = true;
 
         if (argc > 1 && !strcmp(argv[1], "verify"))
@@ -1612,6 +1798,10 @@ int flood_main(int argc, char **argv) {
         }
         if (!settings_take_target(&s, argv[optind]) || !is_right)
                 return 2;
+        if (s.ledger && s.target != TARGET_RELP) {
+                fputs("flood: --acknowledged needs a target that acknowledges: relp:HOST:PORT\n", stderr);
+                return 2;
+        }
 
         settings_complete(&s);
         files_allow(s.connections + s.idle_connections);

@@ -17,6 +17,13 @@ struct act {
         uint64_t summary_hash;
         void *modifier;
         struct counter *processed; /* messages handed over */
+        struct counter *counters;  /* the modifier's */
+};
+
+/* What the instances of one modifier share. */
+struct common {
+        const struct module *module;
+        void *shared; /* theirs */
 };
 
 struct actions {
@@ -25,6 +32,8 @@ struct actions {
         size_t count;
         struct act **by_number; /* object->number counts from 1 */
         uint32_t numbers;
+        struct common *common; /* one for each modifier in use; as many as actions at most */
+        size_t common_count;
 };
 
 /* The delivery that this action answers for, or NULL. */
@@ -119,11 +128,28 @@ static int open_output(const struct actions *actions, struct act *a) {
         return delivery_new(&a->delivery, &plan);
 }
 
-static int open_modifier(const struct actions *actions, struct act *a) {
+static void **common_place(struct actions *actions, const struct module *module) {
+        size_t i = 0;
+        while (i < actions->common_count && actions->common[i].module != module)
+                i++;
+        if (i == actions->common_count)
+                actions->common[actions->common_count++].module = module;
+        return &actions->common[i].shared;
+}
+
+static int open_modifier(struct actions *actions, struct act *a) {
         const struct module *module = a->object->module;
-        struct output_host host = {.log = actions->plan.log,
-                                   .module_settings = config_module_settings(actions->plan.config, module),
-                                   .facts = actions->plan.facts};
+        size_t count = 0;
+        while (module->counters && module->counters[count].name)
+                count++;
+        a->counters = calloc(count + 1, sizeof *a->counters);
+        if (!a->counters)
+                return fail(-ENOMEM);
+        struct modifier_host host = {.log = actions->plan.log,
+                                     .module_settings = config_module_settings(actions->plan.config, module),
+                                     .counters = a->counters,
+                                     .facts = actions->plan.facts,
+                                     .shared = common_place(actions, module)};
         return module->modifier->open(&a->modifier, &host, a->object->settings);
 }
 
@@ -155,7 +181,8 @@ int actions_new(struct actions **ret, const struct actions_plan *plan) {
         actions->numbers = plan->config->action_count;
         actions->acts = calloc(actions->numbers + 1u, sizeof *actions->acts);
         actions->by_number = calloc(actions->numbers + 1u, sizeof(*actions->by_number));
-        if (!actions->acts || !actions->by_number)
+        actions->common = calloc(actions->numbers + 1u, sizeof *actions->common);
+        if (!actions->acts || !actions->by_number || !actions->common)
                 return fail(-ENOMEM);
         for (const struct object *o = plan->config->actions_first; o; o = o->next) {
                 int r = open_one(actions, o);
@@ -174,10 +201,12 @@ struct actions *actions_free(struct actions *actions) {
                 delivery_free(own_delivery(a));
                 if (a->modifier)
                         a->object->module->modifier->close(a->modifier);
+                free(a->counters);
                 free(a->summary);
                 free(a->name);
                 free(a->processed);
         }
+        free(actions->common);
         free(actions->acts);
         free(actions->by_number);
         free(actions);
@@ -232,6 +261,11 @@ void actions_reopen(struct actions *actions) {
         size_t at = 0;
         for (struct delivery *d; (d = next_delivery(actions, &at));)
                 delivery_reopen(d);
+        for (size_t i = 0; actions && i < actions->count; i++) {
+                const struct act *a = &actions->acts[i];
+                if (a->modifier && a->object->module->modifier->reopen)
+                        a->object->module->modifier->reopen(a->modifier);
+        }
 }
 
 uint64_t actions_unfinished(const struct actions *actions) {

@@ -102,6 +102,14 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 r = collect_zones(&f->zones, config->definitions);
         if (r)
                 return pass(r);
+        f->netstream = (struct netstream_defaults){
+                .driver = global->tls_driver,
+                .ca_file = global->tls_ca_file,
+                .ca_extra_files = global->tls_ca_extra_files,
+                .crl_file = global->tls_crl_file,
+                .key_file = global->tls_key_file,
+                .cert_file = global->tls_cert_file,
+        };
         find_host_name(f, global);
         getrlimit(RLIMIT_NOFILE, &files);
         f->host = (struct host_facts){
@@ -129,6 +137,7 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 .allowed_tcp = f->allowed_tcp.count ? &f->allowed_tcp : NULL,
                 .rulesets = &f->rulesets,
                 .zones = f->zones.count ? &f->zones : NULL,
+                .netstream = &f->netstream,
                 .exit_reports = (enum exit_reports)global->child_exit_reports,
                 .oversize_mode = (enum oversize_mode)global->oversize_mode,
                 .oversize_is_reported = global->oversize_is_reported,

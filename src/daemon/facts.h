@@ -6,6 +6,7 @@
 
 #include "language/tree.h"
 #include "module/module.h"
+#include "module/netstream.h"
 
 struct facts {
         struct host_facts host;
@@ -14,6 +15,7 @@ struct facts {
         struct strings allowed_udp, allowed_tcp; /* $AllowedSender; the items are the configuration's, as below */
         struct strings rulesets;
         struct strings zones; /* timezone(): id and offset in turn */
+        struct netstream_defaults netstream;
 };
 
 /* The configuration outlives the facts. -ENOMEM. */

@@ -261,9 +261,22 @@ static bool try_at_once(struct delivery *d) {
         return true;
 }
 
+static void reopen_if_wanted(struct delivery *d) {
+        if (!atomic_exchange(&d->wants_reopen, false))
+                return;
+        if (d->ops->reopen)
+                d->ops->reopen(d->instance);
+        if (d->error_file >= 0) {
+                close(d->error_file);
+                d->error_file = -1;
+        }
+}
+
 /* Whether the output can be given something now. */
 static bool is_ready(struct delivery *d) {
         while (d->state != DELIVERY_READY) {
+                /* Who waits for a destination hears a HUP too: it may bring what was missing. */
+                reopen_if_wanted(d);
                 if (atomic_load(&d->is_hurried))
                         return false;
                 bool must_wait = d->state == DELIVERY_SUSPENDED || d->is_attempt;
@@ -375,17 +388,6 @@ static struct outcome transact(struct delivery *d, const struct work *work) {
                         return (struct outcome){.verdict = v};
         }
         return o;
-}
-
-static void reopen_if_wanted(struct delivery *d) {
-        if (!atomic_exchange(&d->wants_reopen, false))
-                return;
-        if (d->ops->reopen)
-                d->ops->reopen(d->instance);
-        if (d->error_file >= 0) {
-                close(d->error_file);
-                d->error_file = -1;
-        }
 }
 
 /* Delivers rows in order. Returns how many are settled: taken or refused. */
@@ -618,6 +620,8 @@ void delivery_hurry(struct delivery *d) {
         atomic_store(&d->is_hurried, true);
         pthread_cond_broadcast(&d->hurried);
         pthread_mutex_unlock(&d->wait_lock);
+        if (d->ops->hurry)
+                d->ops->hurry(d->instance);
 }
 
 static void hurry(void *consumer) {

@@ -7,7 +7,8 @@
  *              and each message that ends there is copied into the batch once
  *
  * A compressed connection receives into the worker's scratch buffer and inflates
- * from there to where the others receive.
+ * from there to where the others receive. TLS stands below all of it: what comes
+ * out of it is what a plain socket would have given.
  */
 #include "input/connection.h"
 
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/reporter.h"
+#include "module/netstream.h"
 
 enum {
         READ_BYTES_MIN = 16 << 10,    /* room for a read; less begins a new batch */
@@ -57,6 +59,13 @@ int connection_new(struct connection **ret, struct stream_worker *worker, int fd
                         return pass(r);
         }
         c->watch.fd = fd;
+        if (worker->server->tls) {
+                int r = tls_watch_new(&c->tls, worker->server->tls, worker->loop, &c->watch, NULL);
+                if (r) {
+                        c->watch.fd = -1;
+                        return pass(r);
+                }
+        }
         c->source = source;
         *ret = TAKE(c);
         return 0;
@@ -71,6 +80,7 @@ struct connection *connection_free(struct connection *c) {
                         c->next->link = c->link;
         }
         inflation_free(c->inflation);
+        tls_watch_free(c->tls);
         source_unref(c->source);
         socket_close(c->watch.fd);
         free(c->part);
@@ -259,11 +269,15 @@ static int hold_part(struct connection *c, const struct stretch *s) {
 
 /* ---- Receiving ---- */
 
+static ssize_t receive_raw(struct connection *c, char *to, size_t room) {
+        return LIKELY(!c->tls) ? socket_receive(c->watch.fd, to, room) : tls_receive(c->tls->tls, to, room);
+}
+
 static ssize_t receive_inflated(struct connection *c, char *to, size_t room) {
         struct stream_worker *worker = c->worker;
         for (;;) {
                 if (inflation_is_drained(c->inflation)) {
-                        ssize_t got = socket_receive(c->watch.fd, worker->scratch, SCRATCH_BYTES);
+                        ssize_t got = receive_raw(c, worker->scratch, SCRATCH_BYTES);
                         if (got <= 0)
                                 return got;
                         stream_count(worker->server, STREAM_BYTES, (uint64_t)got);
@@ -281,9 +295,19 @@ static ssize_t receive(struct connection *c, char *to, size_t room) {
                 stream_count(c->worker->server, STREAM_INFLATED, made > 0 ? (uint64_t)made : 0);
                 return made;
         }
-        ssize_t got = socket_receive(c->watch.fd, to, room);
+        ssize_t got = receive_raw(c, to, room);
         stream_count(c->worker->server, STREAM_BYTES, got > 0 ? (uint64_t)got : 0);
         return got;
+}
+
+/* Why it cannot be read any more. */
+static const char *failure_of(const struct connection *c, int error) {
+        if (error == -EBADMSG)
+                return "the stream is not compressed as configured";
+        if (error == -E2BIG)
+                return "the compressed stream expands beyond its bounds";
+        const char *words = c->tls ? tls_complaint(c->tls->tls) : "";
+        return *words ? words : fail_text(error);
 }
 
 static enum reading end_of_stream(const struct connection *c, ssize_t got) {
@@ -294,9 +318,7 @@ static enum reading end_of_stream(const struct connection *c, ssize_t got) {
                               "%s: session %u from %s will be closed due to error: %s",
                               c->worker->server->options.module, c->session,
                               *c->source->address ? c->source->address : listening_sender_name(c->source),
-                              got == -EBADMSG ? "the stream is not compressed as configured"
-                              : got == -E2BIG ? "the compressed stream expands beyond its bounds"
-                                              : fail_text((int)got));
+                              failure_of(c, (int)got));
         return READ_ENDED;
 }
 
@@ -307,6 +329,8 @@ static enum reading out_of_memory(const struct connection *c) {
 
 /* More can be had at once when the room was filled, or from what is inflated already. */
 static enum reading more_or_later(const struct connection *c, bool is_full) {
+        if (UNLIKELY(c->tls) && tls_has_pending(c->tls->tls))
+                return READ_AGAIN;
         return is_full || (c->inflation && !inflation_is_drained(c->inflation)) ? READ_AGAIN : READ_LATER;
 }
 
@@ -354,19 +378,68 @@ static _hot_ enum reading read_into_batch(struct connection *c) {
         return more_or_later(c, (size_t)got == room);
 }
 
+static void tell_refused(const struct connection *c, int error) {
+        const struct stream_server *server = c->worker->server;
+        const char *words = tls_complaint(c->tls->tls), *host = listening_sender_name(c->source);
+        if (error == -ETIMEDOUT)
+                words = "it did not finish the TLS handshake in time";
+        module_report(server->log, SEVERITY_ERR, error == -EACCES ? CODE_PEER_REFUSED : CODE_TLS,
+                      "%s: TLS session %u from %s (%s) is refused: %s", server->options.module, c->session, host,
+                      c->source->address, *words ? words : fail_text(error));
+        stream_count(c->worker->server, STREAM_OPEN_FAILED, 1);
+}
+
+static void tell_greeted(const struct connection *c) {
+        const struct stream_server *server = c->worker->server;
+        const char *remark = tls_complaint(c->tls->tls);
+        if (*remark)
+                module_report(server->log, SEVERITY_WARNING, CODE_TLS, "%s: TLS session %u from %s: %s",
+                              server->options.module, c->session, c->source->address, remark);
+        if (!server->options.tells_open)
+                return;
+        _owned_(buffer_fini) struct buffer words = {0};
+        tls_describe(c->tls->tls, &words);
+        module_report(server->log, SEVERITY_INFO, 0, "%s: TLS session %u with host %s: %s", server->options.module,
+                      c->session, listening_sender_name(c->source),
+                      buffer_failed(&words) ? "open" : buffer_string(&words));
+}
+
+/* Whether there may be something to read. Frees the connection when the handshake failed. */
+static bool is_greeted(struct connection *c) {
+        if (c->tls->is_open)
+                return true;
+        int r = tls_watch_ready(c->tls);
+        if (r > 0)
+                return false;
+        if (r < 0) {
+                tell_refused(c, r);
+                connection_end(c);
+                return false;
+        }
+        tell_greeted(c);
+        return true;
+}
+
 static void ready(struct watch *watch, uint32_t events _unused_) {
         struct connection *c = CONTAINER_OF(watch, struct connection, watch);
+        if (UNLIKELY(c->tls) && !is_greeted(c))
+                return;
         int64_t reads_max = c->worker->server->options.reads_max;
         enum reading reading = READ_AGAIN;
         for (int64_t reads = 0; reading == READ_AGAIN; reads++) {
                 /* What is compressed lies in a buffer that all share: it must be used up. */
                 bool is_patient = !c->inflation || inflation_is_drained(c->inflation);
                 if (reads_max > 0 && reads >= reads_max && is_patient)
-                        return;
+                        break;
                 reading = c->part_size > PART_IN_BATCH_MAX ? read_outgrown(c) : read_into_batch(c);
         }
         if (reading == READ_ENDED)
                 connection_end(c);
+        else if (UNLIKELY(c->tls)) {
+                tls_watch_settle(c->tls, false);
+                if (reading == READ_AGAIN)
+                        tls_watch_yield(c->tls);
+        }
 }
 
 /* ---- Life ---- */
@@ -376,7 +449,8 @@ void connection_start(struct connection *c) {
         bool needs_scratch = c->inflation && !worker->scratch;
         if (needs_scratch)
                 worker->scratch = malloc(SCRATCH_BYTES);
-        if ((c->inflation && !worker->scratch) || loop_watch(worker->loop, &c->watch)) {
+        if ((c->inflation && !worker->scratch) || loop_watch(worker->loop, &c->watch) ||
+            (c->tls && tls_watch_start(c->tls))) {
                 tell(c, SEVERITY_ERR, 0, "a connection cannot be read for lack of memory and is closed");
                 connection_end(c);
                 return;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "input/stream.h"
+#include "io/tls_watch.h"
 
 struct connection {
         struct watch watch;
@@ -13,13 +14,14 @@ struct connection {
         struct connection *next, **link; /* in worker->connections */
         struct source *source;
         struct inflation *inflation; /* NULL: plain */
+        struct tls_watch *tls;       /* NULL: plain */
         char *part;                  /* of a message that has not ended */
         size_t part_size, part_capacity;
         struct framing framing;
         uint32_t session; /* number, for reports */
 };
 
-/* Takes fd and source on success. */
+/* Takes fd and source on success. -ENOKEY: TLS is wanted, and has no certificates to use. */
 int connection_new(struct connection **ret, struct stream_worker *worker, int fd, struct source *source,
                    uint32_t session);
 /* Frees without a word; the loop must not watch it any more. */

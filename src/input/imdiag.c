@@ -28,9 +28,11 @@
 #include "io/loop.h"
 #include "io/process.h"
 #include "io/socket.h"
+#include "io/tls_watch.h"
 #include "message/intake.h"
 #include "module/diag.h"
 #include "module/module.h"
+#include "module/netstream.h"
 
 enum {
         COMMAND_BYTES_MAX = 256 << 10, /* with its frame; a session that sends more at once is closed */
@@ -83,14 +85,15 @@ static const struct param module_params[] = {
         PARAM_INT(struct imdiag_module, sessions_max, .name = "maxsessions", .legacy = "IMDiagMaxSessions",
                   .dflt = "20", .min = 1, .max = 10000, .unit = "sessions", .help = "How many may be connected."),
         PARAM_INT(struct imdiag_module, driver_mode, .name = "serverstreamdrivermode",
-                  .legacy = "IMDiagServerStreamDriverMode", .dflt = "0", .flags = PARAM_IS_IGNORED,
-                  .help = "Will choose TLS; not in effect yet, connections are plain."),
+                  .legacy = "IMDiagServerStreamDriverMode", .dflt = "0", .min = 0, .max = INT32_MAX,
+                  .help = "0: plain TCP; 1: TLS, with the stream driver and the files that global() names."),
         PARAM_STRING(struct imdiag_module, driver_auth, .name = "serverstreamdriverauthmode",
-                     .legacy = "IMDiagServerStreamDriverAuthMode", .flags = PARAM_IS_IGNORED,
-                     .help = "Will choose how TLS peers are authenticated; not in effect yet."),
+                     .legacy = "IMDiagServerStreamDriverAuthMode",
+                     .help = "Who is let in with TLS: anon (everybody), x509/certvalid, x509/name, x509/fingerprint."),
         PARAM_STRINGS(struct imdiag_module, permitted_peers, .name = "serverstreamdriverpermittedpeer",
-                      .legacy = "IMDiagServerStreamDriverPermittedPeer", .flags = PARAM_IS_IGNORED,
-                      .help = "Will name the TLS peers that are allowed; not in effect yet."),
+                      .legacy = "IMDiagServerStreamDriverPermittedPeer",
+                      .help = "Names or fingerprints of certificates that are let in by x509/name and "
+                              "x509/fingerprint."),
         PARAM_STRING(struct imdiag_module, input_name, .name = "serverinputname", .legacy = "IMDiagServerInputName",
                      .dflt = "imdiag", .help = "Property inputname of injected messages."),
         TIMEOUT(DIAG_MAIN_QUEUE_SHUTDOWN, "mainmsgqueuetimeoutshutdown", "10000",
@@ -126,6 +129,7 @@ struct imdiag {
         struct socket_set sockets;
         struct listener listeners[SOCKETS_MAX];
         struct source *source;
+        struct tls_context *tls; /* NULL: sessions are plain */
         struct session *sessions;
         int64_t session_count;
         uint64_t seen_hups;
@@ -134,6 +138,7 @@ struct imdiag {
 struct session {
         struct imdiag *diag;
         struct watch watch;
+        struct tls_watch *tls; /* NULL: plain */
         struct timer timer;
         struct buffer received;
         /* What is waited for: true when `answer` holds the answer. NULL: nothing. */
@@ -235,6 +240,7 @@ static void close_session(struct session *s) {
         diag->session_count--;
         loop_disarm(diag->loop, &s->timer);
         loop_unwatch(diag->loop, &s->watch);
+        tls_watch_free(s->tls);
         socket_close(s->watch.fd);
         buffer_fini(&s->received);
         buffer_fini(&s->answer);
@@ -512,13 +518,26 @@ static ssize_t cut_command(const struct buffer *received, struct text *command) 
         return lf - t.data + 1;
 }
 
+/* A line is short: one whom even that is too much is not worth waiting for. */
+static int send_secure(struct session *s) {
+        size_t done = 0;
+        while (done < s->answer.size) {
+                ssize_t taken = tls_send(s->tls->tls, text_slice(buffer_as_text(&s->answer), done, s->answer.size));
+                if (taken < 0)
+                        return pass((int)taken);
+                done += (size_t)taken;
+        }
+        tls_watch_settle(s->tls, false);
+        return 0;
+}
+
 /* The answer leaves in one write. False when the session is gone. */
 static bool send_answer(struct session *s) {
         buffer_byte(&s->answer, '\n');
         size_t done = 0;
         int r = buffer_failed(&s->answer);
         if (r == 0)
-                r = pipe_write(s->watch.fd, s->answer.data, s->answer.size, 0, &done);
+                r = s->tls ? send_secure(s) : pipe_write(s->watch.fd, s->answer.data, s->answer.size, 0, &done);
         buffer_clear(&s->answer);
         if (r)
                 close_session(s);
@@ -561,12 +580,34 @@ static void look_again(struct timer *timer) {
                 return;
         }
         s->is_over = NULL;
-        if (send_answer(s) && run_received(s))
-                loop_rewatch(s->diag->loop, &s->watch, EPOLLIN);
+        if (!send_answer(s) || !run_received(s))
+                return;
+        loop_rewatch(s->diag->loop, &s->watch, EPOLLIN);
+        if (s->tls)
+                tls_watch_yield(s->tls);
+}
+
+/* Whether the handshake is over. Ends the session when it failed. */
+static bool is_greeted(struct session *s) {
+        int r = tls_watch_ready(s->tls);
+        if (r >= 0)
+                return r == 0;
+        const char *words = tls_complaint(s->tls->tls);
+        module_report(s->diag->host->log, SEVERITY_ERR, CODE_TLS, "imdiag: a TLS session is refused: %s",
+                      *words ? words : fail_text(r));
+        close_session(s);
+        return false;
 }
 
 static void on_readable(struct watch *watch, uint32_t events _unused_) {
         struct session *s = CONTAINER_OF(watch, struct session, watch);
+        if (s->tls && !is_greeted(s))
+                return;
+        /* Until it has taken the last answer it is not listened to. */
+        if (s->tls && tls_flush(s->tls->tls) == -EAGAIN) {
+                loop_rewatch(s->diag->loop, watch, EPOLLOUT);
+                return;
+        }
         if (s->received.size >= COMMAND_BYTES_MAX * 2) {
                 loop_rewatch(s->diag->loop, watch, 0); /* until the command that waits is over */
                 return;
@@ -575,7 +616,10 @@ static void on_readable(struct watch *watch, uint32_t events _unused_) {
                 close_session(s);
                 return;
         }
-        ssize_t n = socket_receive(watch->fd, s->received.data + s->received.size, READ_BYTES);
+        char *to = s->received.data + s->received.size;
+        ssize_t n = s->tls ? tls_receive(s->tls->tls, to, READ_BYTES) : socket_receive(watch->fd, to, READ_BYTES);
+        if (s->tls)
+                tls_watch_settle(s->tls, false);
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
@@ -583,6 +627,8 @@ static void on_readable(struct watch *watch, uint32_t events _unused_) {
                 return;
         }
         s->received.size += (size_t)n;
+        if (s->tls)
+                tls_watch_yield(s->tls);
         run_received(s);
 }
 
@@ -610,7 +656,12 @@ static void on_connection(struct watch *watch, uint32_t events _unused_) {
         s->next = diag->sessions;
         diag->sessions = s;
         diag->session_count++;
-        if (loop_watch(diag->loop, &s->watch))
+        int r = diag->tls ? tls_watch_new(&s->tls, diag->tls, diag->loop, &s->watch, NULL) : 0;
+        if (r == 0)
+                r = loop_watch(diag->loop, &s->watch);
+        if (r == 0 && s->tls)
+                r = tls_watch_start(s->tls);
+        if (r)
                 close_session(s);
 }
 
@@ -624,11 +675,27 @@ static int check_port(const char *port, const char *param, struct module_log *lo
         return -EINVAL;
 }
 
+static struct netstream netstream_of(const struct imdiag_module *module) {
+        return (struct netstream){
+                .module = "imdiag",
+                .mode_param = "serverstreamdrivermode",
+                .is_server = true,
+                .mode = module->driver_mode,
+                .auth_mode = module->driver_auth,
+                .peers = &module->permitted_peers,
+        };
+}
+
 static int imdiag_check(const void *settings, const void *module_settings, struct module_log *log) {
         const struct imdiag_input *input = settings;
         const struct imdiag_module *module = module_settings;
         int r = input ? check_port(input->port, "port", log) : 0;
         int r2 = module ? check_port(module->server_port, "serverrun", log) : 0;
+        if (module) {
+                const struct netstream netstream = netstream_of(module);
+                int tls = netstream_check(&netstream, log);
+                r = tls ? tls : r;
+        }
         return r ? r : r2;
 }
 
@@ -682,6 +749,10 @@ static int imdiag_open(void **ret, const struct input_host *host, const void *se
                 module_report(host->log, SEVERITY_ERR, 0, "imdiag: this daemon offers nothing to diagnose");
         int r = diag->services ? settle_daemon(diag) : fail(-EOPNOTSUPP);
         if (r == 0) {
+                const struct netstream netstream = netstream_of(diag->settings);
+                r = netstream_open(&diag->tls, &netstream, host->facts->netstream, host->log);
+        }
+        if (r == 0) {
                 diag->seen_hups = diag->services->hup_count(host->daemon);
                 diag->source = source_new_local(diag->settings->input_name, "127.0.0.1", "127.0.0.1");
                 r = diag->source ? listen_on(diag, input ? input->port : diag->settings->server_port) : fail(-ENOMEM);
@@ -709,6 +780,12 @@ static int imdiag_start(void *instance) {
         return diag->settings->abort_timeout_s > 0 ? pass(guard_start(diag)) : 0;
 }
 
+static void imdiag_reopen(void *instance) {
+        struct imdiag *diag = instance;
+        if (diag->tls)
+                netstream_reload(diag->tls, "imdiag", diag->host->log);
+}
+
 static void imdiag_stop(void *instance) {
         struct imdiag *diag = instance;
         for (size_t i = 0; i < diag->sockets.count; i++)
@@ -722,6 +799,7 @@ static void imdiag_close(void *instance) {
         struct imdiag *diag = instance;
         socket_set_fini(&diag->sockets);
         source_unref(diag->source);
+        tls_context_free(diag->tls);
         free(diag);
 }
 
@@ -730,6 +808,7 @@ static const struct input_ops imdiag_ops = {
         .open = imdiag_open,
         .start = imdiag_start,
         .stop = imdiag_stop,
+        .reopen = imdiag_reopen,
         .close = imdiag_close,
         .module_instance = imdiag_module_instance,
 };

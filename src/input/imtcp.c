@@ -11,6 +11,7 @@
 #include "base/reporter.h"
 #include "input/named_limit.h"
 #include "input/stream.h"
+#include "module/netstream.h"
 
 enum { THREADS_MAX = 64, BACKLOG_MIN = 1024 };
 
@@ -39,7 +40,6 @@ struct imtcp_settings {
         struct strings tls_peers;
 };
 
-#define TLS_LATER   " Not in effect yet: TLS arrives with a later release."
 #define HERE(name)  name
 #define THERE(name) NULL
 
@@ -134,45 +134,54 @@ struct imtcp_settings {
                 PARAM_INT(struct imtcp_settings, tls_mode, .name = "streamdriver.mode",                                \
                           .legacy = legacy_name("InputTCPServerStreamDriverMode"), .dflt = "0", .min = 0,              \
                           .max = INT32_MAX, .flags = (extra),                                                          \
-                          .help = "0: plain TCP. Anything else asks for TLS and is refused." TLS_LATER),               \
-                PARAM_STRING(struct imtcp_settings, tls_auth_mode, .name = "streamdriver.authmode",                    \
-                             .legacy = legacy_name("InputTCPServerStreamDriverAuthMode"),                              \
-                             .flags = (extra) | PARAM_IS_IGNORED,                                                      \
-                             .help = "How a sender's certificate is checked." TLS_LATER),                              \
+                          .help = "0: plain TCP; 1: TLS, which the stream driver must be for."),                       \
+                PARAM_STRING(                                                                                          \
+                        struct imtcp_settings, tls_auth_mode, .name = "streamdriver.authmode",                         \
+                        .legacy = legacy_name("InputTCPServerStreamDriverAuthMode"), .flags = (extra),                 \
+                        .help = "Who is let in with TLS: anon (everybody), x509/certvalid (who has a certificate of "  \
+                                "our authorities), x509/name (and it names a permitted peer), x509/fingerprint (who "  \
+                                "has a permitted certificate)."),                                                      \
                 PARAM_STRING(struct imtcp_settings, tls_expired_certs, .name = "streamdriver.permitexpiredcerts",      \
-                             .dflt = "warn", .flags = (extra) | PARAM_IS_IGNORED,                                      \
-                             .help = "What happens to expired certificates: on, off or warn." TLS_LATER),              \
-                PARAM_STRING(struct imtcp_settings, tls_driver, .name = "streamdriver.name",                           \
-                             .flags = (extra) | PARAM_IS_IGNORED,                                                      \
-                             .help = "The network stream driver, as ossl." TLS_LATER),                                 \
+                             .dflt = "off", .flags = (extra),                                                          \
+                             .help = "Senders whose certificate has expired: off refuses them, on lets them in, warn " \
+                                     "does so and says it."),                                                          \
+                PARAM_STRING(struct imtcp_settings, tls_driver, .name = "streamdriver.name", .flags = (extra),         \
+                             .help = "Stream driver: ptcp is plain TCP; ossl, gtls and mbedtls are TLS in mode 1. "    \
+                                     "Unset: global() defaultNetstreamDriver."),                                       \
                 PARAM_BOOL(struct imtcp_settings, tls_checks_purpose, .name = "streamdriver.checkextendedkeypurpose",  \
-                           .dflt = "off", .flags = (extra) | PARAM_IS_IGNORED,                                         \
-                           .help = "Whether a certificate must be meant for this purpose." TLS_LATER),                 \
-                PARAM_BOOL(                                                                                            \
-                        struct imtcp_settings, tls_prioritizes_san, .name = "streamdriver.prioritizesan",              \
-                        .dflt = "off", .flags = (extra) | PARAM_IS_IGNORED,                                            \
-                        .help = "Whether alternative names in a certificate stand in for its common name." TLS_LATER), \
+                           .dflt = "off", .flags = (extra),                                                            \
+                           .help = "A sender's certificate must be meant for TLS clients, where it says what it is "   \
+                                   "for."),                                                                            \
+                PARAM_BOOL(struct imtcp_settings, tls_prioritizes_san, .name = "streamdriver.prioritizesan",           \
+                           .dflt = "off", .flags = (extra),                                                            \
+                           .help = "The common name of a certificate counts only where it has no alternative names."), \
                 PARAM_INT(struct imtcp_settings, tls_verify_depth, .name = "streamdriver.tlsverifydepth", .dflt = "0", \
-                          .min = 0, .max = INT32_MAX, .flags = (extra) | PARAM_IS_IGNORED,                             \
-                          .help = "The longest chain of certificates; 0: the library's default." TLS_LATER),           \
+                          .min = 0, .max = 100, .unit = "certificates", .flags = (extra),                              \
+                          .help = "Most certificates between the sender's and the authority's; 0: the library's "      \
+                                  "default."),                                                                         \
                 PARAM_BOOL(struct imtcp_settings, tls_checks_revocation, .name = "streamdriver.tlsrevocationcheck",    \
-                           .dflt = "off", .flags = (extra) | PARAM_IS_IGNORED,                                         \
-                           .help = "Whether revoked certificates are refused." TLS_LATER),                             \
-                PARAM_STRING(struct imtcp_settings, tls_ca_file, .name = "streamdriver.cafile",                        \
-                             .flags = (extra) | PARAM_IS_IGNORED,                                                      \
-                             .help = "Certificates of the authorities." TLS_LATER),                                    \
-                PARAM_STRING(struct imtcp_settings, tls_crl_file, .name = "streamdriver.crlfile",                      \
-                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Revoked certificates." TLS_LATER),          \
-                PARAM_STRING(struct imtcp_settings, tls_key_file, .name = "streamdriver.keyfile",                      \
-                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Our private key." TLS_LATER),               \
-                PARAM_STRING(struct imtcp_settings, tls_cert_file, .name = "streamdriver.certfile",                    \
-                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Our certificate." TLS_LATER),               \
+                           .dflt = "off", .flags = (extra),                                                            \
+                           .help = "Every certificate must be covered by a current list of the CRL file; off: what "   \
+                                   "stands on a list is refused, and who has none is not."),                           \
+                PARAM_STRING(struct imtcp_settings, tls_ca_file, .name = "streamdriver.cafile", .flags = (extra),      \
+                             .help = "File (PEM) with the authorities whose certificates are trusted. Unset: "         \
+                                     "global() defaultNetstreamDriverCAFile."),                                        \
+                PARAM_STRING(struct imtcp_settings, tls_crl_file, .name = "streamdriver.crlfile", .flags = (extra),    \
+                             .help = "File (PEM) with lists of revoked certificates. Unset: global() "                 \
+                                     "defaultNetstreamDriverCRLFile."),                                                \
+                PARAM_STRING(struct imtcp_settings, tls_key_file, .name = "streamdriver.keyfile", .flags = (extra),    \
+                             .help = "File (PEM) with the private key of our certificate. Unset: global() "            \
+                                     "defaultNetstreamDriverKeyFile."),                                                \
+                PARAM_STRING(struct imtcp_settings, tls_cert_file, .name = "streamdriver.certfile", .flags = (extra),  \
+                             .help = "File (PEM) with our certificate, and behind it those that lead to the "          \
+                                     "authority. Unset: global() defaultNetstreamDriverCertFile."),                    \
                 PARAM_STRINGS(struct imtcp_settings, tls_peers, .name = "permittedpeer",                               \
-                              .legacy = legacy_name("InputTCPServerStreamDriverPermittedPeer"),                        \
-                              .flags = (extra) | PARAM_IS_IGNORED,                                                     \
-                              .help = "Certificate names that may connect." TLS_LATER),                                \
-                PARAM_STRING(struct imtcp_settings, tls_priority, .name = "gnutlsprioritystring",                      \
-                             .flags = (extra) | PARAM_IS_IGNORED, .help = "Ciphers and options of TLS." TLS_LATER)
+                              .legacy = legacy_name("InputTCPServerStreamDriverPermittedPeer"), .flags = (extra),      \
+                              .help = "Names of certificates (*.example.net), addresses or fingerprints "              \
+                                      "(SHA256:AB:CD...) that are let in by x509/name and x509/fingerprint."),         \
+                PARAM_STRING(struct imtcp_settings, tls_priority, .name = "gnutlsprioritystring", .flags = (extra),    \
+                             .help = "Versions and ciphers of TLS: a GnuTLS priority string, or OpenSSL commands, as " \
+                                     "MinProtocol=TLSv1.3, one a line.")
 
 static const struct param imtcp_module_params[] = {
         SHARED_PARAMS(0, HERE),
@@ -226,15 +235,26 @@ static const struct param imtcp_params[] = {
         {},
 };
 
-static int check_tls(const struct imtcp_settings *settings, struct module_log *log) {
-        if (settings->tls_mode == 0)
-                return 0;
-        module_report_param(
-                log, SEVERITY_ERR, "streamdriver.mode",
-                "StreamDriver.Mode=\"%lld\" asks for TLS, which this release cannot do yet: the input would "
-                "receive in clear text. Set it to 0 to accept that, or wait for the release that has TLS",
-                (long long)settings->tls_mode);
-        return fail(-EINVAL);
+static struct netstream netstream_of(const struct imtcp_settings *settings) {
+        return (struct netstream){
+                .module = "imtcp",
+                .mode_param = "streamdriver.mode",
+                .is_server = true,
+                .mode = settings->tls_mode,
+                .driver = settings->tls_driver,
+                .auth_mode = settings->tls_auth_mode,
+                .expired = settings->tls_expired_certs,
+                .priority = settings->tls_priority,
+                .ca_file = settings->tls_ca_file,
+                .crl_file = settings->tls_crl_file,
+                .key_file = settings->tls_key_file,
+                .cert_file = settings->tls_cert_file,
+                .peers = &settings->tls_peers,
+                .verify_depth = settings->tls_verify_depth,
+                .checks_purpose = settings->tls_checks_purpose,
+                .prioritizes_san = settings->tls_prioritizes_san,
+                .checks_revocation = settings->tls_checks_revocation,
+        };
 }
 
 static int check_compression(const struct imtcp_settings *settings, struct module_log *log) {
@@ -249,7 +269,8 @@ static int imtcp_check(const void *own, const void *module_settings, struct modu
         const struct imtcp_settings *settings = own ? own : module_settings;
         if (!settings)
                 return 0;
-        int tls = check_tls(settings, log);
+        const struct netstream netstream = netstream_of(settings);
+        int tls = netstream_check(&netstream, log);
         int compression = check_compression(settings, log);
         int senders = listening_parse_senders(NULL, &settings->senders, "TCP", log);
         int pattern = own ? stream_check_pattern(settings->pattern, "imtcp", log) : 0;
@@ -338,6 +359,12 @@ static int imtcp_open(void **ret, const struct input_host *host, const void *own
                 .network_namespace = settings->network_namespace,
                 .backlog = (int)backlog,
         };
+        const struct netstream netstream = netstream_of(settings);
+        _owned_(tls_context_free) struct tls_context *tls = NULL;
+        r = netstream_open(&tls, &netstream, host->facts->netstream, host->log);
+        if (r)
+                return pass(r);
+        stream_secure(server, TAKE(tls));
         r = stream_listen_tcp(server, &place);
         if (r)
                 return pass(r);
@@ -347,6 +374,10 @@ static int imtcp_open(void **ret, const struct input_host *host, const void *own
 
 static int imtcp_start(void *instance) {
         return stream_start(instance);
+}
+
+static void imtcp_reopen(void *instance) {
+        stream_reopen(instance);
 }
 
 static void imtcp_stop(void *instance) {
@@ -370,6 +401,7 @@ static const struct input_ops imtcp_ops = {
         .open = imtcp_open,
         .start = imtcp_start,
         .stop = imtcp_stop,
+        .reopen = imtcp_reopen,
         .close = imtcp_close,
 };
 

@@ -255,14 +255,41 @@ static int check(void) {
         return imtcp_module.check(stage.settings, stage.module_settings, &stage.log);
 }
 
-static void tls_is_refused_rather_than_left_out(void) {
+static void tls_without_what_it_needs_is_refused_rather_than_left_out(void) {
         BEGIN("streamdriver.mode", "1");
+        CHECK_INT(stage_open(&stage), -EINVAL);
+        CHECK(strstr(stage.reports, "3|0|streamdriver.mode|error: driver mode 1 not supported by ptcp"));
+        stage_end(&stage);
+        BEGIN("streamdriver.mode", "2", "streamdriver.name", "gtls");
         CHECK_INT(check(), -EINVAL);
-        CHECK(strstr(stage.reports, "3|0|streamdriver.mode|StreamDriver.Mode=\"1\" asks for TLS"));
+        CHECK(strstr(stage.reports, "driver mode 2 not supported by gtls netstream driver"));
         stage_end(&stage);
-        BEGIN("streamdriver.authmode", "anon");
-        CHECK_INT(check(), 0);
+        BEGIN("streamdriver.mode", "1", "streamdriver.name", "osll");
+        CHECK_INT(check(), -EINVAL);
+        CHECK(strstr(stage.reports, "there is no stream driver \"osll\""));
         stage_end(&stage);
+        BEGIN("streamdriver.mode", "1", "streamdriver.name", "ossl", "streamdriver.authmode", "x509/nam");
+        CHECK_INT(check(), -EINVAL);
+        CHECK(strstr(stage.reports, "authentication mode 'x509/nam' not supported"));
+        stage_end(&stage);
+        BEGIN("streamdriver.mode", "1", "streamdriver.name", "ossl", "streamdriver.authmode", "x509/name");
+        CHECK_INT(check(), -EINVAL);
+        CHECK(strstr(stage.reports, "needs the names of permitted peers"));
+        stage_end(&stage);
+        BEGIN("streamdriver.mode", "1", "streamdriver.name", "ossl", "gnutlsprioritystring", "NORMLA");
+        CHECK_INT(check(), -EINVAL);
+        CHECK(strstr(stage.reports, "the priority string begins with \"NORMLA\""));
+        stage_end(&stage);
+}
+
+static void every_driver_is_plain_in_mode_0(void) {
+        static const char *const drivers[] = {"ptcp", "gtls", "ossl", "mbedtls", "OSSL"};
+        for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+                BEGIN("streamdriver.name", drivers[i], "streamdriver.authmode", "anon");
+                CHECK_INT(check(), 0);
+                CHECK_INT(stage_open(&stage), 0);
+                stage_end(&stage);
+        }
 }
 
 static void mistakes_are_found_before_the_start(void) {
@@ -299,5 +326,6 @@ TEST_MAIN(TEST(messages_of_both_framings_arrive), TEST(the_end_of_a_connection_e
           TEST(too_many_connections_are_refused_in_the_usual_words), TEST(connections_are_announced_if_asked),
           TEST(senders_that_are_not_allowed_are_refused), TEST(senders_allowed_for_the_whole_daemon_count_too),
           TEST(a_rate_limit_discards_and_tells), TEST(a_compressed_connection_is_read),
-          TEST(hundreds_of_connections_share_the_loops), TEST(tls_is_refused_rather_than_left_out),
+          TEST(hundreds_of_connections_share_the_loops),
+          TEST(tls_without_what_it_needs_is_refused_rather_than_left_out), TEST(every_driver_is_plain_in_mode_0),
           TEST(mistakes_are_found_before_the_start), TEST(a_port_in_use_is_reported))

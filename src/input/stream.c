@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "base/reporter.h"
 #include "input/connection.h"
+#include "module/netstream.h"
 
 const struct counter_def stream_counters[] = {
         [STREAM_SUBMITTED] = {"submitted", "Messages handed to the ruleset."},
@@ -137,6 +138,7 @@ struct stream_server *stream_free(struct stream_server *server) {
         if (server->has_pattern)
                 regfree(&server->pattern);
         welcome_fini(&server->welcome);
+        tls_context_free(server->tls);
         free(server->workers);
         free(server->name);
         free(server->module_and_port);
@@ -146,6 +148,10 @@ struct stream_server *stream_free(struct stream_server *server) {
         free(server->local_name);
         free(server);
         return NULL;
+}
+
+void stream_secure(struct stream_server *server, struct tls_context *tls) {
+        server->tls = tls;
 }
 
 /* ---- Listening ---- */
@@ -287,6 +293,16 @@ static void place_connection(struct stream_server *server, struct connection *c)
         }
 }
 
+/* Without certificates there is no session; said once, as they may try it often. */
+static void tell_unready(struct stream_server *server, const struct source *source) {
+        if (!server->was_unready_told)
+                module_report(server->log, SEVERITY_ERR, CODE_TLS,
+                              "%s: TLS connections as that of %s are refused, because our own certificates could not "
+                              "be read; put them right and send HUP",
+                              server->options.module, listening_sender_name(source));
+        server->was_unready_told = true;
+}
+
 /* Takes fd. */
 static void begin_session(struct stream_server *server, int fd, const struct sockaddr_storage *peer, socklen_t size) {
         _owned_(descriptor_close) int owned_fd = fd;
@@ -302,7 +318,10 @@ static void begin_session(struct stream_server *server, int fd, const struct soc
                               server->options.module, source->address);
         struct stream_worker *worker = &server->workers[server->next_worker++ % server->worker_count];
         struct connection *c;
-        if (connection_new(&c, worker, fd, source, ++server->last_session)) {
+        int r = connection_new(&c, worker, fd, source, ++server->last_session);
+        if (r) {
+                if (r == -ENOKEY)
+                        tell_unready(server, source);
                 stream_count(server, STREAM_OPEN_FAILED, 1);
                 return;
         }
@@ -343,6 +362,13 @@ int stream_start(struct stream_server *server) {
                         return pass(r);
         }
         return 0;
+}
+
+void stream_reopen(struct stream_server *server) {
+        if (!server->tls)
+                return;
+        netstream_reload(server->tls, server->options.module, server->log);
+        server->was_unready_told = false;
 }
 
 static void stop_worker(void *argument) {

@@ -5,6 +5,7 @@
  *
  *   open   stream_new(), stream_listen_tcp() or stream_listen_unix()
  *   start  stream_start(): from now on connections are accepted, on loop 0
+ *   HUP    stream_reopen(): TLS certificates are read again
  *   stop   stream_stop(): nothing is accepted or read any more
  *   close  stream_free(): the loops do not run
  *
@@ -21,6 +22,7 @@
 #include "input/listening.h"
 #include "io/framing.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "message/intake.h"
 
 enum {
@@ -91,6 +93,8 @@ struct stream_server {
         bool unlinks_at_end;
         regex_t pattern;
         bool has_pattern;
+        struct tls_context *tls; /* NULL: connections are plain */
+        bool was_unready_told;
         struct welcome welcome;
         struct listening_limit limit;
         struct stream_listener listeners[LISTENERS_MAX];
@@ -108,11 +112,15 @@ int stream_new(struct stream_server **ret, const struct input_host *host, const 
 struct stream_server *stream_free(struct stream_server *server);
 OWNED_POINTER(struct stream_server, stream_free);
 
+/* From now on connections are TLS; takes the context. */
+void stream_secure(struct stream_server *server, struct tls_context *tls);
+
 int stream_listen_tcp(struct stream_server *server, const struct socket_place *place);
 int stream_listen_unix(struct stream_server *server, const struct unix_place *place, bool unlinks_at_end);
 
 /* On loop 0's thread. */
 int stream_start(struct stream_server *server);
+void stream_reopen(struct stream_server *server);
 void stream_stop(struct stream_server *server);
 
 /* Reports and refuses a pattern that is none; NULL, "" and "off" are no pattern. */

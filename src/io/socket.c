@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -268,6 +270,24 @@ int socket_keepalive(int fd, const struct keepalive *keepalive) {
         if (r == 0 && keepalive->interval_s > 0)
                 r = set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, (int)keepalive->interval_s);
         return r ? fail(r) : 0;
+}
+
+static int set_tcp(int fd, int option) {
+        int one = 1;
+        return setsockopt(fd, IPPROTO_TCP, option, &one, sizeof one) < 0 ? fail(-errno) : 0;
+}
+
+int socket_send_at_once(int fd) {
+        return set_tcp(fd, TCP_NODELAY);
+}
+
+int socket_confirm_at_once(int fd) {
+        return set_tcp(fd, TCP_QUICKACK);
+}
+
+int socket_unconfirmed(int fd) {
+        int bytes = 0;
+        return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? 0 : bytes;
 }
 
 ssize_t socket_receive(int fd, void *to, size_t size) {

@@ -70,6 +70,14 @@ struct keepalive {
 };
 int socket_keepalive(int fd, const struct keepalive *keepalive);
 
+/* TCP: what is sent leaves at once, however small it is (TCP_NODELAY). */
+int socket_send_at_once(int fd);
+/* TCP: what was received so far is confirmed at once (TCP_QUICKACK, which the kernel forgets again by itself). */
+int socket_confirm_at_once(int fd);
+
+/* TCP: bytes that were sent and that the peer's system has not confirmed; closing with something unread loses them. */
+int socket_unconfirmed(int fd);
+
 /* Bytes, 0 at the end of the stream, -EAGAIN, or the failure. */
 ssize_t socket_receive(int fd, void *to, size_t size);
 /* As recvmmsg(): how many datagrams, -EAGAIN, or the failure. */

@@ -235,6 +235,13 @@ struct record *batch_append(struct batch *b, struct source *source) {
         return r;
 }
 
+bool batch_change_source(struct batch *b, struct record *r, struct source *source) {
+        if (!hold_source(b, source))
+                return false;
+        r->source = source;
+        return true;
+}
+
 char *batch_room(struct batch *b, size_t size, struct span *span) {
         unsigned last = b->regions ? b->regions - 1u : 0;
         bool fits = b->regions > b->own_region && b->region_size[last] - b->region_used[last] >= size;

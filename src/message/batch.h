@@ -158,6 +158,9 @@ static inline struct span span_slice(struct span s, size_t from, size_t to) {
 /* Appends a zeroed record; NULL when the table is full. Holds `source` (may be NULL). */
 struct record *batch_append(struct batch *b, struct source *source);
 
+/* Makes `source` the record's own, held by the batch; false without memory. */
+bool batch_change_source(struct batch *b, struct record *r, struct source *source);
+
 /* `size` writable bytes in the batch's address space; *span tells where. NULL without memory or over REGION_BYTES_MAX.
  */
 char *batch_room(struct batch *b, size_t size, struct span *span);

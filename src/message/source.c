@@ -61,18 +61,40 @@ static const char *keep_name(struct source *s, struct source_name *fresh, int64_
         return fresh->text;
 }
 
+/* A name that nobody asks for again. False without memory. */
+static bool keep_fixed_name(struct source *s, const char *host) {
+        struct source_name *name = calloc(1, sizeof *name);
+        if (!name || !(name->text = strdup(host))) {
+                free(name);
+                return false;
+        }
+        keep_name(s, name, INT64_MAX);
+        return true;
+}
+
 struct source *source_new_local(const char *input_name, const char *host, const char *address) {
         struct source *s = source_new(input_name, address ? address : "", "");
         if (!s)
                 return NULL;
         s->is_local = true;
-        struct source_name *name = calloc(1, sizeof *name);
-        if (!name || !(name->text = strdup(host))) {
-                free(name);
-                return source_unref(s);
-        }
-        keep_name(s, name, INT64_MAX);
-        return s;
+        return keep_fixed_name(s, host) ? s : source_unref(s);
+}
+
+struct source *source_new_renamed(const struct source *s, const char *host, const char *address) {
+        _owned_(source_unref) struct source *renamed =
+                source_new(s->input_name, address ? address : s->address, s->port);
+        const char *name = host ? host : atomic_load_explicit(&s->host, memory_order_acquire);
+        if (!renamed)
+                return NULL;
+        renamed->default_zone = s->default_zone ? strdup(s->default_zone) : NULL;
+        if ((name && !keep_fixed_name(renamed, name)) || (s->default_zone && !renamed->default_zone))
+                return NULL;
+        renamed->origin = s->origin ? s->origin : s;
+        renamed->is_local = s->is_local;
+        renamed->lowers_case = s->lowers_case;
+        renamed->peer = s->peer;
+        renamed->peer_size = s->peer_size;
+        return TAKE(renamed);
 }
 
 struct source *source_ref(struct source *s) {

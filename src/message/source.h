@@ -43,6 +43,8 @@ struct source {
 struct source *source_new_peer(const char *input_name, const struct sockaddr *peer, socklen_t size);
 /* One with fixed names, for local inputs. `address` may be NULL. */
 struct source *source_new_local(const char *input_name, const char *host, const char *address);
+/* The same source under another host name or address; NULL leaves it as it is. NULL without memory. */
+struct source *source_new_renamed(const struct source *s, const char *host, const char *address);
 struct source *source_ref(struct source *s);
 struct source *source_unref(struct source *s);
 OWNED_POINTER(struct source, source_unref);

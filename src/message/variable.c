@@ -90,9 +90,27 @@ static unsigned depth_of(const struct json *value, unsigned limit) {
         return deepest + 1;
 }
 
-static int merge(struct arena *a, struct json *object, const struct json *from) {
+/* Replaces the member of that name, in whatever case unless case matters, or adds one. */
+static int put(struct arena *a, struct json *object, struct text name, struct json *value, bool is_case_sensitive) {
+        for (struct json_member *m = object->first; m; m = m->next)
+                if (m->name.size == name.size &&
+                    (is_case_sensitive ? text_equal(m->name, name) : text_equal_nocase(m->name, name))) {
+                        m->value = value;
+                        return 0;
+                }
+        return json_add(a, object, name, value);
+}
+
+static int merge(struct arena *a, struct json *object, const struct json *from, bool is_case_sensitive) {
+        /* Into an empty object: nothing to look for. The members of `from` are its own twins never. */
+        if (!object->first && from->first) {
+                object->first = from->first;
+                object->last = from->last;
+                object->count = from->count;
+                return 0;
+        }
         for (const struct json_member *m = from->first; m; m = m->next) {
-                int r = json_set(a, object, m->name, m->value);
+                int r = put(a, object, m->name, m->value, is_case_sensitive);
                 if (r)
                         return pass(r);
         }
@@ -126,7 +144,7 @@ static unsigned names_in(struct text path) {
 }
 
 static int tree_set(struct arena *a, struct json **tree, struct text path, struct json *value, unsigned how) {
-        bool resets = how & VARIABLE_RESETS;
+        bool resets = how & VARIABLE_RESETS, is_case_sensitive = how & VARIABLE_IS_CASE_SENSITIVE;
         path = without_first_mark(path);
         unsigned names = path.size ? names_in(path) : 0;
         if (path.size > PATH_BYTES_MAX || names + depth_of(value, JSON_NESTING_MAX + 1) > JSON_NESTING_MAX)
@@ -134,16 +152,16 @@ static int tree_set(struct arena *a, struct json **tree, struct text path, struc
         if (!*tree && !(*tree = json_object(a)))
                 return fail(-ENOMEM);
         if (path.size == 0)
-                return value->type == JSON_OBJECT ? merge(a, *tree, value) : -EINVAL;
+                return value->type == JSON_OBJECT ? merge(a, *tree, value, is_case_sensitive) : -EINVAL;
 
         struct json *parent = NULL;
-        int r = make_parent(a, *tree, &path, how & VARIABLE_IS_CASE_SENSITIVE, &parent);
+        int r = make_parent(a, *tree, &path, is_case_sensitive, &parent);
         if (r)
                 return r;
-        struct json *old = json_get(parent, path);
+        struct json *old = member(parent, path, is_case_sensitive);
         if (!old || old->type != JSON_OBJECT || resets)
-                return json_set(a, parent, path, value);
-        return value->type == JSON_OBJECT ? merge(a, old, value) : -EINVAL;
+                return put(a, parent, path, value, is_case_sensitive);
+        return value->type == JSON_OBJECT ? merge(a, old, value, is_case_sensitive) : -EINVAL;
 }
 
 static void tree_unset(struct json **tree, struct text path, bool is_case_sensitive) {

@@ -75,18 +75,20 @@ static void reset_replaces_an_object(void) {
         check_tree(&f, "{\"v\":7}");
 }
 
-static void containers_meet_without_case_and_leaves_are_written_as_spelt(void) {
+static void names_meet_whatever_their_case_unless_it_matters(void) {
         START;
         CHECK_INT(set(&f, "Q!x", "1"), 0);
         CHECK_INT(set(&f, "q!y", "2"), 0);
         CHECK_INT(set(&f, "W", "1"), 0);
         CHECK_INT(set(&f, "w", "2"), 0);
-        check_tree(&f, "{\"Q\":{\"x\":1,\"y\":2},\"W\":1,\"w\":2}");
+        check_tree(&f, "{\"Q\":{\"x\":1,\"y\":2},\"W\":2}");
         variable_unset(f.record, '!', TEXT("q!X"), false);
-        check_tree(&f, "{\"Q\":{\"y\":2},\"W\":1,\"w\":2}");
+        check_tree(&f, "{\"Q\":{\"y\":2},\"W\":2}");
         CHECK_INT(set_how(&f, "q!z", "3", VARIABLE_IS_CASE_SENSITIVE), 0);
         variable_unset(f.record, '!', TEXT("Q!Y"), true);
-        check_tree(&f, "{\"Q\":{\"y\":2},\"W\":1,\"w\":2,\"q\":{\"z\":3}}");
+        check_tree(&f, "{\"Q\":{\"y\":2},\"W\":2,\"q\":{\"z\":3}}");
+        CHECK_INT(set_how(&f, "w", "4", VARIABLE_IS_CASE_SENSITIVE), 0);
+        check_tree(&f, "{\"Q\":{\"y\":2},\"W\":2,\"q\":{\"z\":3},\"w\":4}");
 }
 
 static void array_items_are_found_and_entered_but_not_replaced(void) {
@@ -154,6 +156,6 @@ static void a_global_counter_does_not_grow_memory(void) {
 
 TEST_MAIN(TEST(what_is_missing_on_the_way_is_made), TEST(a_scalar_replaces_a_scalar_but_never_an_object),
           TEST(a_path_does_not_lead_through_a_scalar), TEST(an_object_merges_into_the_object_at_its_path),
-          TEST(reset_replaces_an_object), TEST(containers_meet_without_case_and_leaves_are_written_as_spelt),
+          TEST(reset_replaces_an_object), TEST(names_meet_whatever_their_case_unless_it_matters),
           TEST(array_items_are_found_and_entered_but_not_replaced), TEST(unset_takes_a_member_or_the_whole_tree),
           TEST(nesting_and_paths_end_at_their_limits), TEST(a_global_counter_does_not_grow_memory))

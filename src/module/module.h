@@ -30,13 +30,15 @@
 
 struct batch; /* message/batch.h */
 struct record;
-struct loop;          /* io/loop.h */
-struct intake;        /* message/intake.h */
-struct template;      /* template/template.h */
-struct counter;       /* base/counter.h */
-struct diag_services; /* module/diag.h */
-struct shared_limit;  /* message/ratelimit.h */
-struct buffer;        /* base/text.h */
+struct property_context;   /* message/property.h */
+struct loop;               /* io/loop.h */
+struct intake;             /* message/intake.h */
+struct template;           /* template/template.h */
+struct counter;            /* base/counter.h */
+struct diag_services;      /* module/diag.h */
+struct shared_limit;       /* message/ratelimit.h */
+struct buffer;             /* base/text.h */
+struct netstream_defaults; /* module/netstream.h */
 
 #ifndef PENSTOCK_TEXT
 #define PENSTOCK_TEXT
@@ -290,13 +292,37 @@ struct output_ops {
         void (*close)(void *instance);
         /* Appends the name of the object that shows the module's own counters; nothing: there is none. May be NULL. */
         void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
+        /* The daemon ends: whatever waits for the destination ends soon, now and from now on. Any thread. May be NULL.
+         */
+        void (*hurry)(void *instance);
 };
 
 /* ---- Modifiers: mm* modules, called as actions, change the record --------- */
 
+struct modifier_host {
+        struct module_log *log;
+        const void *module_settings;
+        struct counter *counters; /* one for each entry of the module's table */
+        const struct host_facts *facts;
+        void **shared; /* one place for all instances of the module, NULL at first */
+};
+
 struct modifier_ops {
-        int (*open)(void **ret, const struct output_host *host, const void *settings);
-        void (*modify)(void *instance, struct batch *batch, const uint16_t *selection, size_t count);
+        /* 0 or -errno, reported. */
+        int (*open)(void **ret, const struct modifier_host *host, const void *settings);
+        /*
+         * Changes the selected records, in their order. Each worker of the ruleset's queue calls it, so an
+         * instance that keeps something locks it, once a call. The context is the worker's.
+         */
+        void (*modify)(void *instance, struct property_context *context, struct batch *batch, const uint16_t *selection,
+                       size_t count);
+        /*
+         * Whether another action can notice what this one did to an earlier record (a shared counter, a $/ variable):
+         * then a ruleset takes record by record through all of its statements. NULL: never.
+         */
+        bool (*is_noticed)(const void *settings);
+        /* HUP; while others may be in modify(). May be NULL. */
+        void (*reopen)(void *instance);
         void (*close)(void *instance);
 };
 
@@ -346,6 +372,8 @@ struct host_facts {
         bool oversize_is_reported;
         const char *oversize_error_file; /* NULL: none */
         enum exit_reports exit_reports;
+        /* TLS, where objects say nothing; NULL: nothing either. */
+        const struct netstream_defaults *netstream;
 };
 
 struct module {

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "io/service.h"
+#include "module/netstream.h"
 #include "output/row_limit.h"
 
 extern const struct module omfwd_module;
@@ -25,7 +26,6 @@ enum {
         CODE_CONNECT = 2027,
         CODE_ADDRESS = 2007,
         LEVEL_MAX = 9,
-        STREAM_ALWAYS_TLS = 1,
 };
 
 #define SECOND_NS INT64_C(1000000000)
@@ -62,26 +62,31 @@ struct omfwd_settings {
         int64_t resume_interval_s;
         int64_t limit_interval_s, limit_burst;
         char *limit_name;
-        char *driver_name, *auth_mode, *permitted_peers, *expired_certs, *remote_sni, *priority_string;
+        struct strings permitted_peers;
+        char *driver_name, *auth_mode, *expired_certs, *remote_sni, *priority_string;
         int64_t driver_mode, verify_depth;
         bool checks_key_purpose, prioritizes_san;
         char *ca_file, *crl_file, *ca_extra_files, *key_file, *cert_file;
         int64_t dscp;
 };
 
-#define TLS_HELP(text) text " Takes effect with TLS, which comes with a later release."
 /* The files have the same five parameters in the module and the action. */
 #define TLS_FILES(owner, flags_)                                                                                       \
-        PARAM_STRING(owner, ca_file, .name = "streamdriver.cafile", .flags = PARAM_IS_IGNORED | (flags_),              \
-                     .help = TLS_HELP("File with the certificates of trusted authorities.")),                          \
-                PARAM_STRING(owner, crl_file, .name = "streamdriver.crlfile", .flags = PARAM_IS_IGNORED | (flags_),    \
-                             .help = TLS_HELP("File with revoked certificates.")),                                     \
-                PARAM_STRING(owner, ca_extra_files, .name = "streamdriver.caextrafiles",                               \
-                             .flags = PARAM_IS_IGNORED | (flags_), .help = TLS_HELP("More such files, by commas.")),   \
-                PARAM_STRING(owner, key_file, .name = "streamdriver.keyfile", .flags = PARAM_IS_IGNORED | (flags_),    \
-                             .help = TLS_HELP("File with our private key.")),                                          \
-                PARAM_STRING(owner, cert_file, .name = "streamdriver.certfile", .flags = PARAM_IS_IGNORED | (flags_),  \
-                             .help = TLS_HELP("File with our certificate."))
+        PARAM_STRING(owner, ca_file, .name = "streamdriver.cafile", .flags = (flags_),                                 \
+                     .help = "File (PEM) with the authorities whose certificates are trusted. Unset: global() "        \
+                             "defaultNetstreamDriverCAFile."),                                                         \
+                PARAM_STRING(owner, crl_file, .name = "streamdriver.crlfile", .flags = (flags_),                       \
+                             .help = "File (PEM) with lists of revoked certificates. Unset: global() "                 \
+                                     "defaultNetstreamDriverCRLFile."),                                                \
+                PARAM_STRING(owner, ca_extra_files, .name = "streamdriver.caextrafiles", .flags = (flags_),            \
+                             .help = "More files with authorities, separated by commas. Unset: global() "              \
+                                     "netstreamDriverCAExtraFiles."),                                                  \
+                PARAM_STRING(owner, key_file, .name = "streamdriver.keyfile", .flags = (flags_),                       \
+                             .help = "File (PEM) with the private key of our certificate. Unset: global() "            \
+                                     "defaultNetstreamDriverKeyFile."),                                                \
+                PARAM_STRING(owner, cert_file, .name = "streamdriver.certfile", .flags = (flags_),                     \
+                             .help = "File (PEM) with our certificate, and behind it those that lead to the "          \
+                                     "authority. Unset: global() defaultNetstreamDriverCertFile.")
 
 static const struct param omfwd_module_params[] = {
         PARAM_TEMPLATE(struct omfwd_module_settings, template, .name = "template",
@@ -176,31 +181,41 @@ static const struct param omfwd_params[] = {
                              "effect yet."),
         PARAM_INT(struct omfwd_settings, dscp, .name = "dscp", .dflt = "0", .min = 0, .max = 63,
                   .help = "DSCP of the packets that are sent, so that the network can rank them; 0: best effort."),
-        PARAM_STRING(struct omfwd_settings, priority_string, .name = "gnutlsprioritystring", .flags = PARAM_IS_IGNORED,
-                     .help = TLS_HELP("Settings for the TLS library.")),
+        PARAM_STRING(struct omfwd_settings, priority_string, .name = "gnutlsprioritystring",
+                     .help = "Versions and ciphers of TLS: a GnuTLS priority string, or OpenSSL commands, as "
+                             "MinProtocol=TLSv1.3, one a line."),
         PARAM_STRING(struct omfwd_settings, driver_name, .name = "streamdriver", .alias = "streamdriver.name",
-                     .legacy = "ActionSendStreamDriver", .flags = PARAM_IS_IGNORED | PARAM_LEGACY_STAYS,
-                     .help = TLS_HELP("Name of the TLS library: ossl or gtls; plain TCP is ptcp.")),
+                     .legacy = "ActionSendStreamDriver", .flags = PARAM_LEGACY_STAYS,
+                     .help = "Stream driver of TCP: ptcp is plain; ossl, gtls and mbedtls are TLS in mode 1. Unset: "
+                             "global() defaultNetstreamDriver."),
         PARAM_INT(struct omfwd_settings, driver_mode, .name = "streamdrivermode", .alias = "streamdriver.mode",
                   .legacy = "ActionSendStreamDriverMode", .dflt = "0", .min = 0, .max = 1, .flags = PARAM_LEGACY_STAYS,
-                  .help = "1: TLS, which comes with a later release and is an error until then; 0: plain TCP."),
+                  .help = "0: plain TCP; 1: TLS, which the stream driver must be for."),
         PARAM_STRING(struct omfwd_settings, auth_mode, .name = "streamdriverauthmode", .alias = "streamdriver.authmode",
-                     .legacy = "ActionSendStreamDriverAuthMode", .flags = PARAM_IS_IGNORED | PARAM_LEGACY_STAYS,
-                     .help = TLS_HELP("How the peer proves who it is.")),
-        PARAM_STRING(struct omfwd_settings, permitted_peers, .name = "streamdriverpermittedpeers",
-                     .legacy = "ActionSendStreamDriverPermittedPeer", .flags = PARAM_IS_IGNORED,
-                     .help = TLS_HELP("Names or fingerprints of peers that are accepted.")),
-        PARAM_STRING(struct omfwd_settings, expired_certs, .name = "streamdriver.permitexpiredcerts",
-                     .flags = PARAM_IS_IGNORED, .help = TLS_HELP("What to do with expired certificates.")),
+                     .legacy = "ActionSendStreamDriverAuthMode", .flags = PARAM_LEGACY_STAYS,
+                     .help = "Which servers get messages with TLS: anon (any), x509/certvalid (with a certificate of "
+                             "our authorities), x509/name (and it names a permitted peer, or the target where none is "
+                             "set), x509/fingerprint (with a permitted certificate)."),
+        PARAM_STRINGS(struct omfwd_settings, permitted_peers, .name = "streamdriverpermittedpeers",
+                      .legacy = "ActionSendStreamDriverPermittedPeer",
+                      .help = "Names of certificates (*.example.net), addresses or fingerprints (SHA256:AB:CD...) of "
+                              "servers, for x509/name and x509/fingerprint; several by commas."),
+        PARAM_STRING(struct omfwd_settings, expired_certs, .name = "streamdriver.permitexpiredcerts", .dflt = "off",
+                     .help = "A server whose certificate has expired: off refuses it, on accepts it, warn does so and "
+                             "says it."),
         PARAM_STRING(struct omfwd_settings, remote_sni, .name = "streamdriverremotesni",
                      .alias = "streamdriver.remotesni", .legacy = "ActionSendStreamDriverRemoteSNI",
-                     .flags = PARAM_IS_IGNORED | PARAM_LEGACY_STAYS, .help = TLS_HELP("Server name to ask for.")),
+                     .flags = PARAM_LEGACY_STAYS,
+                     .help = "Name of the server that TLS asks for (SNI); unset: the target's, unless it is an "
+                             "address."),
         PARAM_BOOL(struct omfwd_settings, checks_key_purpose, .name = "streamdriver.checkextendedkeypurpose",
-                   .dflt = "off", .flags = PARAM_IS_IGNORED, .help = TLS_HELP("Check what a certificate is for.")),
+                   .dflt = "off",
+                   .help = "The server's certificate must be meant for TLS servers, where it says what it is for."),
         PARAM_BOOL(struct omfwd_settings, prioritizes_san, .name = "streamdriver.prioritizesan", .dflt = "off",
-                   .flags = PARAM_IS_IGNORED, .help = TLS_HELP("Match the alternative names before the common name.")),
+                   .help = "The common name of a certificate counts only where it has no alternative names."),
         PARAM_INT(struct omfwd_settings, verify_depth, .name = "streamdriver.tlsverifydepth", .dflt = "0", .min = 0,
-                  .flags = PARAM_IS_IGNORED, .help = TLS_HELP("Longest chain of certificates that is accepted.")),
+                  .max = 100, .unit = "certificates",
+                  .help = "Most certificates between the server's and the authority's; 0: the library's default."),
         TLS_FILES(struct omfwd_settings, PARAM_INHERITS),
         {}};
 
@@ -245,15 +260,39 @@ static int check_targets(const struct omfwd_settings *s, struct module_log *log)
         return r;
 }
 
+static struct netstream netstream_of(const struct omfwd_settings *s) {
+        return (struct netstream){
+                .module = "omfwd",
+                .mode_param = "streamdrivermode",
+                .mode = s->driver_mode,
+                .driver = s->driver_name,
+                .auth_mode = s->auth_mode,
+                .expired = s->expired_certs,
+                .priority = s->priority_string,
+                .ca_file = s->ca_file,
+                .ca_extra_files = s->ca_extra_files,
+                .crl_file = s->crl_file,
+                .key_file = s->key_file,
+                .cert_file = s->cert_file,
+                .peers = &s->permitted_peers,
+                .verify_depth = s->verify_depth,
+                .checks_purpose = s->checks_key_purpose,
+                .prioritizes_san = s->prioritizes_san,
+        };
+}
+
 static int omfwd_check(const void *settings, const void *module_settings _unused_, struct module_log *log) {
         const struct omfwd_settings *s = settings;
         int r = check_targets(s, log);
-        if (s->driver_mode == STREAM_ALWAYS_TLS) {
-                module_report_param(log, 3, "streamdrivermode",
-                                    "TLS comes with a later release; messages would travel in the clear, so the action "
-                                    "is not started. StreamDriverMode=\"0\" sends them in the clear");
-                r = -EINVAL;
-        }
+        const struct netstream netstream = netstream_of(s);
+        int tls = netstream_check(&netstream, log);
+        if (tls)
+                r = tls;
+        if (s->protocol == PROTOCOL_UDP && s->driver_mode)
+                module_report_param(
+                        log, 4, "streamdrivermode",
+                        "omfwd: TLS needs a stream, so these messages travel in the clear; protocol=\"tcp\" "
+                        "is for TLS, StreamDriverMode=\"0\" for the clear");
         if (s->protocol == PROTOCOL_UDP && compression_of(s) == FWD_STREAM) {
                 module_report_param(log, 3, "compression.mode",
                                     "stream:always needs a stream: protocol=\"tcp\", or mode single");
@@ -321,7 +360,7 @@ struct omfwd {
         size_t next; /* target of the next row */
         int64_t resume_interval_ns;
         struct row_limit limit;
-        char *address, *device, *network_namespace;
+        char *address, *device, *network_namespace, *server_name;
         char *service;       /* targetSrv: where targets come from; NULL: they are configured */
         size_t service_rank; /* which priority of its records is in use, 0 the best */
         int service_error;
@@ -345,6 +384,8 @@ static void omfwd_close(void *instance) {
         free(o->address);
         free(o->device);
         free(o->network_namespace);
+        free(o->server_name);
+        tls_context_free(o->rules.tls);
         free(o);
 }
 
@@ -396,6 +437,7 @@ static void fill_rules(struct omfwd *o, const struct output_host *host, const st
                 .dscp = (int)s->dscp,
                 .send_buffer_bytes = is_tcp ? 0 : (int)s->send_buffer_bytes,
         };
+        o->rules.server_name = o->server_name;
         o->limit = (struct row_limit){.interval_s = s->limit_interval_s, .burst = s->limit_burst};
         o->resume_interval_ns = s->resume_interval_s * SECOND_NS;
 }
@@ -435,10 +477,17 @@ static int omfwd_open(void **ret, const struct output_host *host, const void *se
                 r = copy_string(&o->network_namespace, s->network_namespace);
         if (r == 0)
                 r = copy_string(&o->service, s->service);
+        if (r == 0)
+                r = copy_string(&o->server_name, s->remote_sni);
         if (r)
                 return pass(r);
         o->protocol = (enum fwd_protocol)s->protocol;
         fill_rules(o, host, s);
+        const struct netstream netstream = netstream_of(s);
+        if (o->protocol == PROTOCOL_TCP)
+                r = netstream_open(&o->rules.tls, &netstream, host->facts->netstream, host->log);
+        if (r)
+                return pass(r);
         r = o->service ? 0 : add_configured(o, s);
         if (r)
                 return pass(r);
@@ -621,6 +670,8 @@ static void omfwd_reopen(void *instance) {
         struct omfwd *o = instance;
         for (size_t i = 0; i < o->target_count; i++)
                 o->targets[i]->ops->close(o->targets[i]);
+        if (o->rules.tls)
+                netstream_reload(o->rules.tls, "omfwd", o->rules.log);
         /* HUP asks DNS again, from the best priority on. */
         if (o->service) {
                 free_targets(o);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/counter.h"
+#include "io/channel.h"
 #include "io/compress.h"
 #include "io/connect.h"
 #include "module/module.h"
@@ -36,6 +37,8 @@ struct fwd_rules {
         int64_t errors_max;         /* sending errors that are said in a row; 0: no bound */
         size_t send_bytes_max;      /* of one call; 0: as much as there is */
         struct counter *bytes_sent; /* may be NULL */
+        struct tls_context *tls;    /* NULL: plain */
+        const char *server_name;    /* that TLS asks for (SNI); NULL: the target's */
 };
 
 struct fwd_target;

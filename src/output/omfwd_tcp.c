@@ -11,6 +11,9 @@
  * batch is sent as it lies in memory. Other framings are written into one buffer
  * first: cheaper than two pieces for each row.
  *
+ * With TLS a connection is open when the handshake is done and the peer has not refused us. Where there was no session
+ * the certificates are read again for the next connection, so that the action heals by itself.
+ *
  * Plain TCP has no acknowledgement. What the system took counts as delivered; a peer
  * that closed is noticed before anything more is handed over.
  */
@@ -19,13 +22,14 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "module/netstream.h"
 #include "output/omfwd.h"
 
 enum { CODE_IO = 2027 };
 
 struct fwd_tcp {
         struct fwd_target target;
-        int fd;                    /* -1: CLOSED */
+        struct channel channel;
         struct compressor *stream; /* of the connection, FWD_STREAM */
         struct compressor *single; /* FWD_SINGLE */
         struct buffer frames;      /* framed rows of the send at hand */
@@ -38,6 +42,7 @@ struct fwd_tcp {
         struct buffer last; /* the last framed row, for resendLastMSGOnReconnect */
         int64_t sends;      /* since the connection was made */
         bool was_open;      /* a connection was there before */
+        bool was_insecure;  /* the last one had no TLS session */
 };
 
 static struct fwd_tcp *of(struct fwd_target *t) {
@@ -47,18 +52,56 @@ static struct fwd_tcp *of(struct fwd_target *t) {
 /* ---- The connection ----------------------------------------------------- */
 
 static void tcp_drop(struct fwd_tcp *t) {
-        t->fd = connect_close(t->fd);
+        channel_close(&t->channel);
         t->stream = compressor_free(t->stream);
         /* Half of it is gone with the connection: all of it goes again. */
         t->owed_sent = 0;
 }
 
+static void tell_insecure(struct fwd_tcp *t, int error, struct buffer *complaint) {
+        if (fwd_target_may_tell(&t->target))
+                module_report(t->target.rules->log, 3, error == -EACCES ? CODE_PEER_REFUSED : CODE_TLS,
+                              "omfwd: no TLS session with %s:%s: %s", t->target.host, t->target.port,
+                              complaint->size ? buffer_string(complaint) : fail_text(error));
+}
+
+/* The handshake, on a socket that is connected. */
+static int tcp_secure(struct fwd_tcp *t) {
+        const struct fwd_rules *rules = t->target.rules;
+        _owned_(buffer_fini) struct buffer complaint = {0};
+        int r = 0;
+        /* What is wrong may lie in our files, and may have been put right since; else what was read before is used. */
+        if (t->was_insecure || !tls_context_is_ready(rules->tls))
+                r = tls_context_reload(rules->tls, &complaint);
+        if (r && tls_context_is_ready(rules->tls)) {
+                tell_insecure(t, r, &complaint);
+                buffer_clear(&complaint);
+                r = 0;
+        }
+        if (r == 0)
+                r = tls_connect(&t->channel.tls, rules->tls, t->channel.fd,
+                                rules->server_name ? rules->server_name : t->target.host,
+                                rules->connect.wait_ms ? rules->connect.wait_ms : CONNECT_WAIT_MS, &complaint);
+        t->was_insecure = r != 0;
+        if (r)
+                tell_insecure(t, r, &complaint);
+        else if (complaint.size)
+                module_report(rules->log, 4, CODE_TLS, "omfwd: TLS session with %s:%s: %s", t->target.host,
+                              t->target.port, buffer_string(&complaint));
+        return r ? pass(r) : 0;
+}
+
 static int tcp_connect(struct fwd_tcp *t) {
         const struct fwd_rules *rules = t->target.rules;
         _owned_(buffer_fini) struct buffer complaint = {0};
-        int r = connect_host(&t->fd, &rules->connect, t->target.host, t->target.port, &complaint);
+        int r = connect_host(&t->channel.fd, &rules->connect, t->target.host, t->target.port, &complaint);
         if (r) {
                 fwd_target_tell_connect(&t->target, r, &complaint);
+                return pass(r);
+        }
+        r = rules->tls ? tcp_secure(t) : 0;
+        if (r) {
+                tcp_drop(t);
                 return pass(r);
         }
         if (rules->compression == FWD_STREAM) {
@@ -79,6 +122,12 @@ static void tell_closed(struct fwd_tcp *t) {
         if (!fwd_target_may_tell(&t->target))
                 return;
         const struct fwd_rules *rules = t->target.rules;
+        const char *words = t->channel.tls ? tls_complaint(t->channel.tls) : "";
+        if (*words) {
+                module_report(rules->log, 3, CODE_TLS, "omfwd: the TLS session with %s:%s has ended: %s",
+                              t->target.host, t->target.port, words);
+                return;
+        }
         _owned_(buffer_fini) struct buffer skipped = {0};
         if (rules->errors_skipped > 0)
                 buffer_format(&skipped, " Note that the next %lld connection error messages will be skipped.",
@@ -101,11 +150,11 @@ static void tell_stalled(struct fwd_tcp *t) {
 /* Open, the peer still there, and not older than the rebind interval wants it. */
 static int tcp_ready(struct fwd_target *target) {
         struct fwd_tcp *t = of(target);
-        if (t->fd >= 0 && target->rules->checks_peer && !connect_is_alive(t->fd)) {
+        if (t->channel.fd >= 0 && target->rules->checks_peer && !channel_is_alive(&t->channel)) {
                 tell_closed(t);
                 tcp_drop(t);
         }
-        return t->fd < 0 ? tcp_connect(t) : 0;
+        return t->channel.fd < 0 ? tcp_connect(t) : 0;
 }
 
 /* ---- Framing ------------------------------------------------------------ */
@@ -202,7 +251,7 @@ static int send_bytes(struct fwd_tcp *t, struct text bytes, size_t *sent) {
         while (*sent < bytes.size && r == 0) {
                 struct text part = {bytes.data + *sent, MIN(step, bytes.size - *sent)};
                 size_t size;
-                r = connect_send(t->fd, part, FWD_SEND_WAIT_MS, &size);
+                r = channel_send(&t->channel, part, FWD_SEND_WAIT_MS, &size);
                 *sent += size;
         }
         fwd_count_bytes(rules, *sent);
@@ -294,7 +343,7 @@ static int send_once(struct fwd_tcp *t, const struct text *rows, size_t count, s
 }
 
 static void end_stream(struct fwd_tcp *t) {
-        if (t->fd < 0 || !t->stream)
+        if (t->channel.fd < 0 || !t->stream)
                 return;
         size_t sent;
         buffer_clear(&t->packed);
@@ -305,7 +354,7 @@ static void end_stream(struct fwd_tcp *t) {
 static void tcp_close(struct fwd_target *target) {
         struct fwd_tcp *t = of(target);
         end_stream(t);
-        if (t->fd >= 0)
+        if (t->channel.fd >= 0)
                 send_owed(t);
         tcp_drop(t);
         /* We ended it, and nothing of it was lost. */
@@ -314,7 +363,7 @@ static void tcp_close(struct fwd_target *target) {
 
 static int tcp_send(struct fwd_target *target, const struct text *rows, size_t count, size_t *taken) {
         struct fwd_tcp *t = of(target);
-        bool was_open = t->fd >= 0;
+        bool was_open = t->channel.fd >= 0;
         *taken = 0;
         int r = tcp_ready(target);
         if (r)
@@ -375,7 +424,7 @@ int fwd_tcp_new(struct fwd_target **ret, const struct fwd_rules *rules, const ch
         struct fwd_tcp *t = calloc(1, sizeof *t);
         if (!t)
                 return fail(-ENOMEM);
-        t->fd = -1;
+        t->channel = CHANNEL_CLOSED;
         int r = fwd_target_init(&t->target, &tcp_ops, rules, host, port);
         if (r == 0 && rules->compression == FWD_SINGLE)
                 r = compressor_new(&t->single, COMPRESSION_ZLIB, rules->level, 0);

@@ -546,8 +546,10 @@ static void mistakes_are_told(void) {
         test_output_close(&out);
         CHECK_INT(test_output_open(&out, &omfwd_module, NULL, NULL), -EINVAL);
         test_output_close(&out);
-        CHECK_INT(test_output_open(&out, &omfwd_module, NULL, PAIRS("target", "x", "streamdrivermode", "1")), -EINVAL);
-        CHECK(test_heard("TLS comes with a later release"));
+        CHECK_INT(test_output_open(&out, &omfwd_module, NULL,
+                                   PAIRS("target", "x", "protocol", "tcp", "streamdrivermode", "1")),
+                  -EINVAL);
+        CHECK(test_heard("driver mode 1 not supported by ptcp netstream driver"));
         test_output_close(&out);
         CHECK_INT(
                 test_output_open(&out, &omfwd_module, NULL, PAIRS("target", "x", "compression.mode", "stream:always")),

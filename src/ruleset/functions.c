@@ -1,8 +1,8 @@
 #include "ruleset/functions.h"
 
 static const struct function_table *const tables[] = {
-        &functions_text, &functions_pattern, &functions_number, &functions_time,
-        &functions_tree, &functions_message, &functions_hash,   &functions_lookup,
+        &functions_text,    &functions_pattern, &functions_number, &functions_time, &functions_tree,
+        &functions_message, &functions_hash,    &functions_lookup, &functions_http,
 };
 
 const struct function *function_find(struct text name) {

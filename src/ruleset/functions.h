@@ -18,6 +18,7 @@ extern const struct function_table functions_tree;
 extern const struct function_table functions_message;
 extern const struct function_table functions_hash;
 extern const struct function_table functions_lookup;
+extern const struct function_table functions_http;
 
 static inline struct value function_made(struct evaluation *ev, const struct buffer *b) {
         return value_text(arena_text(&ev->arena, buffer_as_text(b)));

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/fail.h"
+#include "message/container.h"
 #include "ruleset/builtin.h"
 #include "ruleset/functions.h"
 
@@ -19,43 +20,18 @@ static struct value call_exists(const struct function_call *c, struct evaluation
 
 /* ---- parse_json ------------------------------------------------------------------- */
 
-/* A number or a word at the end of the text might go on: rsyslog's parser waits for more, and has nothing. */
-static bool is_complete(const struct json *json, struct text t, size_t used) {
-        bool may_go_on = json->type == JSON_INT || json->type == JSON_DOUBLE || json->type == JSON_BOOL;
-        return json->type != JSON_NULL && !(may_go_on && used == t.size);
-}
-
-static bool read_json(struct json **ret, struct arena *a, struct text t) {
-        size_t used;
-        return json_parse(a, t, ret, &used) == 0 && is_complete(*ret, t, used);
-}
-
-static void set_variable(struct evaluation *ev, char scope, struct text path, struct json *json) {
-        if (scope == '/') {
-                globals_set(ev->context->globals, path, json, false);
-                return;
-        }
-        unsigned how = ev->context->is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u;
-        const struct json *there = variable_get(ev->record, scope, path, ev->context->is_case_sensitive);
-        /* Where something is already, an object joins the members of the whole tree: so rsyslog has it. */
-        if (there && json->type == JSON_OBJECT)
-                path = TEXT("");
-        else if (there && there->type < JSON_ARRAY && json->type == JSON_ARRAY)
-                return;
-        (void)variable_set(ev->batch, ev->record, scope, path, json, how);
-}
-
-/* parse_json(text, "\$!container"): 0, or 1 where the text is no JSON. */
+/* parse_json(text, "\$!container"): 0, or 1 where the text is no JSON. What stands behind the value does not matter. */
 static struct value call_parse_json(const struct function_call *c, struct evaluation *ev) {
-        struct text t = function_text(c, 0, ev), container = function_text(c, 1, ev);
-        if (text_starts(container, TEXT("$")))
-                container = text_slice(container, 1, container.size);
-        char scope = container.size ? container.data[0] : 0;
-        bool is_variable = scope == '!' || scope == '.' || scope == '/';
+        struct text t = function_text(c, 0, ev);
+        struct container container;
+        bool is_variable = container_parse(&container, function_text(c, 1, ev)) == 0;
+        struct arena *arena = is_variable && container.scope == '/' ? &ev->arena : &ev->batch->arena;
         struct json *json;
-        bool is_json = read_json(&json, scope == '/' ? &ev->arena : &ev->batch->arena, t);
+        size_t used;
+        bool is_json = json_parse_lenient(arena, t, ev->context->is_case_sensitive, &json, &used) == 0 &&
+                       json->type != JSON_NULL;
         if (is_json && is_variable)
-                set_variable(ev, scope, text_slice(container, 1, container.size), json);
+                (void)container_add(&container, ev->context, ev->batch, ev->record, json);
         ev->has_script_error = !is_json;
         return value_number(!is_json);
 }

@@ -162,7 +162,7 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
 
 void execute_modifier(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {
         count_processed(s, count);
-        s->modifier->modify(s->instance, b, selection, count);
+        s->modifier->modify(s->instance, &run->context, b, selection, count);
         next_moment(run, run->evaluation.moment.count);
 }
 
@@ -388,7 +388,11 @@ static int compile_action(struct step *s, const struct statement *st, struct pro
         const struct object *action = st->action;
         s->action = action->action;
         s->execute = execute_nothing; /* until programs_link() */
-        if (action->module->kind == MODULE_MODIFIER || action->action->exec_only_when_previous_is_suspended)
+        const struct modifier_ops *modifier = action->module->modifier;
+        /* What it keeps between records is like a global that it writes. */
+        if (modifier && modifier->is_noticed && modifier->is_noticed(action->settings))
+                c->program->writes_globals = true;
+        if (modifier || action->action->exec_only_when_previous_is_suspended)
                 c->program->changes_records = true;
         return 0;
 }
@@ -447,7 +451,21 @@ static int compile_reload(struct step *s, const struct statement *st, struct pro
         return st->value ? expression_new(&s->value, st->value, names, c->diagnostics) : 0;
 }
 
+/* script_error() tells of what an earlier statement did to the same record. */
+static bool asks_for_error(const struct expr *e) {
+        if (!e)
+                return false;
+        if (e->kind == EXPR_FUNCTION && text_equal_nocase(e->string, TEXT("script_error")))
+                return true;
+        for (uint32_t i = 0; i < e->count; i++)
+                if (asks_for_error(e->args[i]))
+                        return true;
+        return false;
+}
+
 static int compile_step(struct step *s, const struct statement *st, struct program_compiler *c) {
+        if (asks_for_error(st->condition) || asks_for_error(st->value))
+                c->program->writes_globals = true; /* the error of the record before must be none of this one's */
         switch (st->kind) {
         case STATEMENT_ACTION:
                 return compile_action(s, st, c);

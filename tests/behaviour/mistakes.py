@@ -176,7 +176,7 @@ MISTAKES = [
     ("a disk queue", 'action(type="omfile" file="/x" queue.type="disk")', 1, "there is no queue.fileName", "messages wait in memory"),
     ("a table's file", 'lookup_table(name="a" file="@DIR@/none.json")', 1, "could not be opened: No such file", ""),
     ("a table's name", 'set $!a = lookup("none", $msg);', 11, "lookup table 'none' not found", ""),
-    ("a module to come", 'module(load="omrelp")', 13, "could not load module 'omrelp'", "not part of Penstock yet"),
+    ("a module to come", 'module(load="omhttp")', 13, "could not load module 'omhttp'", "not part of Penstock yet"),
 ]
 
 

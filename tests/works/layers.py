@@ -23,6 +23,7 @@ MAY = {
     "ruleset": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery"},
     "input": LOW,
     "parser": LOW,
+    "modifier": LOW,
     "function": LOW,
     "output": LOW,
     "bus": {"base", "io"},

@@ -1,0 +1,41 @@
+#include "message/container.h"
+
+#include <errno.h>
+
+#include "message/variable.h"
+
+int container_parse(struct container *ret, struct text name) {
+        if (text_starts(name, TEXT("$")))
+                name = text_slice(name, 1, name.size);
+        if (name.size == 0 || !memchr("!./", name.data[0], 3) || name.size > PATH_BYTES_MAX)
+                return -EINVAL; /* a user's mistake, or a message's */
+        *ret = (struct container){name.data[0], text_slice(name, 1, name.size)};
+        return 0;
+}
+
+bool container_is_global(const char *name) {
+        struct container c;
+        return container_parse(&c, text_of(name)) == 0 && c.scope == '/';
+}
+
+struct json *container_get(const struct container *c, const struct property_context *context, struct batch *b,
+                           struct record *r) {
+        if (c->scope == '/')
+                return globals_get(context->globals, c->path, &b->arena);
+        return variable_get(r, c->scope, c->path, context->is_case_sensitive);
+}
+
+int container_add(const struct container *c, const struct property_context *context, struct batch *b, struct record *r,
+                  struct json *value) {
+        struct text path = c->path;
+        if (path.size) {
+                const struct json *there = container_get(c, context, b, r);
+                if (there && value->type == JSON_OBJECT)
+                        path = TEXT("");
+                else if (there && there->type < JSON_ARRAY && value->type == JSON_ARRAY)
+                        return -EINVAL;
+        }
+        if (c->scope == '/')
+                return globals_set(context->globals, path, value, false);
+        return variable_set(b, r, c->scope, path, value, context->is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u);
+}
