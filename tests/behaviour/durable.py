@@ -2,9 +2,11 @@
 """Queues on disk: what was acknowledged is kept over crashes, stops, full disks and destinations that come and go."""
 import contextlib
 import os
+import re
 import socket
+import subprocess
 
-from harness import Place, needs_root, numbered, promise, read, run, send_tcp, wait
+from harness import Place, argument, needs_root, numbered, promise, read, run, send_tcp, wait
 
 HEAD = """
 global(workDirectory="@DIR@/spool" processInternalMessages="on")
@@ -104,6 +106,47 @@ def what_a_file_was_read_into_a_synced_queue_survives_kill_after_kill():
         assert daemon.stop() == 0
         copies = len(place.read("out").splitlines()) - written
         print(f"# {copies} of {written} lines came twice, after 8 kills")
+
+
+RELP_TO_TARGET = """
+global(workDirectory="@DIR@/spool")
+module(load="imrelp")
+template(name="line" type="string" string="%msg%\\n")
+main_queue(queue.type="Disk" queue.fileName="main" queue.syncQueueFiles="on" queue.size="1000000"
+           queue.timeoutShutdown="20000")
+input(type="imrelp" address="127.0.0.1" port="RELP")
+action(name="out" type="omfwd" target="127.0.0.1" port="TARGET" protocol="tcp" template="line"
+       action.resumeRetryCount="-1" action.resumeInterval="1")
+"""
+
+
+def marks(data):
+    return set(re.findall(rb"seq=(\d+:\d+)", data))
+
+
+@promise
+def what_relp_acknowledged_survives_a_kill_with_the_destination_away():
+    for cycle in range(4):
+        with Place() as place:
+            spool(place)
+            target = Target()
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                port = server.getsockname()[1]
+            config = RELP_TO_TARGET.replace('port="RELP"', f'port="{port}"').replace("TARGET", str(target.port))
+            daemon = place.daemon(config)
+            flood = place.spawn([argument("penstock"), "flood", "--sequence", "--messages", "10000000", "--connections",
+                                 "4", "--acknowledged", place.file("ledger"), f"relp:127.0.0.1:{port}"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait(lambda cycle=cycle: place.read("ledger").count("\n") >= 2000 * (cycle + 1), "acknowledgements")
+            kill(daemon)
+            flood.wait(20)
+            acknowledged = marks(read(place.file("ledger")))
+            target.come_back()
+            daemon = place.daemon(config)
+            wait(lambda: target.lines() and acknowledged <= marks(target.received), "every acknowledged message")
+            assert daemon.stop() == 0
+            target.leave()
+            print(f"# {len(acknowledged)} acknowledged, all there")
 
 
 def tcp_to_target(target, queue):
