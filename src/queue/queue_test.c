@@ -1,5 +1,6 @@
 #include "queue/queue.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -534,6 +535,57 @@ static void a_stop_is_bounded_and_tells_what_was_left(void) {
         pool = batch_pool_unref(pool);
 }
 
+static struct buffer noticed;
+
+static void note(struct observer *observer _unused_, enum notice what, const char *name, const char *detail) {
+        buffer_format(&noticed, "%d %s %s\n", (int)what, name, detail);
+}
+
+static void an_observer_hears_when_it_is_full_and_when_it_has_drained(void) {
+        static struct observer observer = {.tell = note};
+        struct taker t;
+        struct queue_settings s = settings_of(QUEUE_FIXED_ARRAY, 10);
+        s.timeout_enqueue_ms = 0;
+        struct queue *q = queue_for(&t, &s);
+        queue_observe(q, &observer);
+        shut(&t, true);
+        push(q, 1, FLOW_NONE);
+        wait_until_taking(&t, 1);
+        push(q, 20, FLOW_NONE);
+        shut(&t, false);
+        queue_stop(q);
+        _owned_(buffer_fini) struct buffer expected = {0};
+        buffer_format(&expected, "%d %s messages\n%d %s \n", NOTICE_QUEUE_FULL, queue_name(q), NOTICE_QUEUE_DRAINED,
+                      queue_name(q));
+        CHECK_TEXT(buffer_as_text(&noticed), buffer_string(&expected));
+        buffer_fini(&noticed);
+        queue_free(q);
+}
+
+static void its_marks_change_while_it_runs(void) {
+        struct taker t;
+        struct queue_status status;
+        struct queue_settings s = settings_of(QUEUE_FIXED_ARRAY, 10);
+        s.timeout_enqueue_ms = 0;
+        struct queue *q = queue_for(&t, &s);
+        CHECK_INT(queue_set_mark(q, "size", 20), 0);
+        CHECK_INT(queue_set_mark(q, "size", 0), -ERANGE);
+        CHECK_INT(queue_set_mark(q, "colour", 1), -ENOENT);
+        shut(&t, true);
+        push(q, 1, FLOW_NONE);
+        wait_until_taking(&t, 1);
+        push(q, 20, FLOW_NONE);
+        queue_status(q, &status);
+        CHECK_INT(status.waiting, 20);
+        CHECK_INT(status.working, 1);
+        CHECK_INT(status.settings.size, 20);
+        shut(&t, false);
+        CHECK_INT(queue_stop(q), 0);
+        CHECK_INT(t.taken, 21);
+        queue_free(q);
+        pool = batch_pool_unref(pool);
+}
+
 TEST_MAIN(TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_queue_consumes_at_once),
           TEST(a_full_queue_discards_what_exceeds_its_size_and_counts_it), TEST(small_batches_share_one_slab),
           TEST(dequeue_batch_size_bounds_what_a_consumer_gets),
@@ -547,4 +599,5 @@ TEST_MAIN(TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_que
           TEST(severities_are_known_before_a_message_is_parsed), TEST(a_slow_queue_pauses_after_each_step),
           TEST(a_minimum_batch_is_waited_for), TEST(a_time_window_holds_messages_until_it_opens),
           TEST(what_comes_after_the_stop_starts_nothing), TEST(many_senders_and_workers_lose_nothing),
-          TEST(a_stop_is_bounded_and_tells_what_was_left))
+          TEST(a_stop_is_bounded_and_tells_what_was_left),
+          TEST(an_observer_hears_when_it_is_full_and_when_it_has_drained), TEST(its_marks_change_while_it_runs))
