@@ -427,24 +427,29 @@ class Dynafiles1000(Scenario):
         return syslog_ng_file("d_out", place.output + "/${HOST}.log") + SYSLOG_NG_PATH
 
 
-class Lookup100k(Scenario):
-    name = "lookup-100k"
-    title = "100,000 host names, each looked up in a table of 100,000 keys"
-    flood = ("--hosts", "100000")
-    block = 100_000
-    quick_messages = 200_000
-    keys = 100_000
+class Lookup(Scenario):
+    """Each host name is looked up in a table; of the keys beyond 100,000 no message has one."""
+
+    hosts_max = 100_000  # As many as flood makes.
     syslog_ng_variants = []  # It has no tables of keys in its core.
+
+    def __init__(self, name, keys):
+        self.name = name
+        self.title = f"Each host name looked up in a table of {keys:,} keys"
+        self.keys = keys
+        hosts = min(keys, self.hosts_max)
+        self.flood = ("--hosts", str(hosts))
+        self.block = max(hosts, 1000)
+        self.quick_messages = max(2 * hosts, 20_000)
 
     def table(self, place):
         """Host names as flood makes them, each with one of 97 values of one length."""
         path = os.path.join(place.directory, "hosts.json")
         if not os.path.exists(path):
             kinds = ("web", "db", "mail", "cache", "node")
+            rows = (f'{{"index":"{kinds[i % 5]}-{i:05}","value":"team{i % 97:02}"}}' for i in range(self.keys))
             with open(path, "w", encoding="utf-8") as file:
-                file.write('{"version":1,"nomatch":"nobody","type":"string","table":[\n')
-                file.write(",\n".join(f'{{"index":"{kinds[i % 5]}-{i:05}","value":"team{i % 97:02}"}}' for i in range(self.keys)))
-                file.write("\n]}\n")
+                file.write('{"version":1,"nomatch":"nobody","type":"string","table":[\n' + ",\n".join(rows) + "\n]}\n")
         return path
 
     def rsyslog_rules(self, place, variant):
@@ -533,6 +538,7 @@ class Start2000(Scenario):
 
 SCENARIOS = [
     Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(),
-    ForwardTcp(), Dynafiles1000(), Lookup100k(), Imfile1g(),
+    ForwardTcp(), Dynafiles1000(),
+    Lookup("lookup-10", 10), Lookup("lookup-1k", 1000), Lookup("lookup-100k", 100_000), Lookup("lookup-1m", 1_000_000), Imfile1g(),
     Connections10000(), Idle(), Start2000(),
 ]

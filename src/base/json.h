@@ -94,5 +94,7 @@ enum json_style {
         JSON_SPACED,  /* { "a": 1, "b": [ 1, 2 ] }: rsyslog's own, libfastjson's spacing */
 };
 void json_print(struct buffer *out, const struct json *value, enum json_style style);
+/* How many bytes at the start of the text stand in a JSON string as they are. */
+size_t json_plain(struct text t);
 /* The content of a JSON string, escaped as libfastjson does (slash as \/), without the quotes. */
 void json_escape(struct buffer *out, struct text t);

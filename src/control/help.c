@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "module/definitions.h"
 #include "module/objects.h"
 #include "module/registry.h"
 #include "module/settings.h"
@@ -38,6 +39,26 @@ static const struct page objects[] = {
          {&action_settings_type},
          {"action()"},
          NULL},
+        {"lookup_table",
+         "A table of keys and values, for lookup().",
+         "object",
+         {&lookup_table_type},
+         {"lookup_table()"},
+         NULL},
+        {"dyn_stats",
+         "Counters with names from messages, for dyn_inc().",
+         "object",
+         {&dyn_stats_type},
+         {"dyn_stats()"},
+         NULL},
+        {"percentile_stats",
+         "Windows of observations, for percentile_observe().",
+         "object",
+         {&percentile_stats_type},
+         {"percentile_stats()"},
+         NULL},
+        {"ratelimit", "A rate limit that inputs share.", "object", {&ratelimit_type}, {"ratelimit()"}, NULL},
+        {"timezone", "A zone that messages name.", "object", {&timezone_type}, {"timezone()"}, NULL},
 };
 
 static const char *scope_of(const struct module *m) {

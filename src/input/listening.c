@@ -196,9 +196,9 @@ bool listening_pass_limited(struct listening_limit *limit, const struct source *
 }
 
 void listening_end_limit(struct listening_limit *limit) {
-        /* Of a shared limit, whoever passes next tells. */
-        if (limit->limit.discarded && !limit->limit.shared)
-                tell_lost(limit, limit->limit.discarded);
+        uint64_t lost = limit->limit.shared ? shared_limit_untold(limit->limit.shared) : limit->limit.discarded;
+        if (lost)
+                tell_lost(limit, lost);
         limit->limit.discarded = 0;
 }
 

@@ -145,6 +145,18 @@ void shared_limit_count(struct shared_limit *s, struct shared_limit_totals *ret)
         pthread_mutex_unlock(&s->mutex);
 }
 
+uint64_t shared_limit_untold(struct shared_limit *s) {
+        pthread_mutex_lock(&s->mutex);
+        uint64_t untold = s->whole.discarded;
+        s->whole.discarded = 0;
+        for (size_t i = 0; i < s->set_count * WAYS; i++) {
+                untold += s->senders[i].limit.discarded;
+                s->senders[i].limit.discarded = 0;
+        }
+        pthread_mutex_unlock(&s->mutex);
+        return untold;
+}
+
 /* Into an array that is kept sorted. */
 static size_t insert(struct limited_sender *to, size_t count, size_t count_max, const struct sender_limit *l) {
         size_t at = count < count_max ? count : count_max - 1;

@@ -59,6 +59,9 @@ const char *shared_limit_name(const struct shared_limit *s);
 /* From now on r counts in s, by its interval, burst and severity. */
 void ratelimit_share(struct ratelimit *r, struct shared_limit *s);
 
+/* What the window that runs has discarded and nobody told yet; asked again it is 0. */
+uint64_t shared_limit_untold(struct shared_limit *s);
+
 struct shared_limit_totals {
         uint64_t passed, discarded; /* ever */
         uint64_t senders;           /* that are known; 0 where they are not kept apart */

@@ -97,6 +97,8 @@ static void senders_are_kept_apart_where_asked_for(void) {
         for (int i = 0; i < 9; i++)
                 CHECK(ratelimit_pass_sender(r, TEXT("192.0.2.2"), 10 * SECOND, &lost) == (i < 3));
         CHECK(ratelimit_pass_sender(r, TEXT("192.0.2.3"), 10 * SECOND, &lost));
+        CHECK_INT(shared_limit_untold(s), 8);
+        CHECK_INT(shared_limit_untold(s), 0);
         struct shared_limit_totals totals;
         shared_limit_count(s, &totals);
         CHECK_INT(totals.senders, 3);

@@ -28,6 +28,7 @@ enum {
         INDEX_FRAMES = 1 << 14,     /* newest frames whose places are remembered; a power of two */
         WINDOW_BYTES = 256 << 10,   /* what the reader reads at once */
         PREPARED_MAX = 4,           /* segments made ahead at most, unless fewer suffice */
+        FREED_KEPT_MAX = 4,         /* segments kept for later beside them */
         CHECKPOINT_DEFAULT = 8192,  /* completed messages before the control file is written */
         READ_ATTEMPTS_MAX = 8,      /* of one place that the disk cannot read, before it counts as damage */
         ROOM_PATIENCE_US = 100000,  /* a lack of room is looked into again after this */
@@ -51,6 +52,7 @@ struct store_segment {
         bool is_damaged;   /* kept aside when everything in it is done with */
         bool is_abandoned; /* a sync of it failed: never written again, never used again */
         bool is_spare;     /* nothing was ever in it, but no mark says so: its name goes before its header does */
+        bool is_put_by;    /* its name ends in .free: what is in it counts no more, whatever is lost */
         bool is_missing;   /* it could not be loaded: what was in it is lost */
 };
 

@@ -229,7 +229,7 @@ static int unname_spare(struct store *s, char name[static SEGMENT_FILE_NAME_BYTE
 static int recycle_file(struct store *s, const struct store_segment *old, uint64_t sequence, const uint8_t *salt,
                         char name[static SEGMENT_FILE_NAME_BYTES]) {
         char final[SEGMENT_FILE_NAME_BYTES];
-        segment_name(name, old->sequence, "segment");
+        segment_name(name, old->sequence, old->is_put_by ? "free" : "segment");
         segment_name(final, sequence, "segment");
         uint64_t size;
         int fd = store_open_file(s, name, O_RDWR, &size);
@@ -263,7 +263,7 @@ static struct store_segment *take_freed(struct store *s) {
 /* Removes the file, or sets it aside when something in it is damaged. */
 static void drop_file(struct store *s, const struct store_segment *segment) {
         char name[SEGMENT_FILE_NAME_BYTES], aside[SEGMENT_FILE_NAME_BYTES];
-        segment_name(name, segment->sequence, "segment");
+        segment_name(name, segment->sequence, segment->is_put_by ? "free" : "segment");
         segment_name(aside, segment->sequence, "damaged");
         if (segment->is_damaged)
                 s->disk->ops->rename(s->disk, s->directory, name, s->directory, aside);
@@ -378,11 +378,29 @@ static int prepare(struct store *s) {
         }
 }
 
-/* What is left of freed segments when enough are prepared. */
+/* Under a name of its own, so that without control files nobody takes it for part of the backlog. */
+static void put_by(struct store *s, struct store_segment *segment) {
+        char name[SEGMENT_FILE_NAME_BYTES], free_name[SEGMENT_FILE_NAME_BYTES];
+        segment_name(name, segment->sequence, "segment");
+        segment_name(free_name, segment->sequence, "free");
+        if (!segment->is_put_by)
+                segment->is_put_by = s->disk->ops->rename(s->disk, s->directory, name, s->directory, free_name) == 0;
+}
+
+/* Of freed segments some are kept for the next burst: making one costs as much as filling it. */
 static void drop_freed(struct store *s) {
-        struct store_segment *freed;
-        while ((freed = take_freed(s))) {
+        for (size_t at = 0; at < s->freed_count;) {
+                struct store_segment *freed = s->freed[at];
+                if (at < FREED_KEPT_MAX && may_recycle(s, freed)) {
+                        put_by(s, freed);
+                        at++;
+                        continue;
+                }
                 drop_file(s, freed);
+                pthread_mutex_lock(&s->lock);
+                s->bytes -= freed->size;
+                s->freed[at] = s->freed[--s->freed_count];
+                pthread_mutex_unlock(&s->lock);
                 free(freed);
         }
 }

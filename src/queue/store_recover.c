@@ -55,6 +55,37 @@ struct listing {
         char leftover[SEGMENT_FILE_NAME_BYTES];
 };
 
+static int push_freed(struct store *s, struct store_segment *segment) {
+        struct store_segment **freed = realloc(s->freed, (s->freed_count + 1) * sizeof *freed);
+        if (!freed)
+                return fail(-ENOMEM);
+        s->freed = freed;
+        s->freed_capacity = s->freed_count + 1;
+        s->freed[s->freed_count++] = segment;
+        return 0;
+}
+
+/* How large they are is a guess that using them again corrects. */
+static uint64_t likely_size(const struct store *s) {
+        return s->control.segment_bytes ? s->control.segment_bytes : s->segment_bytes;
+}
+
+static int list_free(struct store *s, uint64_t sequence) {
+        _owned_(memory_free) struct store_segment *segment = calloc(1, sizeof *segment);
+        if (!segment)
+                return fail(-ENOMEM);
+        segment->sequence = sequence;
+        segment->is_put_by = true;
+        segment->size = likely_size(s);
+        int r = push_freed(s, segment);
+        if (r)
+                return pass(r);
+        s->bytes += segment->size;
+        s->next_sequence = MAX(s->next_sequence, sequence + 1);
+        segment = NULL;
+        return 0;
+}
+
 static int list_name(void *user, const char *name) {
         struct listing *l = user;
         uint64_t sequence;
@@ -66,6 +97,8 @@ static int list_name(void *user, const char *name) {
         /* Numbers of what was set aside are not used again, either. */
         if (segment_name_read(&sequence, name, "damaged"))
                 l->s->next_sequence = MAX(l->s->next_sequence, sequence + 1);
+        if (segment_name_read(&sequence, name, "free"))
+                return pass(list_free(l->s, sequence));
         if (!segment_name_read(&sequence, name, "segment"))
                 return 0;
         if (l->count == l->capacity) {
@@ -100,7 +133,7 @@ static int list_segments(struct store *s) {
                 if (!segment)
                         return fail(-ENOMEM);
                 segment->is_sealed = true;
-                segment->size = s->control.segment_bytes ? s->control.segment_bytes : s->segment_bytes;
+                segment->size = likely_size(s);
                 s->bytes += segment->size;
                 s->next_sequence = MAX(s->next_sequence, sequences[i] + 1);
         }
@@ -158,12 +191,9 @@ static int find_identity(struct store *s) {
 
 /* Out of the order: to be used again. */
 static int set_free(struct store *s, size_t at) {
-        struct store_segment **freed = realloc(s->freed, (s->freed_count + 1) * sizeof *freed);
-        if (!freed)
-                return fail(-ENOMEM);
-        s->freed = freed;
-        s->freed_capacity = s->freed_count + 1;
-        s->freed[s->freed_count++] = s->segments[at];
+        int r = push_freed(s, s->segments[at]);
+        if (r)
+                return pass(r);
         s->segments_count--;
         memmove(s->segments + at, s->segments + at + 1, (s->segments_count - at) * sizeof *s->segments);
         return 0;

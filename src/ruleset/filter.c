@@ -165,10 +165,22 @@ static size_t narrow_confirmed(const struct filter *f, struct evaluation *ev, st
         return yeses;
 }
 
+/* Nothing passes the question itself. */
+static size_t narrow_none(const struct filter *f, const uint16_t *selection, size_t count, uint16_t *yes,
+                          uint16_t *no) {
+        uint16_t *all = f->is_negated ? yes : no;
+        if (all)
+                memcpy(all, selection, count * sizeof *all);
+        return f->is_negated ? count : 0;
+}
+
 static size_t narrow_by_trait(const struct filter *f, struct evaluation *ev, struct batch *b, const uint16_t *selection,
                               size_t count, uint16_t *yes, uint16_t *no) {
-        const uint64_t *words =
-                answers_ask(ev->answers, f->trait.panel, &ev->moment, ev->context, &ev->room, b, selection, count);
+        uint64_t any;
+        const uint64_t *words = answers_ask(ev->answers, f->trait.panel, &ev->moment, ev->context, &ev->room, b,
+                                            selection, count, &any);
+        if (!(any >> f->trait.bit & 1))
+                return narrow_none(f, selection, count, yes, no);
         return f->trait.is_final ? narrow_answered(f, words, selection, count, yes, no)
                                  : narrow_confirmed(f, ev, b, words, selection, count, yes, no);
 }

@@ -274,6 +274,8 @@ struct sheet {
         uint64_t *words;   /* by record */
         uint32_t *made_in; /* by record: the time in which its word was made */
         uint32_t all_made_in;
+        uint32_t any_in; /* the time of `any` */
+        uint64_t any;    /* all words of that time together */
         struct name *names;
 };
 
@@ -322,7 +324,7 @@ int answers_new(struct answers **ret, const struct traits *t) {
 void answers_forget(struct answers *a) {
         for (uint32_t i = 0; i < a->count; i++) {
                 struct sheet *s = &a->sheets[i];
-                s->all_made_in = 0;
+                s->all_made_in = s->any_in = 0;
                 if (s->made_in)
                         memset(s->made_in, 0, BATCH_RECORDS_MAX * sizeof *s->made_in);
         }
@@ -337,11 +339,16 @@ struct asking {
         size_t count;
 };
 
+static inline void answer(struct sheet *s, uint16_t number, uint64_t word) {
+        s->words[number] = word;
+        s->any |= word;
+}
+
 static void ask_priorities(const struct panel *p, struct sheet *s, const struct asking *a) {
         for (size_t i = 0; i < a->count; i++) {
                 const struct record *r = &a->batch->records[a->selection[i]];
                 unsigned facility = MIN(r->facility, (uint8_t)FACILITIES);
-                s->words[a->selection[i]] = p->by_priority[facility * 8u + (r->severity & 7u)];
+                answer(s, a->selection[i], p->by_priority[facility * 8u + (r->severity & 7u)]);
         }
 }
 
@@ -349,7 +356,7 @@ static void ask_names(const struct panel *p, struct sheet *s, const struct askin
         for (size_t i = 0; i < a->count; i++) {
                 struct record *r = &a->batch->records[a->selection[i]];
                 struct text t = traits_property(a->context, a->batch, r, &p->property);
-                s->words[a->selection[i]] = ask_name(p, s->names, a->room, t);
+                answer(s, a->selection[i], ask_name(p, s->names, a->room, t));
         }
 }
 
@@ -357,7 +364,7 @@ static void ask_texts(const struct panel *p, struct sheet *s, const struct askin
         for (size_t i = 0; i < a->count; i++) {
                 struct record *r = &a->batch->records[a->selection[i]];
                 struct text t = traits_property(a->context, a->batch, r, &p->property);
-                s->words[a->selection[i]] = needles_find(p->needles, t);
+                answer(s, a->selection[i], needles_find(p->needles, t));
         }
 }
 
@@ -385,17 +392,20 @@ static void ask_missing(const struct panel *p, struct sheet *s, uint32_t time, c
 
 const uint64_t *answers_ask(struct answers *a, uint32_t panel, const struct moment *moment,
                             struct property_context *context, struct pattern_room *room, struct batch *b,
-                            const uint16_t *selection, size_t count) {
+                            const uint16_t *selection, size_t count, uint64_t *any) {
         const struct panel *p = a->traits->panels[panel - 1];
         struct sheet *s = &a->sheets[panel - 1];
-        if (s->all_made_in == moment->time)
-                return s->words;
+        if (s->any_in != moment->time) {
+                s->any_in = moment->time;
+                s->any = 0;
+        }
         struct asking all = {context, room, b, selection, count};
-        if (count < moment->count) {
+        if (s->all_made_in != moment->time && count < moment->count) {
                 ask_missing(p, s, moment->time, &all);
-        } else {
+        } else if (s->all_made_in != moment->time) {
                 ask(p, s, &all);
                 s->all_made_in = moment->time;
         }
+        *any = s->any;
         return s->words;
 }

@@ -75,10 +75,11 @@ struct moment {
 /* All times are past: the next may be any. */
 void answers_forget(struct answers *a);
 
-/* The words of a panel, by record number, made for at least the selected records. */
+/* The words of a panel, by record number, made for at least the selected records. *any has every bit that is set in
+ * one of them: a filter that nothing passes need not look. */
 const uint64_t *answers_ask(struct answers *a, uint32_t panel, const struct moment *moment,
                             struct property_context *context, struct pattern_room *room, struct batch *b,
-                            const uint16_t *selection, size_t count);
+                            const uint16_t *selection, size_t count, uint64_t *any);
 
 /* A property that filters ask for; the commonest lie in the record as they are. */
 static inline struct text traits_property(struct property_context *context, struct batch *b, struct record *r,

@@ -89,9 +89,11 @@ static bool answer_alone(struct world *w, size_t question, struct record *r) {
 static bool answer_together(struct world *w, size_t question, uint32_t time, uint16_t record) {
         const struct trait *trait = &w->traits_of[question];
         struct moment moment = {.time = time, .count = w->batch->count};
+        uint64_t any;
         const uint64_t *words =
-                answers_ask(w->answers, trait->panel, &moment, &w->context, &w->room, w->batch, &record, 1);
+                answers_ask(w->answers, trait->panel, &moment, &w->context, &w->room, w->batch, &record, 1, &any);
         bool answer = words[record] >> trait->bit & 1;
+        CHECK((words[record] & ~any) == 0);
         if (!answer || trait->is_final)
                 return answer;
         struct text t =

@@ -1,5 +1,7 @@
 #include "template/convert.h"
 
+#include "base/json.h"
+
 enum { EXPANSION_MAX = 6 }; /* bytes that one byte can become */
 
 static inline bool is_control(unsigned char c) {
@@ -159,9 +161,20 @@ static bool begins_escape(const char *at, const char *end) {
         return at < end && *at && strchr("\"\\/bfnrtu", *at);
 }
 
+static bool is_json(enum escape_kind kind) {
+        return kind == ESCAPE_JSON || kind == ESCAPE_JSON_RAW;
+}
+
 static char *put_escaped(char *to, struct text from, enum escape_kind kind) {
         const char *end = from.data + from.size;
         for (const char *at = from.data; at < end; at++) {
+                if (is_json(kind)) {
+                        size_t plain = json_plain((struct text){at, (size_t)(end - at)});
+                        to = mempcpy(to, at, plain);
+                        at += plain;
+                        if (at == end)
+                                break;
+                }
                 unsigned char c = (unsigned char)*at;
                 switch (kind) {
                 case ESCAPE_JSON:
@@ -221,6 +234,11 @@ static bool is_marked(unsigned char c, enum escape_kind kind) {
 
 static size_t count_marked(struct text t, enum escape_kind kind) {
         size_t marked = 0;
+        if (is_json(kind)) {
+                for (size_t at = 0; (at += json_plain(text_slice(t, at, t.size))) < t.size; at++)
+                        marked++;
+                return marked;
+        }
         for (size_t i = 0; i < t.size; i++)
                 marked += is_marked((unsigned char)t.data[i], kind);
         return marked;

@@ -619,15 +619,29 @@ def modes(made):
             ("x509/fingerprint", made.fingerprint("client"), made.fingerprint("server"))]
 
 
+# Debian's rsyslogd with gtls at times leaves one message out where more than a thousand wait, whoever receives.
+EXCHANGED = 800
+
+
+def await_messages(server, client, auth):
+    try:
+        wait(lambda: server.read("out").count("\n") == EXCHANGED, f"the messages in {auth}")
+    except AssertionError as error:
+        there = server.lines("out")
+        missing = [i for i in range(EXCHANGED) if f" {i}" not in there]
+        raise AssertionError(f"{error}; {len(there)} are there, without {missing[:20]}.\nThe receiver said:\n"
+                             f"{server.read('own')}\nThe sender said:\n{client.read('own')}") from error
+
+
 def check_ours_to_theirs(driver):
     with two_places() as (server, client, made):
         for auth, client_peer, server_peer in modes(made):
             to = Oracle(server, oracle_listener(driver, auth, client_peer), driver)
             port = int(wait(lambda: server.read("port"), "the oracle's port"))
             by = client.daemon(forwarder(port, auth, more=f'StreamDriverPermittedPeers="{server_peer or ""}"'))
-            send_plain(client, 0, 2000)
-            wait(lambda: server.read("out").count("\n") == 2000, f"the messages in {auth}: {client.read('own')}")
-            assert server.read("out") == numbers(0, 2000)
+            send_plain(client, 0, EXCHANGED)
+            await_messages(server, client, auth)
+            assert server.read("out") == numbers(0, EXCHANGED)
             assert by.stop() == 0
             to.stop()
             for place, name in ((server, "out"), (server, "port"), (client, "in")):
@@ -639,9 +653,9 @@ def check_theirs_to_ours(driver):
         for auth, client_peer, server_peer in modes(made):
             to = server.daemon(listener(auth, more=f'PermittedPeer="{client_peer}"' if client_peer else ""))
             by = Oracle(client, oracle_forwarder(to.port("port"), driver, auth, server_peer), driver)
-            send_plain(client, 0, 2000)
-            wait(lambda: server.read("out").count("\n") == 2000, f"the messages in {auth}: {server.read('own')}")
-            assert server.read("out") == numbers(0, 2000)
+            send_plain(client, 0, EXCHANGED)
+            await_messages(server, client, auth)
+            assert server.read("out") == numbers(0, EXCHANGED)
             by.stop()
             assert to.stop() == 0
             for place, name in ((server, "out"), (server, "port"), (client, "in")):
