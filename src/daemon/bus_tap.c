@@ -109,7 +109,7 @@ static bool is_from(const struct tap *t, const char *name, const struct batch *b
         case FROM_INPUT:
                 return r->source && strcmp(t->from, r->source->input_name) == 0;
         case FROM_ANY:
-                return !b->parent; /* what another ruleset has called was seen there */
+                return !(r->flags & RECORD_WAS_CALLED); /* it was seen in the ruleset that called */
         }
         return false;
 }
@@ -328,16 +328,18 @@ void command_tap(struct penstock_bus_request *request, void *context) {
                 return;
         }
         hear_members(taps);
-        _owned_(writer_fini) struct writer w = {0};
-        writer_open(&w, NULL, '{');
-        writer_int(&w, "tap", t->id = ++taps->last_id);
-        writer_close(&w, '}');
-        answer_with(request, &w);
+        t->id = ++taps->last_id;
         pthread_mutex_lock(&taps->lock);
         t->next = taps->taps;
         taps->taps = t;
         pthread_mutex_unlock(&taps->lock);
         atomic_fetch_add(&taps->point.watchers[place_of(t)], 1);
+        /* Who reads the answer sees every message from then on; what it shows is sent by this thread, behind it. */
+        _owned_(writer_fini) struct writer w = {0};
+        writer_open(&w, NULL, '{');
+        writer_int(&w, "tap", t->id);
+        writer_close(&w, '}');
+        answer_with(request, &w);
 }
 
 void command_untap(struct penstock_bus_request *request, void *context) {

@@ -61,6 +61,7 @@ enum record_flag {
         /* An RFC 5424 header was read: host, app, procid, msgid and structured were all set, and an empty one is empty
            rather than absent. The tag is made of app and procid. */
         RECORD_HAS_HEADER = 1 << 10,
+        RECORD_WAS_CALLED = 1 << 14,  /* a ruleset has handed it to the queue of another */
         RECORD_IS_ADMITTED = 1 << 15, /* its sender waited for his name, and may send */
         RECORD_IS_REPEAT = 1 << 11,   /* was held back by message/repeat.h and is not to be again */
 };

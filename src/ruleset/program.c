@@ -263,6 +263,8 @@ static void call_ruleset(struct run *run, const char *name, struct batch *b, con
                 return;
         if (queue) {
                 struct batch *view = batch_view(b, selection, count);
+                for (uint32_t i = 0; view && i < view->count; i++)
+                        view->records[i].flags |= RECORD_WAS_CALLED;
                 if (view)
                         queue->push(queue, view, FLOW_WITHIN);
                 return;

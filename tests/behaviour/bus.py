@@ -237,8 +237,9 @@ action(name="out" type="omfile" file="@DIR@/out" template="m" queue.type="Linked
             assert steps == [("filter", "passed"), ("set", "done"), ("action", "delivered"), ("stop", "done")], steps
             assert way["steps"][0]["values"] == {"$msg": " secret"} and way["steps"][1]["values"] == {"$.a": "xtag"}
             assert way["steps"][2]["rendered"] == " secret\n" and way["steps"][2]["action"] == "sec"
-            seq = bus.send({"command": ["trace", {}]}, "Penstock", want_answer=True)
-            bus.sync()
+            bus.send({"command": ["trace", {}]}, "Penstock", want_answer=True)
+            with Bus(place) as other:
+                wait(lambda: "another trace" in other.refused("trace"), "that it waits")
             send(daemon, "plain")
             way = bus.get(PATIENCE_SECONDS).json["result"][1]
             assert [step["outcome"] for step in way["steps"]] == ["not passed", "not passed", "queued"], way["steps"]
