@@ -97,5 +97,9 @@ int programs_link(struct program **programs, size_t count, const struct program_
 struct program *program_free(struct program *p);
 OWNED_POINTER(struct program, program_free);
 
+/* What it was compiled to, for people: after programs_link() it says what is shared, too. */
+void program_print(struct buffer *out, const struct program *p);
+void queue_print(struct buffer *out, const struct queue_settings *queue);
+
 /* Runs over the selected records of a batch that this thread owns. */
 void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count);
