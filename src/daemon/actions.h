@@ -12,7 +12,8 @@
 #include "language/tree.h"
 
 struct actions;
-struct collector; /* daemon/collector.h */
+struct collector;      /* daemon/collector.h */
+struct rehearsal_host; /* daemon/rehearsal.h */
 
 /* All lent for the actions' life. */
 struct actions_plan {
@@ -22,7 +23,8 @@ struct actions_plan {
         const struct host_facts *facts;
         const struct property_context *context;
         struct budget *budget;
-        const struct queue_place *place; /* where queues on disk lie */
+        const struct queue_place *place;  /* where queues on disk lie */
+        struct rehearsal_host *rehearsal; /* NULL: it is no rehearsal */
         struct loop *housekeeping;
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
@@ -36,6 +38,9 @@ OWNED_POINTER(struct actions, actions_free);
 /* What an action object became; NULL where it could not open or is of the other kind. */
 struct delivery *actions_delivery(const struct actions *actions, const struct object *object);
 void *actions_modifier(const struct actions *actions, const struct object *object);
+
+/* "action-0-builtin:omfile", or the name that it was given. NULL without memory. */
+char *actions_name_of(const struct object *object);
 
 int actions_start(struct actions *actions);
 /* The daemon ends: no queue of an action holds its sender any more. */

@@ -16,14 +16,16 @@
 #include "module/diag.h"
 
 struct pipeline;
+struct rehearsal_host;
 struct statistic_visitor; /* module/statistics.h */
 
 /* All lent for the pipeline's life. */
 struct pipeline_host {
         struct own_log *log;
         struct loop *housekeeping;
-        void *diagnosis;  /* first argument of the services that imdiag is handed */
-        bool is_checking; /* -N: compile everything, open nothing */
+        void *diagnosis;                  /* first argument of the services that imdiag is handed */
+        bool is_checking;                 /* -N: compile everything, open nothing */
+        struct rehearsal_host *rehearsal; /* NULL: it is none; daemon/rehearsal.h */
 };
 
 /*
@@ -60,3 +62,5 @@ struct sink *pipeline_main_sink(struct pipeline *p);
 struct batch_pool *pipeline_pool(struct pipeline *p);
 const struct host_facts *pipeline_facts(const struct pipeline *p);
 bool pipeline_has_actions(const struct pipeline *p);
+/* Which parser took a record that passed a ruleset's chain; found out by parsing again. NULL: none. */
+const char *pipeline_parser_of(struct pipeline *p, const char *ruleset, struct batch *b, const struct record *r);
