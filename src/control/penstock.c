@@ -7,6 +7,7 @@
 
 #include "base/macros.h"
 #include "control/check.h"
+#include "control/explain.h"
 #include "control/flood.h"
 #include "control/help.h"
 #include "control/migrate.h"
@@ -17,6 +18,7 @@ static const struct command {
         const char *help;
 } commands[] = {
         {"check", check_main, "check a configuration: every mistake with its place and what would be right"},
+        {"explain", explain_main, "show what a configuration is compiled to, or the way of a message through it"},
         {"flood", flood_main, "send messages at any rate, and verify what arrived"},
         {"help", help_main, "list the modules, or show all parameters of one"},
         {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's"},

@@ -1,0 +1,4 @@
+#pragma once
+
+/* penstock explain [--message LINE] [FILE]: the compiled programs, or the way of one message through them. */
+int explain_main(int argc, char **argv);
