@@ -11,6 +11,7 @@
 #include "control/flood.h"
 #include "control/help.h"
 #include "control/migrate.h"
+#include "control/test.h"
 
 static const struct command {
         const char *name;
@@ -22,6 +23,7 @@ static const struct command {
         {"flood", flood_main, "send messages at any rate, and verify what arrived"},
         {"help", help_main, "list the modules, or show all parameters of one"},
         {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's"},
+        {"test", test_main, "run the unit tests of a configuration"},
 };
 
 static int usage(FILE *out) {
