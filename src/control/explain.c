@@ -7,59 +7,56 @@
 
 #include "base/fail.h"
 #include "control/stage.h"
+#include "module/registry.h"
 
-static const char usage[] =
-        "usage: penstock explain [-M DIRECTORY] [FILE]\n"
-        "       penstock explain --message LINE [OPTIONS] [-M DIRECTORY] [FILE]\n"
-        "\n"
+static const char usage[] = "penstock explain [OPTIONS] [FILE]";
+static const char about[] =
         "Shows the program that each ruleset of FILE (default /etc/rsyslog.conf) is compiled to: which filters are\n"
         "answered together, which actions share a delivery, what runs message by message and why.\n"
         "\n"
-        "With a message: which parser takes it, its properties, each filter with the values that decided it, what is\n"
+        "With --message: which parser takes it, its properties, each filter with the values that decided it, what is\n"
         "set, and what each action that it reaches would write. Nothing is opened, sent or written; modifiers work,\n"
         "unless they would start a program.\n"
         "\n"
-        "  --message LINE   the message as an input receives it; `-`: each line of standard input is one\n"
-        "  --from ADDRESS   fromhost-ip (default 127.0.0.1)\n"
-        "  --host NAME      fromhost (default the address; without one, this host)\n"
-        "  --input NAME     inputname (default imudp); messages of imuxsock hold no host name\n"
-        "  --ruleset NAME   where the input hands it to (default: the default ruleset)\n"
-        "  --json           one JSON object a message\n"
-        "Exit 0: shown, 1: FILE has mistakes or cannot be read.\n";
+        "Exit 0: shown, 1: FILE has mistakes or cannot be read.";
 
 struct request {
-        struct stage_message message;
         const char *line; /* NULL: the programs are asked for */
+        const char *modules;
         bool is_json;
-        int rest_count; /* what load.h reads */
-        char **rest;
+        struct stage_message message;
 };
 
-/* False: an option without its value. */
-static bool read_options(struct request *q, int argc, char **argv) {
-        const struct {
-                const char *name;
-                const char **value;
-        } options[] = {
-                {"--message", &q->line},        {"--from", &q->message.from},       {"--host", &q->message.host},
-                {"--input", &q->message.input}, {"--ruleset", &q->message.ruleset},
-        };
-        q->rest[q->rest_count++] = argv[0];
-        for (int i = 1; i < argc; i++) {
-                size_t k = 0;
-                while (k < ARRAY_SIZE(options) && strcmp(argv[i], options[k].name) != 0)
-                        k++;
-                if (strcmp(argv[i], "--json") == 0)
-                        q->is_json = true;
-                else if (k == ARRAY_SIZE(options))
-                        q->rest[q->rest_count++] = argv[i];
-                else if (i + 1 == argc)
-                        return false;
-                else
-                        *options[k].value = argv[++i];
-        }
-        return true;
-}
+const struct argument explain_options[] = {
+        {.name = "message",
+         .letter = 'm',
+         .takes = "LINE",
+         .offset = offsetof(struct request, line),
+         .help = "the message as an input receives it; `-`: each line of standard input is one"},
+        {.name = "from",
+         .takes = "ADDRESS",
+         .offset = offsetof(struct request, message.from),
+         .help = "fromhost-ip (default 127.0.0.1)"},
+        {.name = "host",
+         .takes = "NAME",
+         .offset = offsetof(struct request, message.host),
+         .help = "fromhost (default: the address given, or this host)"},
+        {.name = "input",
+         .takes = "NAME",
+         .offset = offsetof(struct request, message.input),
+         .help = "inputname (default imudp); messages of imuxsock hold no host name"},
+        {.name = "ruleset",
+         .takes = "NAME",
+         .offset = offsetof(struct request, message.ruleset),
+         .help = "which one the input hands it to (default: the default ruleset)"},
+        {.name = "json", .offset = offsetof(struct request, is_json), .help = "one JSON object a message"},
+        {.name = "modules",
+         .letter = 'M',
+         .takes = "DIRECTORY",
+         .offset = offsetof(struct request, modules),
+         .help = "where modules are that are not built in"},
+        ARGUMENT_HELP,
+};
 
 /* ---- As text ------------------------------------------------------------------ */
 
@@ -221,38 +218,38 @@ static int explain_lines(struct stage *stage, struct request *q) {
         return code;
 }
 
-static int explain(struct request *q) {
+static int explain(struct request *q, const char *path) {
         _owned_(loaded_file_fini) struct loaded_file file;
-        int code = loaded_file_open(&file, q->rest_count, q->rest, usage, false);
-        if (code != LOAD_GO_ON)
-                return code;
         _owned_(buffer_fini) struct buffer out = {0};
+        _owned_(stage_free) struct stage *stage = NULL;
+        int r = loaded_file_read(&file, path, NULL, q->modules, false);
         diagnostics_print(&file.diagnostics, &out, false);
         fwrite(out.data, 1, out.size, stderr);
-        _owned_(stage_free) struct stage *stage = NULL;
-        int r = stage_new(&stage, &file, 0);
+        buffer_clear(&out);
+        if (r == 0)
+                r = stage_new(&stage, &file, 0);
         if (r) {
-                fprintf(stderr, "penstock explain: %s: %s\n", file.path, fail_text(r));
+                fprintf(stderr, "penstock explain: %s: %s\n", path, fail_text(r));
                 return 1;
         }
-        buffer_clear(&out);
+        int code = 0;
         if (q->line)
                 code = strcmp(q->line, "-") == 0 ? explain_lines(stage, q) : explain_one(stage, q, text_of(q->line));
         else
                 stage_print(stage, &out);
         fwrite(out.data, 1, out.size, stdout);
-        return code == 1 || file.diagnostics.errors || stage_errors(stage) ? 1 : 0;
+        return code || file.diagnostics.errors || stage_errors(stage) ? 1 : 0;
 }
 
 int explain_main(int argc, char **argv) {
-        struct request q = {.rest = calloc((size_t)argc + 1, sizeof(char *))};
-        if (!q.rest)
-                return 1;
-        int code = 1;
-        if (read_options(&q, argc, argv))
-                code = explain(&q);
-        else
-                fputs(usage, stderr);
-        free(q.rest);
-        return code;
+        struct request q = {.modules = registry_default_path()};
+        int count;
+        int r = arguments_read(explain_options, &q, argc, argv, &count, usage, about);
+        if (r == 0 && count > 1) {
+                fprintf(stderr, "penstock explain: one FILE at a time\n");
+                r = ARGUMENTS_WRONG;
+        }
+        if (r)
+                return r == ARGUMENTS_SHOWN ? 0 : 2;
+        return explain(&q, count ? argv[1] : "/etc/rsyslog.conf");
 }

@@ -318,6 +318,25 @@ def a_ledger_shows_what_is_acknowledged_too_early():
 
 
 @promise
+def a_queue_on_disk_acknowledges_and_delivers_after_the_death_what_it_had():
+    """The destination is away: nothing could be acknowledged but for the disk."""
+    port = free_port()
+    config = (OWN + f'module(load="imrelp")\ninput(type="imrelp" port="{port}" address="127.0.0.1" ruleset="in")\n'
+              'ruleset(name="in" queue.type="Disk" queue.fileName="kept" queue.spoolDirectory="@DIR@" '
+              'queue.syncQueueFiles="on") { ACTION }\n')
+    with Place() as place:
+        away = config.replace("ACTION", f'action(type="omfwd" target="127.0.0.1" port="{free_port()}" protocol="tcp" {KEPT})')
+        first = place.daemon(away)
+        flood = Flood(place, f"relp:127.0.0.1:{port}", 20000, "--connections", "8", "--acknowledged", place.file("ledger"))
+        assert flood.finish()["acknowledged"] == 20000
+        kill(first)
+        os.unlink(place.file("pid"))
+        place.daemon(config.replace("ACTION", 'action(type="omfile" file="@DIR@/out" template="m")'))
+        wait_for_all(place.file("out"), 20000)
+        assert set(marks(place.file("ledger"))) <= set(marks(place.file("out")))
+
+
+@promise
 def everything_that_was_acknowledged_passes_a_relay_that_dies():
     """The relay has nothing but memory: it acknowledges what the next one has acknowledged."""
     inlet, port = free_port(), free_port()

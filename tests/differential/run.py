@@ -349,7 +349,8 @@ class Daemon:
 
     def _spawn(self, arguments):
         case = self.stage.case
-        environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": case.one("tz", "UTC"), "LC_ALL": "C"}
+        environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": case.one("tz", "UTC"), "LC_ALL": "C",
+                       "PENSTOCK_BUS_SOCKET": "off"}
         environment.update(self.program.environment)
         for value in case.header.get("env", []):
             key, _, content = value.partition("=")

@@ -21,16 +21,17 @@ MAY = {
     "queue": {"base", "io", "message", "module"},
     "delivery": LOW | {"template", "queue"},
     "ruleset": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery"},
-    "input": LOW,
+    "input": LOW | {"bus"},
     "parser": LOW,
     "modifier": LOW,
     "function": LOW,
-    "output": LOW,
+    "output": LOW | {"bus"},
     "bus": {"base", "io"},
     "daemon": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery", "ruleset", "parser", "bus"},
     # `penstock explain` and `penstock test` rehearse with the daemon's own pipeline, so that they cannot differ from it.
     "control": {"base", "io", "module", "bus", "language", "template", "message", "ruleset", "delivery", "daemon"},
     "console": {"base", "io", "bus"},
+    "gateway": {"base", "io", "bus"},
 }
 
 
