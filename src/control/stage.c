@@ -77,6 +77,30 @@ static void add(struct stage *s, struct json *array, struct json *value) {
                 (void)json_append(s->arena, array, value);
 }
 
+/* Numbers keep the text that they came in, and rsyslog takes some that JSON does not know ("-01.5"): these are texts.
+ */
+static void make_valid(struct arena *a, struct json *value) {
+        struct json *again;
+        size_t used;
+        bool is_number = value->type == JSON_INT || value->type == JSON_DOUBLE;
+        if (is_number && value->literal.size &&
+            (json_parse(a, value->literal, &again, &used) || used != value->literal.size)) {
+                struct text literal = value->literal;
+                *value = (struct json){.type = JSON_STRING, .string = literal};
+        }
+        for (uint32_t i = 0; value->type == JSON_ARRAY && i < value->count; i++)
+                make_valid(a, value->items[i]);
+        for (struct json_member *m = value->type == JSON_OBJECT ? value->first : NULL; m; m = m->next)
+                make_valid(a, m->value);
+}
+
+static struct json *copy_value(struct stage *s, const struct json *value) {
+        struct json *copy = value ? json_copy(s->arena, value) : json_null(s->arena);
+        if (copy)
+                make_valid(s->arena, copy);
+        return copy;
+}
+
 static struct json *begin_step(struct stage *s, const char *kind, const struct place *place) {
         struct json *step = json_object(s->arena);
         put_string(s, step, "step", kind);
@@ -102,12 +126,12 @@ static struct json *variables_of(struct stage *s, struct run *run, struct batch 
         struct json *all = json_object(s->arena);
         struct record *r = &b->records[0];
         if (r->tree[TREE_MESSAGE])
-                put(s, all, "$!", json_copy(s->arena, r->tree[TREE_MESSAGE]));
+                put(s, all, "$!", copy_value(s, r->tree[TREE_MESSAGE]));
         if (r->tree[TREE_LOCAL])
-                put(s, all, "$.", json_copy(s->arena, r->tree[TREE_LOCAL]));
+                put(s, all, "$.", copy_value(s, r->tree[TREE_LOCAL]));
         struct json *globals = globals_get(run->context.globals, TEXT(""), s->arena);
         if (globals && globals->type == JSON_OBJECT && globals->count)
-                put(s, all, "$/", globals);
+                put(s, all, "$/", copy_value(s, globals));
         return all;
 }
 
@@ -364,7 +388,7 @@ static void tell_other(struct stage *s, struct json *step, const struct statemen
                                      ? globals_get(run->context.globals, st->variable->string, s->arena)
                                      : variable_get(&b->records[0], st->variable->scope, st->variable->string,
                                                     run->context.is_case_sensitive);
-        put(s, step, "value", value ? json_copy(s->arena, value) : json_null(s->arena));
+        put(s, step, "value", copy_value(s, value));
 }
 
 static void tell(struct program_trace *trace, enum trace_event event, const struct statement *st,

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """penstock explain and penstock test: what is shown is what the daemon does, and nothing is touched."""
+import importlib
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
 
-from harness import Place, argument, promise, run, send_tcp, wait
+from harness import ROOT, Place, argument, promise, run, send_tcp, wait
 
 LINE = "<38>Oct 11 22:14:15 web1 sshd[7]: failed password"
 
@@ -133,6 +135,55 @@ def what_is_rendered_is_what_the_daemon_writes():
         wait(lambda: len(place.lines("json")) + len(place.lines("rest")) == len(lines), "the daemon's output")
         daemon.stop()
         assert got == {"json": place.read("json"), "rest": place.read("rest")}, got
+
+
+def rehearsable(case):
+    """A recorded case whose messages come over TCP in lines, and whose output is the one file `out`."""
+    steps = case.steps()
+    return (not set(case.header) - {"listen", "preamble", "compare", "tz"} and not case.files() and steps
+            and case.words("compare") in ([], ["out"]) and case.one("listen", "tcp") in ("tcp", "imtcp")
+            and all(verb == "send" and arguments == ["tcp"] for verb, arguments, _ in steps)
+            and not any("\\n" in line for _, _, body in steps for line in body)
+            and "RepeatedMsgReduction" not in case.config()
+            and "NOW" not in case.expected_path().read_text(encoding="utf-8", errors="replace"))
+
+
+def rehearse(place, cases, case):
+    """What the actions on `out` would write, as the recording shows it."""
+    config = place.file("case.conf", case.config().replace("@DIR@", place.path))
+    lines = b"".join(cases.unescape(line) + b"\n" for _, _, body in case.steps() for line in body)
+    done = subprocess.run([argument("penstock"), "explain", "--json", "--input", "imptcp", "--from", "127.0.0.1", "--message",
+                           "-", config],
+                          input=lines, capture_output=True, timeout=20, check=False,
+                          env=dict(os.environ, TZ=case.one("tz", "UTC")))
+    out = ""
+    for line in done.stdout.decode("utf-8", "surrogateescape").split("\n")[:-1]:
+        for step in steps(json.loads(line, strict=False), "action"):
+            if f'file="{place.path}/out"' in step["text"]:
+                out += "".join(row[0]["text"] for row in step.get("rows", []))
+    return cases.printable(out.encode("utf-8", "surrogateescape"))
+
+
+@promise
+def what_is_rehearsed_of_the_recorded_cases_is_what_rsyslog_wrote():
+    differential = os.path.join(ROOT, "tests", "differential")
+    sys.path.insert(0, differential)
+    cases = importlib.import_module("run")
+    wrong, count = [], 0
+    for group in ("language", "functions", "template", "parse3164", "parse5424", "mmjsonparse", "mmnormalize", "mmanon", "mmfields",
+                  "parsers", "actions", "lookup", "legacy", "time"):
+        for path in sorted(pathlib.Path(differential, "cases", group).glob("*.case")):
+            case = cases.Case(path, path.stem)
+            if not rehearsable(case):
+                continue
+            with Place() as place:
+                got = ["--- out", *rehearse(place, cases, case)]
+                expected = path.with_suffix(".expected").read_text(encoding="utf-8").replace("@DIR@", place.path)
+                count += 1
+                if got != expected.splitlines():
+                    wrong.append(f"{group}/{path.stem}:\n{expected}" + "\n".join(got))
+    assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong)
+    assert count >= 180, f"only {count} cases could be rehearsed"
 
 
 @promise
