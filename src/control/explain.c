@@ -250,6 +250,6 @@ int explain_main(int argc, char **argv) {
                 r = ARGUMENTS_WRONG;
         }
         if (r)
-                return r == ARGUMENTS_SHOWN ? 0 : 2;
+                return r == ARGUMENTS_SHOWN ? 0 : r;
         return explain(&q, count ? argv[1] : "/etc/rsyslog.conf");
 }

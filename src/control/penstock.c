@@ -35,7 +35,7 @@ const struct command commands[] = {
         {"stats", stats_main, "show the counters of the running daemon", status_options},
         {"status", status_main, "show how the running daemon is", status_options},
         {"tap", tap_main, "show messages as they pass through it", tap_options},
-        {"test", test_main, "run the unit tests of a configuration", .takes_files = true},
+        {"test", test_main, "run the unit tests of a configuration", test_options, .takes_files = true},
         {"top", top_main, "watch it at work: rates, queues, actions", top_options},
         {"trace", trace_main, "follow the next message through it", trace_options},
         {"upgrade", upgrade_main, "let a new binary take over from it, without a gap", upgrade_options},

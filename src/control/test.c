@@ -11,9 +11,8 @@
 #include "message/variable.h"
 #include "module/registry.h"
 
-static const char usage[] =
-        "usage: penstock test [-M DIRECTORY] FILE...\n"
-        "\n"
+static const char usage[] = "penstock test [OPTIONS] FILE...";
+static const char description[] =
         "Runs the unit tests in each FILE, YAML or (where its name ends in .json) JSON: messages go through a\n"
         "configuration, and what becomes of them is compared with what the test expects. Nothing is opened, sent or\n"
         "written. Prints TAP, and of what failed the difference: - is missing, + was not expected.\n"
@@ -30,7 +29,21 @@ static const char usage[] =
         "        properties: {programname: sshd}\n"
         "        parser: pmrfc3164\n"
         "        discarded: false           # by the parsers\n"
-        "Exit 0: all passed, 1: something failed or cannot be read.\n";
+        "\n"
+        "Exit 0: all passed, 1: something failed or cannot be read.";
+
+struct test_options {
+        const char *modules;
+};
+
+const struct argument test_options[] = {
+        {.name = "modules",
+         .letter = 'M',
+         .takes = "DIRECTORY",
+         .offset = offsetof(struct test_options, modules),
+         .help = "where modules are that are not built in"},
+        ARGUMENT_HELP,
+};
 
 struct texts {
         struct text *items;
@@ -394,20 +407,18 @@ static void run_file(struct tally *tally, const char *path, const char *modules)
 }
 
 int test_main(int argc, char **argv) {
-        const char *modules = registry_default_path();
-        int first = 1;
-        if (argc > 2 && strcmp(argv[1], "-M") == 0) {
-                modules = argv[2];
-                first = 3;
-        }
-        bool is_asked = first < argc && strcmp(argv[first], "--help") == 0;
-        if (first >= argc || argv[first][0] == '-') {
-                fputs(usage, is_asked ? stdout : stderr);
-                return is_asked ? 0 : 1;
-        }
+        struct test_options options = {.modules = registry_default_path()};
         struct tally tally = {0};
-        for (int i = first; i < argc; i++)
-                run_file(&tally, argv[i], modules);
+        int count;
+        int r = arguments_read(test_options, &options, argc, argv, &count, usage, description);
+        if (r == 0 && count == 0) {
+                fprintf(stderr, "penstock test: which FILE? `penstock test --help` says what stands in it\n");
+                r = ARGUMENTS_WRONG;
+        }
+        if (r)
+                return r == ARGUMENTS_SHOWN ? 0 : r;
+        for (int i = 1; i <= count; i++)
+                run_file(&tally, argv[i], options.modules);
         printf("1..%u\n", tally.run);
         return tally.failed ? 1 : 0;
 }

@@ -295,24 +295,30 @@ static int check_file(struct test_file *f, const struct node *root) {
         return r ? pass(r) : 0;
 }
 
-int test_file_open(struct test_file *f, const char *path) {
-        _owned_(buffer_fini) struct buffer content = {0};
+int test_file_read(struct test_file *f, const char *path, struct text content) {
         struct node *root = NULL;
-        struct place place = {.file = path, .line = 1, .column = 1};
         *f = (struct test_file){.path = path};
-        int r = file_read_whole(path, TEST_FILE_BYTES_MAX, &content);
-        if (r) {
-                complain(f, &place, fail_text(r), TEXT(""));
-                return pass(r);
-        }
-        struct text text = arena_text(&f->arena, buffer_as_text(&content));
+        struct text text = arena_text(&f->arena, content);
+        if (!text.data)
+                return fail(-ENOMEM);
         diagnostics_add_source(&f->diagnostics, path, text);
-        r = text_ends(text_of(path), TEXT(".json")) ? read_json(f, text, &root) : read_yaml(f, text, &root);
+        int r = text_ends(text_of(path), TEXT(".json")) ? read_json(f, text, &root) : read_yaml(f, text, &root);
         if (r == 0)
                 r = check_file(f, root);
         if (r == 0 && f->diagnostics.errors)
                 r = fail(-EINVAL);
         return r ? pass(r) : 0;
+}
+
+int test_file_open(struct test_file *f, const char *path) {
+        _owned_(buffer_fini) struct buffer content = {0};
+        struct place place = {.file = path, .line = 1, .column = 1};
+        int r = file_read_whole(path, TEST_FILE_BYTES_MAX, &content);
+        if (r == 0)
+                return test_file_read(f, path, buffer_as_text(&content));
+        *f = (struct test_file){.path = path};
+        complain(f, &place, fail_text(r), TEXT(""));
+        return pass(r);
 }
 
 void test_file_fini(struct test_file *f) {

@@ -37,6 +37,8 @@ struct test_file {
 
 /* -EINVAL: there are errors among the diagnostics; -errno of reading, which are told there, too. */
 int test_file_open(struct test_file *ret, const char *path);
+/* The same of text that was read from there. */
+int test_file_read(struct test_file *ret, const char *path, struct text content);
 void test_file_fini(struct test_file *f);
 OWNED_VALUE(struct test_file, test_file_fini);
 
