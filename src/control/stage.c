@@ -333,6 +333,8 @@ static const char *outcome_of(const struct object *action, enum trace_event even
                 return rehearsal_leaves_out(action->module) ? "skipped: it starts a program" : "applied";
         if (event == TRACE_DONE)
                 return "left out: it could not be opened";
+        if (event == TRACE_NOT)
+                return "not wanted: the action before missed nothing";
         if (event == TRACE_COLLECTED)
                 return "delivered";
         return has_rows ? "delivered" : "held back by its own limits";
@@ -396,11 +398,11 @@ static void tell(struct program_trace *trace, enum trace_event event, const stru
         struct rehearsal_host *host = CONTAINER_OF(trace, struct rehearsal_host, trace);
         struct stage *s = CONTAINER_OF(host, struct stage, host);
         struct json *step = begin_step(s, kinds[st->kind], &st->place);
-        if (event == TRACE_PASSED || event == TRACE_NOT) {
+        if (st->kind == STATEMENT_ACTION) {
+                tell_action(s, step, event, st, delivery);
+        } else if (event == TRACE_PASSED || event == TRACE_NOT) {
                 put_string(s, step, "outcome", event == TRACE_PASSED ? "passed" : "not passed");
                 tell_condition(s, step, st, run, b);
-        } else if (st->kind == STATEMENT_ACTION) {
-                tell_action(s, step, event, st, delivery);
         } else {
                 tell_other(s, step, st, run, b);
         }
@@ -414,6 +416,20 @@ static void show_diagnostics(struct stage *s) {
         fwrite(out.data, 1, out.size, stderr);
 }
 
+/* global(environment="NAME=VALUE"), as for the daemon; what getenv() of RainerScript sees. */
+static int set_environment(const struct strings *all) {
+        for (size_t i = 0; i < all->count; i++) {
+                const char *equals = strchr(all->items[i], '=');
+                _owned_(memory_free) char *name =
+                        equals ? strndup(all->items[i], (size_t)(equals - all->items[i])) : NULL;
+                if (equals && !name)
+                        return fail(-ENOMEM);
+                if (name && name[0] && setenv(name, equals + 1, true))
+                        return fail(-errno);
+        }
+        return 0;
+}
+
 int stage_new(struct stage **ret, struct loaded_file *file, int64_t now_us) {
         _owned_(stage_free) struct stage *s = calloc(1, sizeof *s);
         if (!s)
@@ -423,7 +439,9 @@ int stage_new(struct stage **ret, struct loaded_file *file, int64_t now_us) {
                                           .passed = tell_passed,
                                           .rendered = tell_row,
                                           .now_us = now_us};
-        int r = own_log_new(&s->log);
+        int r = set_environment(&file->config->global->environment);
+        if (r == 0)
+                r = own_log_new(&s->log);
         if (r)
                 return pass(r);
         own_log_configure(s->log, &(struct own_log_options){

@@ -46,7 +46,7 @@ struct collected {
 /* What happens to a record that is followed on its way through a program. */
 enum trace_event {
         TRACE_PASSED,    /* a condition let it pass */
-        TRACE_NOT,       /* a condition did not */
+        TRACE_NOT,       /* a condition did not, or the action is only for what the one before missed */
         TRACE_DELIVERED, /* an action took it */
         TRACE_QUEUED,    /* an action's queue took it */
         TRACE_MISSED,    /* an action is suspended, or refused it */

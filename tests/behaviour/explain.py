@@ -206,6 +206,15 @@ def a_ruleset_with_a_queue_runs_behind_its_caller_on_a_copy():
 
 
 @promise
+def actions_that_do_not_want_the_message_are_shown_with_the_reason():
+    with Place() as place:
+        told = story(place, FILE + 'action(type="omfile" file="@DIR@/spare" action.execOnlyWhenPreviousIsSuspended="on")\n'
+                     + 'action(type="omfile" file="@DIR@/third" action.execOnlyEveryNthTime="3")\n')
+        outcomes = [step["outcome"] for step in steps(told, "action")]
+        assert outcomes == ["delivered", "not wanted: the action before missed nothing", "held back by its own limits"], outcomes
+
+
+@promise
 def a_ring_of_queues_ends():
     with Place() as place:
         config = 'ruleset(name="q" queue.type="LinkedList") { call q }\ncall q\n' + FILE
