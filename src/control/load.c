@@ -8,6 +8,22 @@
 #include "module/registry.h"
 #include "template/template.h"
 
+int loaded_file_read(struct loaded_file *f, const char *path, const struct text *text, const char *modules,
+                     bool notes_constructs) {
+        const struct config_options options = {
+                .template_names = template_builtin_names(),
+                .property_is_known = property_is_known,
+                .notes_constructs = notes_constructs,
+        };
+        *f = (struct loaded_file){.path = path};
+        int r = registry_new(&f->registry, modules);
+        if (r)
+                return pass(r);
+        r = text ? config_load_text(&f->config, f->registry, path, *text, &options, &f->diagnostics)
+                 : config_load(&f->config, f->registry, path, &options, &f->diagnostics);
+        return r ? pass(r) : 0;
+}
+
 int loaded_file_open(struct loaded_file *f, int argc, char **argv, const char *usage, bool notes_constructs) {
         const char *modules = registry_default_path();
         *f = (struct loaded_file){0};
@@ -22,14 +38,7 @@ int loaded_file_open(struct loaded_file *f, int argc, char **argv, const char *u
                 fputs(usage, is_asked ? stdout : stderr);
                 return is_asked ? 0 : 1;
         }
-        const struct config_options options = {
-                .template_names = template_builtin_names(),
-                .property_is_known = property_is_known,
-                .notes_constructs = notes_constructs,
-        };
-        int r = registry_new(&f->registry, modules);
-        if (r == 0)
-                r = config_load(&f->config, f->registry, f->path, &options, &f->diagnostics);
+        int r = loaded_file_read(f, f->path, NULL, modules, notes_constructs);
         if (r == 0)
                 return LOAD_GO_ON;
         _owned_(buffer_fini) struct buffer out = {0};

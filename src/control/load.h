@@ -20,5 +20,8 @@ struct loaded_file {
  */
 enum { LOAD_GO_ON = -1 };
 int loaded_file_open(struct loaded_file *ret, int argc, char **argv, const char *usage, bool notes_constructs);
+/* The same of a path that is known; `text` NULL: what the file holds. 0, or -errno. */
+int loaded_file_read(struct loaded_file *ret, const char *path, const struct text *text, const char *modules,
+                     bool notes_constructs);
 void loaded_file_fini(struct loaded_file *f);
 OWNED_VALUE(struct loaded_file, loaded_file_fini);

@@ -10,11 +10,13 @@
 #include "control/check.h"
 #include "control/commands.h"
 #include "control/completion.h"
+#include "control/explain.h"
 #include "control/flood.h"
 #include "control/help.h"
 #include "control/migrate.h"
 #include "control/status.h"
 #include "control/tap.h"
+#include "control/test.h"
 #include "control/top.h"
 #include "control/trace.h"
 #include "control/upgrade.h"
@@ -24,6 +26,8 @@ const struct command commands[] = {
         {"check", check_main, "check a configuration: every mistake with its place and what would be right",
          .takes_files = true},
         {"completion", completion_main, "print what completes these words in bash, zsh or fish"},
+        {"explain", explain_main, "show what a configuration is compiled to, or the way of a message through it",
+         explain_options, .takes_files = true},
         {"flood", flood_main, "send messages at any rate, and verify what arrived"},
         {"help", help_main, "list the modules, or show all parameters of one"},
         {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's",
@@ -31,6 +35,7 @@ const struct command commands[] = {
         {"stats", stats_main, "show the counters of the running daemon", status_options},
         {"status", status_main, "show how the running daemon is", status_options},
         {"tap", tap_main, "show messages as they pass through it", tap_options},
+        {"test", test_main, "run the unit tests of a configuration", test_options, .takes_files = true},
         {"top", top_main, "watch it at work: rates, queues, actions", top_options},
         {"trace", trace_main, "follow the next message through it", trace_options},
         {"upgrade", upgrade_main, "let a new binary take over from it, without a gap", upgrade_options},

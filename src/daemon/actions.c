@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "daemon/collector.h"
+#include "daemon/stand_in.h"
 #include "daemon/statistics.h"
 #include "module/settings.h"
 
@@ -15,6 +16,7 @@ struct act {
         char *name;
         char *summary; /* of its settings; NULL where it cannot share */
         uint64_t summary_hash;
+        struct stand_in *stand_in; /* in a rehearsal: what is opened instead */
         void *modifier;
         struct counter *processed; /* messages handed over */
         struct counter *counters;  /* the modifier's */
@@ -64,7 +66,7 @@ static const char *module_prefix(const struct module *module) {
 }
 
 /* The name that rsyslog gives an action without one: "action-0-builtin:omfile". */
-static char *name_of(const struct object *o) {
+char *actions_name_of(const struct object *o) {
         _owned_(buffer_fini) struct buffer name = {0};
         if (o->name)
                 return strdup(o->name);
@@ -101,6 +103,18 @@ static bool tri_state(int own, bool inherited) {
         return own < 0 ? inherited : own > 0;
 }
 
+/* Its queue is left out as well. */
+static int open_stand_in(struct act *a, struct delivery_plan *plan, struct rehearsal_host *rehearsal) {
+        static const struct queue_settings direct = {.type = QUEUE_DIRECT};
+        a->stand_in = stand_in_new(a->object, rehearsal);
+        if (!a->stand_in)
+                return fail(-ENOMEM);
+        plan->module = &a->stand_in->module;
+        plan->settings = a->stand_in;
+        plan->queue = &direct;
+        return delivery_new(&a->delivery, plan);
+}
+
 static int open_output(const struct actions *actions, struct act *a) {
         const struct actions_plan *p = &actions->plan;
         const struct object *o = a->object;
@@ -127,7 +141,9 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
         };
-        return delivery_new(&a->delivery, &plan);
+        if (!p->rehearsal)
+                return delivery_new(&a->delivery, &plan);
+        return open_stand_in(a, &plan, p->rehearsal);
 }
 
 static void **common_place(struct actions *actions, const struct module *module) {
@@ -157,7 +173,7 @@ static int open_modifier(struct actions *actions, struct act *a) {
 
 static int open_one(struct actions *actions, const struct object *o) {
         struct act *a = &actions->acts[actions->count];
-        *a = (struct act){.object = o, .name = name_of(o), .processed = calloc(1, sizeof *a->processed)};
+        *a = (struct act){.object = o, .name = actions_name_of(o), .processed = calloc(1, sizeof *a->processed)};
         if (!a->name || !a->processed)
                 return fail(-ENOMEM);
         summarize(a);
@@ -165,7 +181,7 @@ static int open_one(struct actions *actions, const struct object *o) {
         a->is_shared = a->delivery != NULL;
         actions->by_number[o->number - 1] = a;
         actions->count++;
-        if (a->is_shared)
+        if (a->is_shared || (actions->plan.rehearsal && rehearsal_leaves_out(o->module)))
                 return 0;
         int r = o->module->kind == MODULE_MODIFIER ? open_modifier(actions, a) : open_output(actions, a);
         if (r)
@@ -201,6 +217,7 @@ struct actions *actions_free(struct actions *actions) {
         for (size_t i = 0; i < actions->count; i++) {
                 struct act *a = &actions->acts[i];
                 delivery_free(own_delivery(a));
+                stand_in_free(a->stand_in);
                 if (a->modifier)
                         a->object->module->modifier->close(a->modifier);
                 free(a->counters);

@@ -12,7 +12,8 @@
 #include "language/tree.h"
 
 struct actions;
-struct collector; /* daemon/collector.h */
+struct collector;      /* daemon/collector.h */
+struct rehearsal_host; /* daemon/rehearsal.h */
 
 /* All lent for the actions' life. */
 struct actions_plan {
@@ -22,9 +23,10 @@ struct actions_plan {
         const struct host_facts *facts;
         const struct property_context *context;
         struct budget *budget;
-        struct observer *observer;       /* hears of suspensions and full queues; NULL: nobody */
-        struct tap_point *tap;           /* sees what actions are given; NULL: nobody */
-        const struct queue_place *place; /* where queues on disk lie */
+        struct observer *observer;        /* hears of suspensions and full queues; NULL: nobody */
+        struct tap_point *tap;            /* sees what actions are given; NULL: nobody */
+        const struct queue_place *place;  /* where queues on disk lie */
+        struct rehearsal_host *rehearsal; /* NULL: it is no rehearsal */
         struct loop *housekeeping;
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
@@ -38,6 +40,9 @@ OWNED_POINTER(struct actions, actions_free);
 /* What an action object became; NULL where it could not open or is of the other kind. */
 struct delivery *actions_delivery(const struct actions *actions, const struct object *object);
 void *actions_modifier(const struct actions *actions, const struct object *object);
+
+/* "action-0-builtin:omfile", or the name that it was given. NULL without memory. */
+char *actions_name_of(const struct object *object);
 
 /* Every delivery once, in the order of the configuration: the next from *at on, NULL behind the last. */
 struct delivery *actions_next(const struct actions *actions, size_t *at);

@@ -12,6 +12,7 @@
 #include "daemon/inputs.h"
 #include "daemon/limits.h"
 #include "daemon/lookups.h"
+#include "daemon/rehearsal.h"
 #include "daemon/repeats.h"
 #include "daemon/statistics.h"
 #include "daemon/waiting_room.h"
@@ -81,6 +82,7 @@ struct pipeline {
         struct program_linker linker;
         struct inputs *inputs;
         struct waiting_room *waiting_room;
+        struct batch *rehearsed; /* in a rehearsal: what waits in queues */
 };
 
 /* ---- Finding by name ------------------------------------------------------- */
@@ -144,16 +146,28 @@ static bool find_ruleset(void *owner, const char *name, struct program **program
         if (!s)
                 return false;
         *program = s->program;
-        *queue = s->queue ? &s->sink : NULL;
+        bool has_queue = s->queue || (s->pipeline->host.rehearsal && s->def->queue);
+        *queue = has_queue ? &s->sink : NULL;
         return true;
 }
 
 /* ---- Working --------------------------------------------------------------- */
 
+static void hold_rehearsed(struct pipeline *p, struct batch *b) {
+        struct batch **end = &p->rehearsed;
+        while (*end)
+                end = &(*end)->next;
+        b->next = NULL;
+        *end = b;
+}
+
 static void push_to_station(struct sink *sink, struct batch *b, enum flow flow) {
         struct station *s = CONTAINER_OF(sink, struct station, sink);
         b->route = s;
-        queue_push(s->queue ? s->queue : s->pipeline->main_queue, b, flow);
+        if (s->pipeline->host.rehearsal)
+                hold_rehearsed(s->pipeline, b);
+        else
+                queue_push(s->queue ? s->queue : s->pipeline->main_queue, b, flow);
 }
 
 static const struct station *station_by_number(const struct pipeline *p, unsigned number) {
@@ -425,11 +439,11 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                 end = &s->next;
                 build_chain(p, s, diagnostics);
                 int r = 0;
-                if (p->config->reduces_repeated && !p->host.is_checking)
+                if (p->config->reduces_repeated && !p->host.is_checking && !p->host.rehearsal)
                         r = repeats_init(&s->repeats, p->pool, p->host.housekeeping, &s->sink);
                 if (r)
                         return pass(r);
-                if (!def->queue || p->host.is_checking)
+                if (!def->queue || p->host.is_checking || p->host.rehearsal)
                         continue;
                 struct queue_consumer consumer = {.consume = consume_station, .hurry = hurry_station, .consumer = s};
                 r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
@@ -504,7 +518,8 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                                                .globals = p->globals,
                                                .is_case_sensitive = config->global->case_sensitive_variables,
                                                .permits_slash = config->global->permits_slash_in_program,
-                                               .is_json_compact = config->global->compact_json};
+                                               .is_json_compact = config->global->compact_json,
+                                               .now_us = host->rehearsal ? host->rehearsal->now_us : 0};
         if (r == 0)
                 r = build_templates(p, diagnostics);
         if (r == 0)
@@ -562,6 +577,7 @@ int pipeline_open(struct pipeline *p) {
                                        .observer = p->host.observer,
                                        .tap = p->host.tap,
                                        .place = &p->place,
+                                       .rehearsal = p->host.rehearsal,
                                        .housekeeping = p->host.housekeeping,
                                        .find_template = find_template,
                                        .owner = p};
@@ -570,8 +586,8 @@ int pipeline_open(struct pipeline *p) {
         if (r)
                 return pass(r);
         r = link_programs(p);
-        if (r)
-                return pass(r);
+        if (r || p->host.rehearsal)
+                return r ? pass(r) : 0;
         struct inputs_plan plan = {.config = p->config,
                                    .reporter = own_log_reporter(p->host.log),
                                    .facts = &p->facts.host,
@@ -812,6 +828,74 @@ const char *pipeline_parser_of(struct pipeline *p, const char *ruleset, struct b
         const struct chain_link *link = s ? chain_find_parser(&s->chain, p->pool, b, r) : NULL;
         const struct named_parser *n = link ? parser_of_link(p, link) : NULL;
         return !n ? NULL : n->name ? n->name : n->module->name;
+}
+
+/* ---- Rehearsals ---------------------------------------------------------------- */
+
+static void rehearse_one(struct pipeline *p, struct batch *b) {
+        const struct station *s = b->route;
+        struct rehearsal_host *host = p->host.rehearsal;
+        struct ruleset_worker *w = &p->main_workers[0];
+        bool was_parsed = b->records[0].flags & RECORD_IS_PARSED, has_redirected;
+        w->living[0] = 0;
+        w->living_count = chain_parse((struct parser_chain *)&s->chain, b, w->living, 1, &has_redirected);
+        bool lives = w->living_count > 0;
+        const char *parser = was_parsed || !lives ? NULL : pipeline_parser_of(p, s->def->name, b, &b->records[0]);
+        host->parsed(host, s->def->name, parser, lives, &w->run, b);
+        host->trace.batch = b;
+        host->trace.record = 0;
+        w->run.trace = &host->trace;
+        if (has_redirected)
+                redirect(p, w, b);
+        if (w->living_count)
+                program_run(s->program, &w->run, b, w->living, w->living_count);
+        w->run.trace = NULL;
+        host->passed(host, &w->run, b);
+}
+
+int pipeline_rehearse(struct pipeline *p, const char *ruleset, struct batch *b) {
+        unsigned left = REHEARSED_BATCHES_MAX;
+        assert(p->host.rehearsal && b->count == 1);
+        if (ruleset && !find_station(p, ruleset)) {
+                batch_unref(b);
+                return fail(-ENOENT);
+        }
+        struct sink *sink = find_sink(p, ruleset);
+        sink->push(sink, b, FLOW_FULL);
+        while (p->rehearsed) {
+                _owned_(batch_unref) struct batch *next = p->rehearsed;
+                p->rehearsed = next->next;
+                next->next = NULL;
+                if (left == 0)
+                        continue;
+                left--;
+                rehearse_one(p, next);
+        }
+        return left ? 0 : fail(-ELOOP);
+}
+
+void pipeline_print(struct pipeline *p, struct buffer *out) {
+        for (const struct station *s = p->stations; s; s = s->next) {
+                if (!s->def->statements && s != p->stations)
+                        continue;
+                buffer_format(out, "%sruleset %s", out->size ? "\n" : "", s->def->name);
+                if (s->def->place.file)
+                        buffer_format(out, " (%s:%u)", s->def->place.file, s->def->place.line);
+                buffer_format(out, "\n  parsers:");
+                for (unsigned i = 0; i < s->chain.count; i++) {
+                        const struct named_parser *n = parser_of_link(p, &s->chain.links[i]);
+                        buffer_format(out, " %s", !n ? "?" : n->name ? n->name : n->module->name);
+                }
+                const struct queue_settings *queue = s->def->queue;
+                buffer_format(out, "\n  queue: ");
+                if (queue)
+                        queue_print(out, queue);
+                else
+                        buffer_format(out, "none of its own: messages come through the main queue, calls run in the "
+                                           "caller");
+                buffer_byte(out, '\n');
+                program_print(out, s->program);
+        }
 }
 
 static void station_free(struct station *s) {

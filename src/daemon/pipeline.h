@@ -19,16 +19,18 @@
 #include "ruleset/program.h"
 
 struct pipeline;
+struct rehearsal_host;
 struct statistic_visitor; /* module/statistics.h */
 
 /* All lent for the pipeline's life. */
 struct pipeline_host {
         struct own_log *log;
         struct loop *housekeeping;
-        struct observer *observer; /* hears of suspensions and full queues; NULL: nobody */
-        struct tap_point *tap;     /* sees what passes; NULL: nobody */
-        void *diagnosis;           /* first argument of the services that imdiag is handed */
-        bool is_checking;          /* -N: compile everything, open nothing */
+        struct observer *observer;        /* hears of suspensions and full queues; NULL: nobody */
+        struct tap_point *tap;            /* sees what passes; NULL: nobody */
+        void *diagnosis;                  /* first argument of the services that imdiag is handed */
+        bool is_checking;                 /* -N: compile everything, open nothing */
+        struct rehearsal_host *rehearsal; /* NULL: it is none; daemon/rehearsal.h */
 };
 
 /*

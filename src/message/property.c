@@ -106,6 +106,13 @@ bool property_is_system(const struct property *p) {
         return false;
 }
 
+const char *property_name(const struct property *p) {
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (names[i].id == p->id && names[i].is_utc == p->is_utc)
+                        return names[i].name;
+        return "";
+}
+
 const char *property_closest(struct text name) {
         const char *candidates[ARRAY_SIZE(names)];
         /* A $ too many or too few is the commonest slip, so it is looked for first. */

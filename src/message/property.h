@@ -66,6 +66,8 @@ bool property_is_system(const struct property *p);
 
 /* Names with or without $, any case, old spellings included ("source", "timestamp", "pri-text"). -ENOENT. */
 int property_find(struct property *ret, struct text name);
+/* The name of one that is no variable: "msg", "$now". */
+const char *property_name(const struct property *p);
 /* The closest name for "did you mean"; NULL. */
 const char *property_closest(struct text name);
 /* Both at once, as the checker of configurations asks. */

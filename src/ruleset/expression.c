@@ -14,6 +14,7 @@ struct expression {
         struct expression **arguments; /* EXPR_ARRAY, EXPR_FUNCTION, EXPR_UNARY, EXPR_BINARY */
         uint32_t count;
         struct function_call call; /* EXPR_FUNCTION */
+        const struct expr *tree;   /* what it was made of; lent */
 };
 
 /* ---- Compiling ----------------------------------------------------------- */
@@ -114,6 +115,7 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
                          EXPRESSION_DEPTH_MAX);
                 return fail(-EINVAL);
         }
+        e->tree = tree;
         e->kind = tree->kind;
         e->op = tree->op;
         int r = compile_arguments(e, tree, c);
@@ -162,6 +164,31 @@ struct expression *expression_free(struct expression *e) {
         free(e->arguments);
         free(e);
         return NULL;
+}
+
+/* The tree that could have been written to the same effect; NULL without memory. */
+static struct expr *tree_of(const struct expression *e, struct arena *a) {
+        struct expr *tree = arena_alloc(a, sizeof *tree);
+        if (!tree)
+                return NULL;
+        *tree = *e->tree;
+        tree->kind = e->kind;
+        tree->count = e->count;
+        if (e->kind == EXPR_NUMBER)
+                tree->number = e->constant.number;
+        if (e->count == 0)
+                return tree;
+        tree->args = arena_alloc(a, e->count * sizeof(*tree->args));
+        for (uint32_t i = 0; tree->args && i < e->count; i++)
+                if (!(tree->args[i] = tree_of(e->arguments[i], a)))
+                        return NULL;
+        return tree->args ? tree : NULL;
+}
+
+void expression_print(struct buffer *out, const struct expression *e) {
+        _owned_(arena_fini) struct arena a = {0};
+        const struct expr *tree = tree_of(e, &a);
+        expr_print(out, tree ? tree : e->tree);
 }
 
 /* ---- Evaluating ----------------------------------------------------------- */

@@ -55,6 +55,9 @@ int expression_new(struct expression **ret, const struct expr *tree, const struc
 struct expression *expression_free(struct expression *e);
 OWNED_POINTER(struct expression, expression_free);
 
+/* What it was compiled to: constants are folded. */
+void expression_print(struct buffer *out, const struct expression *e);
+
 struct value expression_eval(const struct expression *e, struct evaluation *ev);
 bool expression_is_true(const struct expression *e, struct evaluation *ev);
 

@@ -30,6 +30,7 @@ struct filter {
         struct trait trait;      /* of the first three kinds: where the answer is; panel 0: nowhere */
         struct filter *left, *right;
         struct expression *expression;
+        const struct expr *tree; /* what it was made of; NULL: a selector line or a property filter */
 };
 
 struct filter *filter_free(struct filter *f) {
@@ -473,14 +474,8 @@ static int build_connective(struct filter **ret, const struct expr *tree, const 
         return 0;
 }
 
-static int build(struct filter **ret, const struct expr *tree, const struct expression_names *names,
-                 struct diagnostics *diagnostics, unsigned depth) {
-        if (is_of_priority(tree, depth))
-                return build_of_priority(ret, tree, names, diagnostics);
-        bool is_connective = (tree->kind == EXPR_BINARY && (tree->op == OP_AND || tree->op == OP_OR)) ||
-                             (tree->kind == EXPR_UNARY && tree->op == OP_NOT);
-        if (is_connective)
-                return build_connective(ret, tree, names, diagnostics, depth);
+static int build_leaf(struct filter **ret, const struct expr *tree, const struct expression_names *names,
+                      struct diagnostics *diagnostics) {
         if (is_textual(tree) && build_textual(ret, tree) == 0)
                 return 0;
         if (is_pattern(tree) && build_pattern(ret, tree) == 0)
@@ -495,9 +490,80 @@ static int build(struct filter **ret, const struct expr *tree, const struct expr
         return 0;
 }
 
+static int build(struct filter **ret, const struct expr *tree, const struct expression_names *names,
+                 struct diagnostics *diagnostics, unsigned depth) {
+        bool is_connective = (tree->kind == EXPR_BINARY && (tree->op == OP_AND || tree->op == OP_OR)) ||
+                             (tree->kind == EXPR_UNARY && tree->op == OP_NOT);
+        int r = is_of_priority(tree, depth) ? build_of_priority(ret, tree, names, diagnostics)
+                : is_connective             ? build_connective(ret, tree, names, diagnostics, depth)
+                                            : build_leaf(ret, tree, names, diagnostics);
+        if (r)
+                return pass(r);
+        (*ret)->tree = tree;
+        return 0;
+}
+
 int filter_new(struct filter **ret, const struct expr *tree, const struct expression_names *names,
                struct diagnostics *diagnostics) {
         return build(ret, tree, names, diagnostics, 0);
+}
+
+/* ---- For people ------------------------------------------------------------------------ */
+
+static void print_comparison(struct buffer *out, const struct comparison *c) {
+        if (c->slots)
+                buffer_format(out, " {hash of %u texts}", c->count);
+        else if (c->needles)
+                buffer_format(out, " {one pass for %u texts}", c->count);
+        else if (c->count > 1)
+                buffer_format(out, " {each of %u texts}", c->count);
+}
+
+static void print_pattern(struct buffer *out, const struct pattern *p) {
+        static const char *const engines[] = {[PATTERN_BY_SEARCH] = "plain search",
+                                              [PATTERN_BY_PCRE2] = "compiled regular expression",
+                                              [PATTERN_BY_LIBC] = "regular expression of the C library"};
+        buffer_format(out, " {%s}", p ? engines[pattern_engine(p)] : "did not compile: matches nothing");
+}
+
+static void print_leaf(struct buffer *out, const struct filter *f, const struct statement *s) {
+        if (f->kind == FILTER_EXPRESSION)
+                expression_print(out, f->expression);
+        else if (f->tree)
+                expr_print(out, f->tree);
+        else if (f->kind == FILTER_SELECTOR)
+                selector_print(out, s);
+        else
+                property_filter_print(out, s);
+        if (f->kind == FILTER_SELECTOR && f->tree) {
+                struct statement selector = {.kind = STATEMENT_SELECTOR};
+                memcpy(selector.priorities, f->priorities, sizeof selector.priorities);
+                buffer_text(out, TEXT(" {selector "));
+                selector_print(out, &selector);
+                buffer_byte(out, '}');
+        }
+        if (f->kind == FILTER_TEXTS)
+                print_comparison(out, &f->texts);
+        if (f->kind == FILTER_PATTERN)
+                print_pattern(out, f->pattern);
+        if (f->kind == FILTER_EXPRESSION)
+                buffer_text(out, TEXT(" {evaluated}"));
+        if (f->trait.panel)
+                buffer_format(out, " {look %u}", f->trait.panel);
+}
+
+void filter_print(struct buffer *out, const struct filter *f, const struct statement *s) {
+        if (f->kind != FILTER_AND && f->kind != FILTER_OR && f->kind != FILTER_NOT) {
+                print_leaf(out, f, s);
+                return;
+        }
+        buffer_text(out, f->kind == FILTER_NOT ? TEXT("not (") : TEXT("("));
+        filter_print(out, f->left, s);
+        if (f->right) {
+                buffer_text(out, f->kind == FILTER_AND ? TEXT(" and ") : TEXT(" or "));
+                filter_print(out, f->right, s);
+        }
+        buffer_byte(out, ')');
 }
 
 /* ---- Questions that are answered together -------------------------------------------- */

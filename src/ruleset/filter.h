@@ -19,6 +19,9 @@ int filter_new_property(struct filter **ret, const struct statement *statement, 
 struct filter *filter_free(struct filter *f);
 OWNED_POINTER(struct filter, filter_free);
 
+/* Appends what it was compiled to, on one line; `statement` is what it was made for. */
+void filter_print(struct buffer *out, const struct filter *f, const struct statement *statement);
+
 /* Enters what the filter asks of single properties. After traits_finish() filter_settle() decides for each question
  * whether it is answered together with others. -ENOMEM. */
 int filter_enter(struct filter *f, struct traits *t);

@@ -186,14 +186,6 @@ static void reach(struct linking *l, struct program *p, unsigned times) {
         }
 }
 
-/* What the steps of the root and of all that it calls do to one another. */
-struct company {
-        bool changes_records, writes_globals;
-        bool is_sharing;  /* a delivery may get records of one batch from several steps */
-        bool has_rivals;  /* two different deliveries write to one target */
-        bool has_formats; /* two different deliveries have one template */
-};
-
 static struct company look_at_actions(struct linking *l) {
         struct company c = {0};
         for (size_t i = 0; i < l->reached_count; i++) {
@@ -242,6 +234,7 @@ static void link_root(struct linking *l, struct program *root) {
         for (size_t i = 0; l->calls_any && i < l->count; i++)
                 reach(l, l->programs[i], 2);
         struct company c = look_at_actions(l);
+        root->why = c;
         root->is_one_by_one = c.writes_globals || c.has_rivals || (c.is_sharing && c.changes_records);
         root->shares_rows = c.has_formats;
         root->collects = c.is_sharing && !root->is_one_by_one;

@@ -71,6 +71,13 @@ static void tell_action(const struct step *s, struct run *run, struct batch *b, 
                                                                : TRACE_DELIVERED);
 }
 
+/* An action that is only for what the one before missed. */
+static void tell_unwanted(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                          size_t count, const uint16_t *wanted, size_t kept) {
+        if (is_followed(run, b, selection, count) && !is_in(wanted, kept, run->trace->record))
+                tell(s, run, b, TRACE_NOT);
+}
+
 static void execute_followed(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
                              size_t count);
 
@@ -194,6 +201,8 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
                 for (size_t i = 0; i < count; i++)
                         if (run->has_missed && run->is_missed[selection[i]])
                                 wanted[kept++] = selection[i];
+                if (UNLIKELY(run->trace != NULL))
+                        tell_unwanted(s, run, b, selection, count, wanted, kept);
                 selection = wanted;
                 count = kept;
         }

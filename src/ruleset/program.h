@@ -46,7 +46,7 @@ struct collected {
 /* What happens to a record that is followed on its way through a program. */
 enum trace_event {
         TRACE_PASSED,    /* a condition let it pass */
-        TRACE_NOT,       /* a condition did not */
+        TRACE_NOT,       /* a condition did not, or the action is only for what the one before missed */
         TRACE_DELIVERED, /* an action took it */
         TRACE_QUEUED,    /* an action's queue took it */
         TRACE_MISSED,    /* an action is suspended, or refused it */
@@ -96,6 +96,10 @@ int program_new(struct program **ret, const struct ruleset_def *def, const struc
 int programs_link(struct program **programs, size_t count, const struct program_linker *linker);
 struct program *program_free(struct program *p);
 OWNED_POINTER(struct program, program_free);
+
+/* What it was compiled to, for people: after programs_link() it says what is shared, too. */
+void program_print(struct buffer *out, const struct program *p);
+void queue_print(struct buffer *out, const struct queue_settings *queue);
 
 /* Runs over the selected records of a batch that this thread owns. */
 void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count);

@@ -29,6 +29,14 @@ struct step {
         struct table *table; /* of reload_lookup_table */
 };
 
+/* What the steps of a program and of all that it calls do to one another. */
+struct company {
+        bool changes_records, writes_globals;
+        bool is_sharing;  /* a delivery may get records of one batch from several steps */
+        bool has_rivals;  /* two different deliveries write to one target */
+        bool has_formats; /* two different deliveries have one template */
+};
+
 struct program {
         struct step *steps;
         struct traits *traits;
@@ -37,8 +45,9 @@ struct program {
         bool writes_globals;  /* one record sees what the one before wrote */
         /* Of this program with all that it calls, once linked: */
         bool is_one_by_one;
-        bool collects;    /* deliveries that are shared wait until the batch is through */
-        bool shares_rows; /* several deliveries have one template */
+        struct company why; /* it is so */
+        bool collects;      /* deliveries that are shared wait until the batch is through */
+        bool shares_rows;   /* several deliveries have one template */
         /* While linking: */
         struct step **actions; /* those with a delivery */
         size_t action_count;

@@ -85,9 +85,78 @@ static void global_variables_see_one_record_after_the_other(void) {
         CHECK_THREE("set $/n = $/n + 1;\nset $!v = $/n;\n", "{\"v\":1}", "{\"v\":2}", "{\"v\":3}");
 }
 
+static struct text printed(struct play *p, const char *config) {
+        play_load(p, config);
+        buffer_clear(&p->text);
+        program_print(&p->text, p->programs[0]);
+        return buffer_as_text(&p->text);
+}
+
+static void a_program_is_printed_as_it_was_compiled(void) {
+        _owned_(play_fini) struct play p = {0};
+        CHECK_TEXT(
+                printed(&p, "if $msg == [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\"] then stop\n"
+                            "if $syslogseverity <= 2 + 1 then { set $!v = 2 * 3; } else stop\n"
+                            "if $!v == 1 or not (re_match($msg, \"x.*y\")) then call other\n"
+                            "ruleset(name=\"other\") { stop }\n"),
+                "  runs: each statement over a whole batch\n"
+                "  test.conf\n"
+                "  1:1       if $msg == ['a', 'b', 'c', 'd', 'e', 'f'] {hash of 6 texts}\n"
+                "  1:48          stop\n"
+                "  2:1       if $syslogseverity <= 2 + 1 {selector *.err}\n"
+                "  2:36          set $!v = 6\n"
+                "  2:60      else\n"
+                "  2:60          stop\n"
+                "  3:1       if ($!v == 1 {evaluated} or not (re_match($msg, 'x.*y') {compiled regular expression}))\n"
+                "  3:50          call other\n");
+}
+
+static void filters_that_are_answered_together_say_so(void) {
+        _owned_(play_fini) struct play p = {0};
+        CHECK_TEXT(
+                printed(&p, ":programname, isequal, \"a\" stop\n:programname, !startswith, \"b\" stop\nset $/x = 1;\n"),
+                "  runs: message by message, because one can notice what the one before left (a $/ variable, "
+                "script_error(), or a modifier that counts)\n"
+                "  look 1: at programname, answers 2 filters together (names are remembered)\n"
+                "  test.conf\n"
+                "  1:1       if :programname, isequal, \"a\" {look 1}\n"
+                "  1:28          stop\n"
+                "  2:1       if :programname, !startswith, \"b\" {look 1}\n"
+                "  2:32          stop\n"
+                "  3:1       set $/x = 1\n");
+}
+
+/* What a followed record went through. */
+struct following {
+        struct program_trace trace;
+        char events[64];
+        size_t count;
+};
+
+static void note(struct program_trace *trace, enum trace_event event, const struct statement *s _unused_,
+                 struct delivery *d _unused_, struct run *run _unused_, struct batch *b _unused_) {
+        struct following *f = CONTAINER_OF(trace, struct following, trace);
+        if (f->count + 1 < sizeof f->events)
+                f->events[f->count++] = event == TRACE_PASSED ? 'y' : event == TRACE_NOT ? 'n' : 's';
+}
+
+static void only_the_record_that_is_followed_is_told(void) {
+        _owned_(play_fini) struct play p = {0};
+        struct following f = {.trace.tell = note};
+        play_load(&p, "if $msg == \"one\" then stop\nset $!a = 1;\nif $msg == \"two\" then { set $!b = 1; }\n");
+        play_record(&p, "one");
+        play_record(&p, "two");
+        f.trace.batch = p.batch;
+        f.trace.record = 1;
+        p.run->trace = &f.trace;
+        play_run(&p);
+        CHECK_TEXT(text_of(f.events), "nsys");
+}
+
 TEST_MAIN(TEST(each_record_takes_its_own_branch), TEST(stop_ends_only_what_it_meets),
           TEST(stop_in_a_called_ruleset_stops_the_caller), TEST(rulesets_that_call_each_other_end),
           TEST(connectives_keep_the_order_and_miss_nothing), TEST(conditions_on_the_priority_are_selectors),
           TEST(many_names_are_found_by_hash), TEST(property_filters_filter),
           TEST(a_property_filter_with_a_wrong_pattern_never_holds), TEST(foreach_walks_over_what_there_was),
-          TEST(global_variables_see_one_record_after_the_other))
+          TEST(global_variables_see_one_record_after_the_other), TEST(a_program_is_printed_as_it_was_compiled),
+          TEST(filters_that_are_answered_together_say_so), TEST(only_the_record_that_is_followed_is_told))

@@ -189,6 +189,18 @@ bool trait_is_shared(const struct traits *t, const struct trait *trait) {
         return trait->panel && t->panels[trait->panel - 1]->count > 1;
 }
 
+void traits_print(struct buffer *out, const struct traits *t) {
+        static const char *const ways[] = {
+                [PANEL_PRIORITY] = "a table", [PANEL_NAME] = "names are remembered", [PANEL_TEXT] = "one pass"};
+        for (uint32_t i = 0; i < t->count; i++) {
+                const struct panel *p = t->panels[i];
+                const char *name = p->kind == PANEL_PRIORITY ? "the priority" : property_name(&p->property);
+                if (p->count > 1)
+                        buffer_format(out, "  look %u: at %s, answers %u filters together (%s)\n", i + 1, name,
+                                      p->count, ways[p->kind]);
+        }
+}
+
 /* ---- Names ---------------------------------------------------------------- */
 
 /* A name of at most NAME_BYTES_MAX bytes as four words, which tell it from all others of its size. */

@@ -57,6 +57,9 @@ int traits_finish(struct traits *t);
 /* Whether the question has company. What stands alone in its panel is answered faster by itself. */
 bool trait_is_shared(const struct traits *t, const struct trait *trait);
 
+/* One line for each look at a property that answers several questions. */
+void traits_print(struct buffer *out, const struct traits *t);
+
 /* ---- Of a worker ---- */
 
 struct answers;
