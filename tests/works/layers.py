@@ -28,7 +28,7 @@ MAY = {
     "output": LOW | {"bus"},
     "bus": {"base", "io"},
     "daemon": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery", "ruleset", "parser", "bus"},
-    "control": {"base", "io", "module", "bus", "language", "template", "message", "ruleset"},
+    "control": {"base", "io", "module", "bus", "language", "template", "message", "ruleset", "queue"},
     "console": {"base", "io", "bus"},
     "gateway": {"base", "io", "bus"},
 }
