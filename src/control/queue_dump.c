@@ -145,11 +145,10 @@ static int show_frame(void *owner, const struct inspect_frame *f) {
         struct dump *d = owner;
         if (f->frame->lsn + f->frame->count <= d->first_lsn)
                 return 0;
-        void *payload;
+        _owned_(memory_free) void *payload = NULL;
         int r = inspect_decode(d->in, f, &payload);
         if (r)
                 return pass(r);
-        _owned_(memory_free) void *owned = payload;
         _owned_(batch_unref) struct batch *b = NULL;
         uint32_t skip = f->frame->lsn < d->first_lsn ? (uint32_t)(d->first_lsn - f->frame->lsn) : 0;
         r = packer_unpack(&d->packer, (struct text){payload, f->frame->raw_bytes}, skip, &b);

@@ -92,6 +92,11 @@ static int give(struct move *m, const struct store_frame *f, uint32_t count) {
         return r ? spool_complain("%s", fail_text(r)) : append(m, pack.data, pack.size, count);
 }
 
+static void frame_fini(struct store_frame *f) {
+        free(f->payload);
+}
+OWNED_VALUE(struct store_frame, frame_fini);
+
 struct given {
         uint64_t lsn, first;
         uint32_t count;
@@ -103,11 +108,10 @@ static int replay_group(struct move *m) {
         size_t count = 0, bytes = 0;
         int r = 0;
         while (r == 0 && count < GROUP_FRAMES && bytes < GROUP_BYTES && m->left != 0) {
-                struct store_frame f;
+                _owned_(frame_fini) struct store_frame f = {0};
                 r = store_lease(m->from, &f);
                 if (r)
                         break;
-                _owned_(memory_free) void *payload = f.payload;
                 uint32_t wanted = f.count - f.done;
                 if (m->left > 0 && wanted > m->left)
                         wanted = (uint32_t)m->left;
@@ -205,36 +209,30 @@ static uint16_t ruleset_of(void *owner, struct text name) {
         return packer_name(p, name);
 }
 
-/* The whole file, *ret malloc()ed. */
-static int load(const char *path, size_t size_max, struct text *ret) {
+/* Appends the whole file. */
+static int load(const char *path, size_t size_max, struct buffer *whole) {
         struct stat facts;
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return fail(-errno);
         int r = fstat(fd, &facts) < 0 ? -errno : !S_ISREG(facts.st_mode) ? -EINVAL : 0;
-        size_t size = r ? 0 : (size_t)facts.st_size, done = 0;
+        size_t size = r ? 0 : (size_t)facts.st_size;
         if (!r && size > size_max)
                 r = -EFBIG;
-        char *bytes = r ? NULL : malloc(size + 1);
-        while (bytes && done < size) {
-                ssize_t n = pread(fd, bytes + done, size - done, (off_t)done);
+        if (!r && !buffer_reserve(whole, size))
+                r = -ENOMEM;
+        while (!r && whole->size < size) {
+                ssize_t n = pread(fd, whole->data + whole->size, size - whole->size, (off_t)whole->size);
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n <= 0) {
-                        r = n < 0 ? -errno : 0;
+                if (n < 0)
+                        r = -errno;
+                if (n <= 0)
                         break;
-                }
-                done += (size_t)n;
+                whole->size += (size_t)n;
         }
         close(fd);
-        if (!r && !bytes)
-                r = -ENOMEM;
-        if (r) {
-                free(bytes);
-                return fail(r);
-        }
-        *ret = (struct text){bytes, done};
-        return 0;
+        return r ? fail(r) : 0;
 }
 
 static int put_batch(struct import *i) {
@@ -286,14 +284,13 @@ static int import_message(struct import *i, const char *path, struct text bytes,
 
 static int import_file(struct import *i, uint64_t number) {
         enum { FILE_BYTES_MAX = 1 << 30 };
-        _owned_(buffer_fini) struct buffer path = {0};
+        _owned_(buffer_fini) struct buffer path = {0}, bytes = {0};
         buffer_format(&path, "%s.%0*" PRIu64, i->prefix, CLASSIC_FILE_DIGITS, number);
         const char *name = buffer_string(&path);
-        struct text whole;
-        int r = name ? load(name, FILE_BYTES_MAX, &whole) : -ENOMEM;
+        int r = name ? load(name, FILE_BYTES_MAX, &bytes) : -ENOMEM;
         if (r)
                 return spool_complain("%s: %s", name ? name : "", fail_text(r));
-        _owned_(memory_free) char *owned = (char *)whole.data;
+        struct text whole = buffer_as_text(&bytes);
         size_t from = number == i->index.first_file ? (size_t)MIN(i->index.first_offset, whole.size) : 0;
         size_t end = number == i->index.last_file ? (size_t)MIN(i->index.last_offset, whole.size) : whole.size;
         while (r == 0 && from < end) {
@@ -305,7 +302,7 @@ static int import_file(struct import *i, uint64_t number) {
 }
 
 static int read_index(struct import *i, const char *path) {
-        struct text bytes;
+        _owned_(buffer_fini) struct buffer bytes = {0};
         struct text name = text_of(path);
         if (!text_ends(name, TEXT(".qi"))) {
                 spool_complain("%s: what is imported is PREFIX.qi, which rsyslogd writes when it ends", path);
@@ -315,8 +312,7 @@ static int read_index(struct import *i, const char *path) {
         int r = i->prefix ? load(path, CLASSIC_INDEX_BYTES_MAX, &bytes) : -ENOMEM;
         if (r)
                 return spool_complain("%s: %s", path, fail_text(r));
-        r = classic_index_read(&i->index, bytes);
-        free((char *)bytes.data);
+        r = classic_index_read(&i->index, buffer_as_text(&bytes));
         if (r)
                 return spool_complain("%s: it is damaged, or no index of a disk queue", path);
         if (i->index.last_file < i->index.first_file)
