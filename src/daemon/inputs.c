@@ -129,7 +129,7 @@ static int find_group(struct input_group **ret, struct inputs *in, const struct 
 static void note_limit(struct input_instance *i) {
         const struct input_ops *ops = i->group->module->input;
         const struct ratelimit *limit = ops->limit ? ops->limit(i->instance) : NULL;
-        if (!limit || limit->interval_s <= 0)
+        if (!limit || limit->interval_s <= 0 || limit->shared)
                 return;
         i->has_limit = true;
         i->limit = (struct input_limit){.interval_s = limit->interval_s, .burst = limit->burst};

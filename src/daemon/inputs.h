@@ -52,7 +52,7 @@ struct input_facts {
 };
 bool inputs_next(const struct inputs *in, size_t *at, struct input_facts *ret);
 
-/* The rate limits of inputs, which may change while they run: those that were on at the start. */
+/* The rate limits of inputs, which may change while they run: those that were on at the start, but for shared ones. */
 struct input_limit {
         char name[INPUT_NAME_BYTES_MAX]; /* "imudp[0]": the module's first input in the configuration */
         int64_t interval_s, burst;

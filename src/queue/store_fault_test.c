@@ -116,7 +116,9 @@ static void what_went_elsewhere_is_read_there(void) {
         CHECK_INT(store_wait(store, 3), -EIO);
         CHECK_INT(store_keep_round(store, false), 0);
         CHECK_INT(store_flush_round(store), 0);
-        CHECK(disk_sim_remove(sim, SPOOL, "0000000000000001.segment"));
+        static const uint8_t zeros[1200];
+        uint64_t at = SEGMENT_FRAMES_AT + frame_padded(FRAME_BASE_BYTES + 500);
+        CHECK(disk_sim_put(sim, SPOOL, "0000000000000001.segment", at, zeros, sizeof zeros));
         store_release(store, 2);
         lease_it(2, 1);
         lease_it(3, 1);

@@ -171,6 +171,29 @@ def nothing_is_lost_and_nothing_comes_twice_while_one_replaces_the_other_under_l
 
 
 @promise
+def queues_on_disk_go_on_in_the_new_one_when_the_old_one_has_ended():
+    with Place() as place:
+        place.file("followed", "")
+        config = CONFIG.replace('template="m")', 'template="m" queue.type="LinkedList" queue.fileName="out" '
+                                'queue.highWatermark="20" queue.lowWatermark="5" queue.size="100000")')
+        daemon = place.daemon(config + 'main_queue(queue.type="Disk" queue.fileName="main")\n')
+        with Successors(place, daemon) as successors:
+            local = LocalDatagrams(place.file("log"))
+            local.start()
+            for _ in range(2):
+                old = successors.pid()
+                upgrade(place)
+                wait(lambda: is_gone(old), "the end of the old one")
+                before = [local.sent]
+                wait(lambda: go_on([local], before), "the load on the new one")
+            sent = local.stop()
+            wait(lambda: len(set(place.lines("out"))) >= sent, "all messages")
+            successors.stop()
+            assert len(place.lines("out")) == len(set(place.lines("out"))) == sent
+            assert "another process" not in daemon.stderr(), daemon.stderr()
+
+
+@promise
 def a_connection_goes_on_in_the_old_one_until_it_ends():
     with Place() as place:
         place.file("followed", "")
