@@ -604,8 +604,8 @@ void pipeline_resume(struct pipeline *p) {
                 if (s->queue)
                         open_disk(p, s->queue);
         open_disk(p, p->main_queue);
-        report_orphans(p);
         inputs_resume(p->inputs);
+        report_orphans(p);
 }
 
 void pipeline_retire(struct pipeline *p) {

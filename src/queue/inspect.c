@@ -64,18 +64,20 @@ static bool has_open(long pid, const struct stat *lock) {
         return is_open;
 }
 
+enum held { HELD_BY_NOBODY, HELD, HELD_PERHAPS };
+
 /*
  * The kernel's list of locks tells without taking one, so that no daemon finds its store locked because of us.
  * Some file systems show another device there than stat() does; then the process's open files decide.
  */
-static bool find_holder(int directory, int64_t *pid) {
+static enum held find_holder(int directory, int64_t *pid) {
         struct stat lock;
         *pid = 0;
         if (fstatat(directory, "lock", &lock, AT_SYMLINK_NOFOLLOW) < 0)
-                return false;
+                return HELD_BY_NOBODY;
         FILE *locks = fopen("/proc/locks", "re");
         if (!locks)
-                return false;
+                return HELD_PERHAPS;
         char line[256];
         bool is_held = false;
         while (!is_held && fgets(line, sizeof line, locks)) {
@@ -90,7 +92,7 @@ static bool find_holder(int directory, int64_t *pid) {
                 *pid = is_held && holder > 0 ? holder : 0;
         }
         fclose(locks);
-        return is_held;
+        return is_held ? HELD : HELD_BY_NOBODY;
 }
 
 bool inspect_is_held(const char *path) {
@@ -98,9 +100,9 @@ bool inspect_is_held(const char *path) {
         int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (directory < 0)
                 return false;
-        bool is_held = find_holder(directory, &pid);
+        enum held held = find_holder(directory, &pid);
         close(directory);
-        return is_held;
+        return held != HELD_BY_NOBODY;
 }
 
 /* ---- Files ------------------------------------------------------------------- */
@@ -271,7 +273,7 @@ int inspect_open(struct inspect **ret, const struct inspect_options *options) {
         int r = list_files(in);
         if (r)
                 return pass(r);
-        in->facts.is_held = find_holder(in->directory, &in->facts.holder);
+        in->facts.is_held = find_holder(in->directory, &in->facts.holder) == HELD;
         settle_controls(in);
         if (!in->count && !in->facts.has_control && !in->facts.controls_bad)
                 return INSPECT_IS_NONE;

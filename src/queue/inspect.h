@@ -60,7 +60,10 @@ struct inspect *inspect_close(struct inspect *in);
 OWNED_POINTER(struct inspect, inspect_close);
 const struct inspect_facts *inspect_facts(const struct inspect *in);
 
-/* Whether a process, this one included, has the store of this directory open; at a cost that does not grow with it. */
+/*
+ * Whether a process, this one included, has the store of this directory open; true as well when the system does not
+ * tell. At a cost that does not grow with it.
+ */
 bool inspect_is_held(const char *directory);
 
 struct inspect_frame {
