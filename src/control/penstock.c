@@ -14,6 +14,7 @@
 #include "control/flood.h"
 #include "control/help.h"
 #include "control/migrate.h"
+#include "control/queue.h"
 #include "control/status.h"
 #include "control/tap.h"
 #include "control/test.h"
@@ -32,6 +33,8 @@ const struct command commands[] = {
         {"help", help_main, "list the modules, or show all parameters of one"},
         {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's",
          .takes_files = true},
+        {"queue", queue_main, "what lies in queues on disk: list, check, show, replay, repair", queue_options,
+         queue_subcommands, .takes_files = true},
         {"stats", stats_main, "show the counters of the running daemon", status_options},
         {"status", status_main, "show how the running daemon is", status_options},
         {"tap", tap_main, "show messages as they pass through it", tap_options},

@@ -19,6 +19,7 @@
 #include "delivery/delivery.h"
 #include "module/settings.h"
 #include "parser/chain.h"
+#include "queue/orphans.h"
 #include "ruleset/program.h"
 #include "template/template.h"
 
@@ -603,6 +604,11 @@ int pipeline_open(struct pipeline *p) {
         return r ? pass(r) : 0;
 }
 
+/* Backlogs that the configuration has forgotten; every queue that is configured has its own open by now. */
+static void report_orphans(struct pipeline *p) {
+        orphans_report(p->place.work_directory, own_log_reporter(p->host.log));
+}
+
 static void open_disk(struct pipeline *p, struct queue *q) {
         if (queue_wants_disk(q) && queue_open(q, &p->place) == 0)
                 (void)queue_start(q); /* what went wrong is reported */
@@ -615,6 +621,7 @@ void pipeline_resume(struct pipeline *p) {
                         open_disk(p, s->queue);
         open_disk(p, p->main_queue);
         inputs_resume(p->inputs);
+        report_orphans(p);
 }
 
 void pipeline_retire(struct pipeline *p) {
@@ -635,6 +642,8 @@ int pipeline_start(struct pipeline *p, bool waits) {
                         r = start_queue(p, s->queue, waits);
         if (r == 0)
                 r = start_queue(p, p->main_queue, waits);
+        if (r == 0 && !waits)
+                report_orphans(p);
         if (r == 0)
                 r = inputs_start(p->inputs, waits);
         return r ? pass(r) : 0;

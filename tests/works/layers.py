@@ -29,7 +29,7 @@ MAY = {
     "bus": {"base", "io"},
     "daemon": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery", "ruleset", "parser", "bus"},
     # `penstock explain` and `penstock test` rehearse with the daemon's own pipeline, so that they cannot differ from it.
-    "control": {"base", "io", "module", "bus", "language", "template", "message", "ruleset", "delivery", "daemon"},
+    "control": {"base", "io", "module", "bus", "language", "template", "message", "ruleset", "queue", "delivery", "daemon"},
     "console": {"base", "io", "bus"},
     "gateway": {"base", "io", "bus"},
 }
