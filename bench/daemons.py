@@ -39,7 +39,7 @@ class Process:
         self.started = time.monotonic()
         with open(self.log, "wb") as log, open(os.devnull, "rb") as nothing:
             self.popen = subprocess.Popen(arguments, stdin=nothing, stdout=log, stderr=subprocess.STDOUT,
-                                          cwd=directory, env={**os.environ, **(environment or {})})
+                                          cwd=directory, env={**os.environ, "PENSTOCK_BUS_SOCKET": "off", **(environment or {})})
         self.pid = self.popen.pid
 
     def is_running(self):

@@ -49,7 +49,8 @@ class _Outgoing(ctypes.Structure):
 
 class _Call(ctypes.Structure):
     _fields_ = [("to", ctypes.c_char_p), ("command", ctypes.c_char_p), ("arguments", ctypes.c_char_p), ("timeout_ms", ctypes.c_int),
-                ("attachments", ctypes.POINTER(_Attachment)), ("attachment_count", ctypes.c_size_t)]
+                ("attachments", ctypes.POINTER(_Attachment)), ("attachment_count", ctypes.c_size_t),
+                ("body", ctypes.c_void_p), ("body_size", ctypes.c_size_t)]
 
 
 class _Result(ctypes.Structure):

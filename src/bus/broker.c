@@ -7,6 +7,7 @@
 #include "bus/broker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -119,6 +120,23 @@ void broker_settle(struct broker *b) {
 static void nothing_to_do(struct timer *timer _unused_) {
 }
 
+static void plan_giving_back(struct broker *b) {
+        b->seen_bytes = b->passed_bytes;
+        /* Without memory for a timer it is kept until the next time. */
+        (void)loop_arm(b->loop, &b->give_back, clock_mono_ns() + GIVE_BACK_MS * INT64_C(1000000));
+}
+
+/* Frees that lie between what is in use do not reach the kernel by themselves. */
+static void give_back_memory(struct timer *timer) {
+        struct broker *b = CONTAINER_OF(timer, struct broker, give_back);
+        if (b->passed_bytes != b->seen_bytes) {
+                plan_giving_back(b);
+                return;
+        }
+        b->passed_bytes = b->seen_bytes = 0;
+        malloc_trim(0);
+}
+
 static void serve_more(struct round_hook *hook) {
         struct broker *b = CONTAINER_OF(hook, struct broker, hook);
         struct list round;
@@ -131,6 +149,8 @@ static void serve_more(struct round_hook *hook) {
                 broker_settle(b);
         }
         broker_settle(b);
+        if (b->gives_memory_back && b->passed_bytes > GIVE_BACK_BYTES && !b->give_back.slot)
+                plan_giving_back(b);
         if (!list_is_empty(&b->more) && loop_arm(b->loop, &b->again, clock_mono_ns()))
                 broker_log(b, SEVERITY_ERR, LOG_TROUBLE, "no memory for a timer");
 }
@@ -250,6 +270,8 @@ static int open_listener(struct broker *b, const struct broker_options *options,
                 if (!r && mode >= 0)
                         r = unix_stream_mode(b->socket_path, (mode_t)mode);
                 b->is_bound = b->listener.fd >= 0 && b->socket_path[0] != '@';
+        } else {
+                b->is_bound = options->owns_path;
         }
         if (!r)
                 r = loop_watch(b->loop, &b->listener);
@@ -307,6 +329,8 @@ static void init(struct broker *b, struct loop *loop, const struct broker_option
         b->random = table_seed();
         b->hook.run = serve_more;
         b->again.fire = nothing_to_do;
+        b->give_back.fire = give_back_memory;
+        b->gives_memory_back = options->gives_memory_back;
         b->accept_pause.fire = resume_accepting;
         settings_init(&b->settings);
         directory_init(&b->directory);
@@ -349,13 +373,22 @@ int broker_new(struct broker **ret, struct loop *loop, const struct broker_optio
 
 /* ---- End ------------------------------------------------------------------- */
 
+static void close_listener(struct broker *b) {
+        loop_disarm(b->loop, &b->accept_pause);
+        loop_unwatch(b->loop, &b->listener);
+        b->listener.fd = unix_stream_close(b->listener.fd);
+}
+
+void broker_retire(struct broker *b) {
+        close_listener(b);
+        b->is_bound = false;
+}
+
 void broker_stop(struct broker *b) {
         if (b->is_stopping)
                 return;
         b->is_stopping = true;
-        loop_disarm(b->loop, &b->accept_pause);
-        loop_unwatch(b->loop, &b->listener);
-        b->listener.fd = unix_stream_close(b->listener.fd);
+        close_listener(b);
         if (b->is_bound)
                 (void)file_remove(b->socket_path);
         b->is_bound = false;
@@ -373,6 +406,7 @@ struct broker *broker_free(struct broker *b) {
         broker_stop(b);
         broker_settle(b);
         loop_disarm(b->loop, &b->again);
+        loop_disarm(b->loop, &b->give_back);
         loop_remove_hook(b->loop, &b->hook);
         if (b->self.broker)
                 client_leave(&b->self);

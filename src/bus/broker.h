@@ -19,7 +19,9 @@ struct broker_options {
         const char *socket_path;   /* NULL: as the environment or the configuration say */
         const char *config_path;   /* NULL: none */
         int listener;              /* an open listening socket, which is the broker's then; -1: it opens one */
+        bool owns_path;            /* the path of that socket is the broker's too: it goes with it */
         struct reporter *reporter; /* NULL: it says nothing */
+        bool gives_memory_back;    /* a while after much has passed; else it is kept for what comes next */
         bool is_verbose;           /* at least log_level info, whatever the configuration says */
         void (*stopped)(void *context);
         void *context;
@@ -31,6 +33,8 @@ struct broker_options {
  */
 int broker_new(struct broker **ret, struct loop *loop, const struct broker_options *options);
 void broker_stop(struct broker *broker);
+/* Accepts nobody any more, and leaves the path to whoever has the listener now; who is there stays. */
+void broker_retire(struct broker *broker);
 struct broker *broker_free(struct broker *broker);
 OWNED_POINTER(struct broker, broker_free);
 

@@ -34,8 +34,10 @@ enum {
         HOST_BYTES_MAX = 64,
         TURN_BYTES = 256 * 1024, /* that are read of one connection before the next has its turn */
         TURN_MESSAGES = 64,
-        READ_BYTES = 32 * 1024, /* asked for at once, but for what belongs to a large frame */
-        OWN_QUEUE_FACTOR = 16,  /* times queue_limit: beyond it a reader of the broker's own messages is dropped */
+        READ_BYTES = 32 * 1024,    /* asked for at once, but for what belongs to a large frame */
+        GIVE_BACK_BYTES = 4 << 20, /* that have to pass before giving memory back is worth its time */
+        GIVE_BACK_MS = 1000,       /* without traffic */
+        OWN_QUEUE_FACTOR = 16,     /* times queue_limit: beyond it a reader of the broker's own messages is dropped */
 };
 static_assert(LNAME_BYTES_MAX + sizeof "\"from\":\"\"," <= FRAME_HEADER_GROWTH_MAX, "an lname fits into a header");
 
@@ -130,6 +132,10 @@ struct broker {
         struct watch listener;
         struct timer accept_pause; /* no descriptor was left */
         struct round_hook hook;
+        bool gives_memory_back;
+        uint64_t passed_bytes; /* that were queued since memory was given back */
+        uint64_t seen_bytes;   /* of those, when the timer last looked */
+        struct timer give_back;
         struct timer again; /* wakes the loop while clients in `more` wait for a turn */
         struct list all, more, dirty, doomed;
 

@@ -139,6 +139,7 @@ static int take_frame(struct penstock_bus *bus, struct frame *frame, const struc
                 return -EBADMSG;
         if (!only || call_find(bus, &message->header) != only) {
                 list_append(&bus->backlog, &message->of_backlog);
+                bus->backlog_bytes += message_bytes(message);
                 return 0;
         }
         (void)call_answered(bus, message);
@@ -194,11 +195,17 @@ void bus_exchange(struct penstock_bus *bus, const struct call *only) {
                 bus_lose(bus);
 }
 
+static struct penstock_bus_message *take_kept(struct penstock_bus *bus) {
+        struct penstock_bus_message *message =
+                CONTAINER_OF(list_take(&bus->backlog), struct penstock_bus_message, of_backlog);
+        bus->backlog_bytes -= message_bytes(message);
+        return message;
+}
+
 /* What has come up to now; what callbacks make come waits for the next time. */
 static void hand_out_backlog(struct penstock_bus *bus) {
         for (unsigned i = 0; i < BUS_MESSAGES_A_ROUND && !list_is_empty(&bus->backlog); i++) {
-                struct penstock_bus_message *message =
-                        CONTAINER_OF(list_take(&bus->backlog), struct penstock_bus_message, of_backlog);
+                struct penstock_bus_message *message = take_kept(bus);
                 message_dispatch(bus, message);
                 penstock_bus_message_unref(message);
         }
@@ -333,8 +340,7 @@ void penstock_bus_close(struct penstock_bus *bus) {
         bus_lose(bus);
         tell_loss(bus);
         while (!list_is_empty(&bus->backlog))
-                penstock_bus_message_unref(
-                        CONTAINER_OF(list_take(&bus->backlog), struct penstock_bus_message, of_backlog));
+                penstock_bus_message_unref(take_kept(bus));
         subscriptions_free(bus);
         table_fini(&bus->calls);
         unix_wait_close(&bus->wait);

@@ -115,6 +115,8 @@ const char *penstock_bus_message_group(struct penstock_bus_message *message);
 const char *penstock_bus_message_instance(struct penstock_bus_message *message);
 const char *penstock_bus_message_header(struct penstock_bus_message *message, size_t *size); /* JSON */
 const void *penstock_bus_message_body(struct penstock_bus_message *message, size_t *size);
+/* Somebody waits for an answer: a service gives it, or penstock_bus_reply(). */
+bool penstock_bus_message_wants_answer(const struct penstock_bus_message *message);
 size_t penstock_bus_message_attachment_count(const struct penstock_bus_message *message);
 /* The n-th, lent: a descriptor is the message's. -ENOENT. */
 int penstock_bus_message_attachment(struct penstock_bus_message *message, size_t n,
@@ -152,6 +154,8 @@ struct penstock_bus_call {
         int timeout_ms;        /* 0: as the broker has it */
         const struct penstock_bus_attachment *attachments;
         size_t attachment_count;
+        const void *body; /* as it is, instead of command and arguments; whoever answers has to know it */
+        size_t body_size;
 };
 
 /* Called exactly once for every call that was taken. The result is lent. */
@@ -169,7 +173,8 @@ int penstock_bus_call_many(struct penstock_bus *bus, const struct penstock_bus_c
 
 /*
  * Blocks until the result is there; what else comes meanwhile is kept for penstock_bus_process(). The result is the
- * caller's, for penstock_bus_result_free().
+ * caller's, for penstock_bus_result_free(). -ENOBUFS: more has come than is kept, 64 MiB; the call may have been done
+ * or not.
  */
 int penstock_bus_call_sync(struct penstock_bus *bus, const struct penstock_bus_call *call,
                            struct penstock_bus_result **ret);
@@ -215,6 +220,10 @@ const char *penstock_bus_request_arguments(struct penstock_bus_request *request)
  */
 int penstock_bus_answer(struct penstock_bus_request *request, int code, const char *text, const char *json,
                         const struct penstock_bus_attachment *attachments, size_t attachment_count);
+
+/* Answers a message that a subscription got, with a body as it is, such as {"result":[0,...]}. */
+int penstock_bus_reply(struct penstock_bus *bus, const struct penstock_bus_message *message, const void *body,
+                       size_t body_size);
 
 #ifdef __cplusplus
 }

@@ -179,10 +179,25 @@ static void put_address(struct buffer *out, const char *to) {
         scan_quote(out, bracket ? (struct text){to, (size_t)(bracket - to)} : text);
 }
 
+static void put_body(struct buffer *out, const struct penstock_bus_call *call) {
+        if (call->body) {
+                buffer_append(out, call->body, call->body_size);
+                return;
+        }
+        buffer_text(out, TEXT("{\"command\":["));
+        scan_quote(out, text_of(call->command));
+        if (call->arguments) {
+                buffer_byte(out, ',');
+                buffer_text(out, text_of(call->arguments));
+        }
+        buffer_text(out, TEXT("]}"));
+}
+
 static int build(struct frame **ret, struct penstock_bus *bus, const struct penstock_bus_call *call, int64_t seq) {
         _owned_(buffer_fini) struct buffer header = {0}, body = {0};
         struct scan_value checked;
-        if (!call->to || !call->command || (call->arguments && scan_whole(text_of(call->arguments), &checked)))
+        if (!call->to || !call->command == !call->body ||
+            (call->arguments && scan_whole(text_of(call->arguments), &checked)))
                 return -EINVAL;
         if (call->attachment_count > 0 && bus->receiver.version == WIRE_1)
                 return -EOPNOTSUPP;
@@ -193,13 +208,7 @@ static int build(struct frame **ret, struct penstock_bus *bus, const struct pens
         if (call->timeout_ms > 0)
                 buffer_format(&header, ",\"timeout\":%d", call->timeout_ms);
         buffer_byte(&header, '}');
-        buffer_text(&body, TEXT("{\"command\":["));
-        scan_quote(&body, text_of(call->command));
-        if (call->arguments) {
-                buffer_byte(&body, ',');
-                buffer_text(&body, text_of(call->arguments));
-        }
-        buffer_text(&body, TEXT("]}"));
+        put_body(&body, call);
         if (buffer_failed(&header) || buffer_failed(&body))
                 return fail(-ENOMEM);
         return message_build(ret, buffer_as_text(&header), buffer_as_text(&body), call->attachments,
@@ -346,6 +355,12 @@ int penstock_bus_call_sync(struct penstock_bus *bus, const struct penstock_bus_c
                 short events = (short)(POLLIN | (outbox_is_empty(&bus->outbox) ? 0 : POLLOUT));
                 (void)unix_stream_await(bus->fd, events, wait_ms);
                 bus_exchange(bus, c);
+                if (!w.is_over && bus->backlog_bytes > BUS_BACKLOG_BYTES_MAX) {
+                        /* Its answer, should it come, is nobody's. */
+                        call_drop(bus, c);
+                        bus_rearm(bus);
+                        return -ENOBUFS;
+                }
                 if (!w.is_over && c->due_ns && c->due_ns <= clock_mono_ns())
                         call_end(bus, c, PENSTOCK_BUS_TIMED_OUT, "Timed out", NULL);
         }

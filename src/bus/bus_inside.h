@@ -20,6 +20,7 @@ enum {
         BUS_READ_BYTES = 64 * 1024,
         BUS_MESSAGES_A_ROUND = 4096, /* that one penstock_bus_process() hands out */
         BUS_QUEUE_LIMIT = 16 << 20,
+        BUS_BACKLOG_BYTES_MAX = 64 << 20,   /* that penstock_bus_call_sync() keeps while it waits */
         BUS_MESSAGE_BYTES_MAX = 2047 << 20, /* the broker has its own limit */
         BUS_CONNECT_MS = 5000,
         BUS_RETRY_FIRST_MS = 50,
@@ -83,8 +84,9 @@ struct penstock_bus {
         struct table subscriptions;
         struct list subscription_list;
         struct list backlog; /* messages that have come and were not handed out */
-        bool has_changed;    /* it was lost or made, and nobody was told yet */
-        int64_t lost_seq;    /* calls up to here have lost their connection; 0: none has */
+        size_t backlog_bytes;
+        bool has_changed; /* it was lost or made, and nobody was told yet */
+        int64_t lost_seq; /* calls up to here have lost their connection; 0: none has */
 
         penstock_bus_fn on_room, on_change;
         void *room_context, *change_context;
@@ -106,6 +108,8 @@ void bus_rearm(struct penstock_bus *bus);
 
 /* ---- bus_message.c ------------------------------------------------------------ */
 
+/* What a message takes while it waits. */
+size_t message_bytes(const struct penstock_bus_message *m);
 struct penstock_bus_message *message_new(struct frame *frame); /* takes the frame; NULL: no memory, or no header */
 const char *message_string(struct penstock_bus_message *m, enum header_field field);
 /* A frame to send; descriptors are duplicated. */

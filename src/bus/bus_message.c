@@ -23,6 +23,10 @@ struct penstock_bus_message *message_new(struct frame *frame) {
         return m;
 }
 
+size_t message_bytes(const struct penstock_bus_message *m) {
+        return sizeof *m + (size_t)frame_wire_bytes(m->frame, WIRE_2);
+}
+
 struct penstock_bus_message *penstock_bus_message_ref(struct penstock_bus_message *m) {
         m->references++;
         return m;
@@ -79,6 +83,11 @@ const void *penstock_bus_message_body(struct penstock_bus_message *m, size_t *si
         struct text body = frame_body(m->frame);
         *size = body.size;
         return body.data;
+}
+
+bool penstock_bus_message_wants_answer(const struct penstock_bus_message *m) {
+        return m->header.fields[HEADER_WANT_ANSWER].kind == SCAN_TRUE &&
+               m->header.fields[HEADER_REPLY].kind == SCAN_ABSENT;
 }
 
 size_t penstock_bus_message_attachment_count(const struct penstock_bus_message *m) {

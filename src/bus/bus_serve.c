@@ -72,16 +72,16 @@ const char *penstock_bus_request_arguments(struct penstock_bus_request *q) {
         return q->arguments ? q->arguments : "{}";
 }
 
-static void put_answer_header(struct buffer *out, const struct penstock_bus_request *q) {
+static void put_answer_header(struct buffer *out, struct penstock_bus *bus, const struct header *asked) {
         static const struct {
                 const char *name;
                 enum header_field from;
         } members[] = {
                 {"to", HEADER_FROM}, {"group", HEADER_GROUP}, {"instance", HEADER_INSTANCE}, {"reply", HEADER_SEQ}};
-        buffer_format(out, "{\"type\":\"send\",\"from\":\"%s\",\"seq\":%lld", penstock_bus_lname(q->bus),
-                      (long long)++q->bus->seq);
+        buffer_format(out, "{\"type\":\"send\",\"from\":\"%s\",\"seq\":%lld", penstock_bus_lname(bus),
+                      (long long)++bus->seq);
         for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-                const struct scan_value *value = &q->message->header.fields[members[i].from];
+                const struct scan_value *value = &asked->fields[members[i].from];
                 if (value->kind == SCAN_ABSENT && members[i].from != HEADER_SEQ)
                         continue;
                 buffer_format(out, ",\"%s\":", members[i].name);
@@ -109,7 +109,7 @@ int penstock_bus_answer(struct penstock_bus_request *q, int code, const char *te
         struct frame *frame;
         struct scan_value checked;
         int r = json && scan_whole(text_of(json), &checked) ? -EINVAL : 0;
-        put_answer_header(&header, q);
+        put_answer_header(&header, q->bus, &q->message->header);
         /* Whoever waits is told even when the service made a mistake. */
         put_answer_body(&body, r ? FAILED : code, r ? "the service answered with what is no JSON" : text,
                         r ? NULL : json);
@@ -122,6 +122,21 @@ int penstock_bus_answer(struct penstock_bus_request *q, int code, const char *te
                 failed = q->bus->state == BUS_READY ? bus_put(q->bus, frame, true) : (frame_unref(frame), -ENOTCONN);
         request_free(q);
         return failed ? failed : r;
+}
+
+int penstock_bus_reply(struct penstock_bus *bus, const struct penstock_bus_message *m, const void *body,
+                       size_t body_size) {
+        _owned_(buffer_fini) struct buffer header = {0};
+        struct frame *frame;
+        if (!penstock_bus_message_wants_answer(m))
+                return -EINVAL;
+        if (bus->state != BUS_READY)
+                return -ENOTCONN;
+        put_answer_header(&header, bus, &m->header);
+        int r = buffer_failed(&header)
+                        ? fail(-ENOMEM)
+                        : message_build(&frame, buffer_as_text(&header), (struct text){body, body_size}, NULL, 0);
+        return r ? r : bus_put(bus, frame, true);
 }
 
 /* ---- Dispatch --------------------------------------------------------------------- */

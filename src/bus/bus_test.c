@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/test.h"
@@ -335,6 +336,43 @@ static void a_callback_may_wait_for_a_call(void) {
         end(a, b);
 }
 
+static atomic_bool flood_is_over;
+
+/* A client that sends without end. */
+static void *run_flood(void *argument _unused_) {
+        static char body[1 << 20];
+        const struct penstock_bus_outgoing message = {.group = "Flood", .body = body, .body_size = sizeof body};
+        struct penstock_bus *bus = client();
+        while (!atomic_load(&flood_is_over))
+                if (penstock_bus_send(bus, &message))
+                        penstock_bus_wait(bus, 10);
+        penstock_bus_close(bus);
+        return NULL;
+}
+
+static void count_one(struct penstock_bus *bus _unused_, struct penstock_bus_message *message _unused_, void *context) {
+        ++*(unsigned *)context;
+}
+
+static void what_is_kept_while_a_call_waits_is_bounded(void) {
+        struct penstock_bus *asker, *server;
+        struct penstock_bus_result *result;
+        unsigned got = 0;
+        pthread_t thread;
+        serving(&asker, &server);
+        CHECK_INT(penstock_bus_subscribe(asker, "Flood", NULL, count_one, &got), 0);
+        atomic_store(&flood_is_over, false);
+        CHECK_INT(pthread_create(&thread, NULL, run_flood, NULL), 0);
+        /* The server does not process, so nobody answers. */
+        CHECK_INT(penstock_bus_call_sync(asker, &(struct penstock_bus_call){.to = "Echo", .command = "keep"}, &result),
+                  -ENOBUFS);
+        atomic_store(&flood_is_over, true);
+        penstock_bus_process(asker);
+        CHECK(got >= 60);
+        pthread_join(thread, NULL);
+        end(asker, server);
+}
+
 static void note_room(struct penstock_bus *bus _unused_, void *context) {
         ++*(int *)context;
 }
@@ -426,5 +464,6 @@ TEST_MAIN(TEST(a_call_has_one_result), TEST(errors_of_the_broker_are_results),
           TEST(arguments_are_checked_by_the_table_that_describes_them),
           TEST(many_calls_have_one_callback_with_results_in_order), TEST(attachments_go_both_ways),
           TEST(events_reach_their_callbacks), TEST(a_callback_may_wait_for_a_call),
-          TEST(a_full_queue_is_an_answer_and_room_a_callback), TEST(a_lost_connection_ends_every_call_once),
-          TEST(a_connection_is_made_again_with_all_that_it_had), TEST(without_a_broker_there_is_no_connection))
+          TEST(what_is_kept_while_a_call_waits_is_bounded), TEST(a_full_queue_is_an_answer_and_room_a_callback),
+          TEST(a_lost_connection_ends_every_call_once), TEST(a_connection_is_made_again_with_all_that_it_had),
+          TEST(without_a_broker_there_is_no_connection))

@@ -109,6 +109,7 @@ bool client_queue(struct client *c, struct frame *frame, struct client *sender) 
         if (c->is_doomed)
                 return false;
         uint64_t before = c->outbox.bytes;
+        c->broker->passed_bytes += frame_wire_bytes(frame, c->version);
         if (outbox_push(&c->outbox, frame, c->version)) {
                 client_doom(c, "no memory for its queue");
                 return false;

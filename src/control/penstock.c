@@ -6,26 +6,41 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "control/bus.h"
 #include "control/check.h"
+#include "control/commands.h"
+#include "control/completion.h"
 #include "control/flood.h"
 #include "control/help.h"
 #include "control/migrate.h"
+#include "control/status.h"
+#include "control/tap.h"
+#include "control/top.h"
+#include "control/trace.h"
+#include "control/upgrade.h"
 
-static const struct command {
-        const char *name;
-        int (*run)(int argc, char **argv);
-        const char *help;
-} commands[] = {
-        {"check", check_main, "check a configuration: every mistake with its place and what would be right"},
+const struct command commands[] = {
+        {"bus", bus_main, "the message bus by hand: members, calls, events, groups", bus_options, bus_subcommands},
+        {"check", check_main, "check a configuration: every mistake with its place and what would be right",
+         .takes_files = true},
+        {"completion", completion_main, "print what completes these words in bash, zsh or fish"},
         {"flood", flood_main, "send messages at any rate, and verify what arrived"},
         {"help", help_main, "list the modules, or show all parameters of one"},
-        {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's"},
+        {"migrate", migrate_main, "list what becomes of each line of a configuration of rsyslogd's",
+         .takes_files = true},
+        {"stats", stats_main, "show the counters of the running daemon", status_options},
+        {"status", status_main, "show how the running daemon is", status_options},
+        {"tap", tap_main, "show messages as they pass through it", tap_options},
+        {"top", top_main, "watch it at work: rates, queues, actions", top_options},
+        {"trace", trace_main, "follow the next message through it", trace_options},
+        {"upgrade", upgrade_main, "let a new binary take over from it, without a gap", upgrade_options},
+        {},
 };
 
 static int usage(FILE *out) {
         fprintf(out, "usage: penstock COMMAND [ARGUMENTS]\n\n");
-        for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-                fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+        for (const struct command *c = commands; c->name; c++)
+                fprintf(out, "  %-10s %s\n", c->name, c->help);
         fprintf(out, "\n`penstock COMMAND --help` says more.\n");
         return out == stdout ? 0 : 2;
 }
@@ -35,9 +50,9 @@ int main(int argc, char **argv) {
                 return usage(stderr);
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
                 return usage(stdout);
-        for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-                if (strcmp(commands[i].name, argv[1]) == 0)
-                        return commands[i].run(argc - 1, argv + 1);
+        for (const struct command *c = commands; c->name; c++)
+                if (strcmp(c->name, argv[1]) == 0)
+                        return c->run(argc - 1, argv + 1);
         fprintf(stderr, "penstock: '%s' is no command of mine\n\n", argv[1]);
         return usage(stderr);
 }

@@ -120,6 +120,8 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .find_template = p->find_template,
                 .owner = p->owner,
                 .budget = p->budget,
+                .observer = p->observer,
+                .tap = p->tap,
                 .place = p->place,
                 .aborts_on_failed_queue = global->aborts_on_failed_queue,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
@@ -225,10 +227,29 @@ static struct delivery *next_delivery(const struct actions *actions, size_t *at)
         return NULL;
 }
 
-int actions_start(struct actions *actions) {
+struct delivery *actions_next(const struct actions *actions, size_t *at) {
+        return next_delivery(actions, at);
+}
+
+struct delivery *actions_find(const struct actions *actions, const char *name) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                if (strcmp(delivery_name(d), name) == 0)
+                        return d;
+        return NULL;
+}
+
+void actions_open_disks(struct actions *actions) {
+        size_t at = 0;
+        for (struct delivery *d; (d = next_delivery(actions, &at));)
+                if (delivery_queue(d) && queue_wants_disk(delivery_queue(d)))
+                        (void)delivery_open_disk(d); /* reported */
+}
+
+int actions_start(struct actions *actions, bool waits) {
         size_t at = 0;
         for (struct delivery *d; (d = next_delivery(actions, &at));) {
-                int r = delivery_start(d);
+                int r = delivery_start(d, waits);
                 if (r)
                         return pass(r);
         }

@@ -22,6 +22,8 @@ struct actions_plan {
         const struct host_facts *facts;
         const struct property_context *context;
         struct budget *budget;
+        struct observer *observer;       /* hears of suspensions and full queues; NULL: nobody */
+        struct tap_point *tap;           /* sees what actions are given; NULL: nobody */
         const struct queue_place *place; /* where queues on disk lie */
         struct loop *housekeeping;
         const struct template *(*find_template)(void *owner, const char *name);
@@ -37,7 +39,13 @@ OWNED_POINTER(struct actions, actions_free);
 struct delivery *actions_delivery(const struct actions *actions, const struct object *object);
 void *actions_modifier(const struct actions *actions, const struct object *object);
 
-int actions_start(struct actions *actions);
+/* Every delivery once, in the order of the configuration: the next from *at on, NULL behind the last. */
+struct delivery *actions_next(const struct actions *actions, size_t *at);
+struct delivery *actions_find(const struct actions *actions, const char *name); /* NULL: none */
+
+/* `waits`: queues on disk stay in memory until actions_open_disks(). */
+int actions_start(struct actions *actions, bool waits);
+void actions_open_disks(struct actions *actions);
 /* The daemon ends: no queue of an action holds its sender any more. */
 void actions_hold_no_more(struct actions *actions);
 /* What delivers directly waits for its destination no more. */

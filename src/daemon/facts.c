@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "daemon/bus_path.h"
 #include "io/resolve.h"
 
 static void find_fqdn(struct facts *f) {
@@ -111,6 +112,8 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 .cert_file = global->tls_cert_file,
         };
         find_host_name(f, global);
+        bool is_asked_for;
+        bus_path(f->bus_socket, sizeof f->bus_socket, global, &is_asked_for);
         getrlimit(RLIMIT_NOFILE, &files);
         f->host = (struct host_facts){
                 .host_name = f->host_name,
@@ -118,6 +121,7 @@ int facts_init(struct facts *f, const struct config *config, bool is_checking) {
                 .work_directory = global->work_directory ? global->work_directory : "",
                 .message_bytes_max = global->message_bytes_max,
                 .open_files_max = (int64_t)files.rlim_cur,
+                .bus_socket = f->bus_socket,
                 .is_checking = is_checking,
                 .secure_defaults = global->secure_defaults > 0,
                 .control_prefix = global->control_prefix ? (unsigned char)global->control_prefix[0] : '#',

@@ -12,6 +12,7 @@ struct facts {
         struct host_facts host;
         char host_name[256];
         char fqdn[256];
+        char bus_socket[256];
         struct strings allowed_udp, allowed_tcp; /* $AllowedSender; the items are the configuration's, as below */
         struct strings rulesets;
         struct strings zones; /* timezone(): id and offset in turn */

@@ -4,7 +4,10 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/counter.h"
@@ -12,6 +15,7 @@
 #include "daemon/collector.h"
 #include "daemon/limits.h"
 #include "io/loop.h"
+#include "message/ratelimit.h"
 #include "module/log.h"
 #include "module/settings.h"
 
@@ -41,6 +45,10 @@ struct input_instance {
         struct counter *counters;
         struct input_host host;
         struct intake **intakes; /* host.intake, one a thread */
+        unsigned number;         /* of the module's, in the order of the configuration */
+        atomic_bool is_retiring; /* asked to, and has not yet: it may still accept */
+        bool has_limit;
+        struct input_limit limit; /* as it was set last; the main thread's */
         struct input_instance *next;
 };
 
@@ -118,6 +126,16 @@ static int find_group(struct input_group **ret, struct inputs *in, const struct 
         return group_new(ret, in, module);
 }
 
+static void note_limit(struct input_instance *i) {
+        const struct input_ops *ops = i->group->module->input;
+        const struct ratelimit *limit = ops->limit ? ops->limit(i->instance) : NULL;
+        if (!limit || limit->interval_s <= 0 || limit->shared)
+                return;
+        i->has_limit = true;
+        i->limit = (struct input_limit){.interval_s = limit->interval_s, .burst = limit->burst};
+        snprintf(i->limit.name, sizeof i->limit.name, "%s[%u]", i->group->module->name, i->number);
+}
+
 static int add_instance(struct inputs *in, const struct module *module, const void *settings, const char *ruleset) {
         struct input_group *g = NULL;
         int r = find_group(&g, in, module);
@@ -159,6 +177,8 @@ static int add_instance(struct inputs *in, const struct module *module, const vo
                 free(i);
                 return pass(r);
         }
+        i->number = g->instances ? g->instances->number + 1 : 0;
+        note_limit(i);
         i->next = g->instances;
         g->instances = i;
         return 0;
@@ -227,9 +247,43 @@ static void reopen_instance(void *argument) {
         i->group->module->input->reopen(i->instance);
 }
 
-int inputs_start(struct inputs *in) {
+void inputs_resume(struct inputs *in) {
+        for (struct input_group *g = in->groups; g; g = g->next)
+                for (struct input_instance *i = g->instances; i && g->module->input->resumes; i = i->next)
+                        if (loop_post(g->loops[0], start_instance, i))
+                                report(in->plan.reporter, SEVERITY_ERR, 0, "input of module '%s' is not active: %s",
+                                       g->module->name, fail_text(-ENOMEM));
+}
+
+static void retire_instance(void *argument) {
+        struct input_instance *i = argument;
+        i->group->module->input->retire(i->instance);
+        atomic_store(&i->is_retiring, false);
+}
+
+void inputs_retire(struct inputs *in) {
+        for (struct input_group *g = in->groups; g; g = g->next)
+                for (struct input_instance *i = g->instances; i && g->module->input->retire; i = i->next) {
+                        atomic_store(&i->is_retiring, true);
+                        if (loop_post(g->loops[0], retire_instance, i))
+                                atomic_store(&i->is_retiring, false);
+                }
+}
+
+unsigned inputs_sessions(const struct inputs *in) {
+        unsigned n = 0;
+        for (const struct input_group *g = in->groups; g; g = g->next)
+                for (const struct input_instance *i = g->instances; i; i = i->next) {
+                        n += atomic_load(&i->is_retiring);
+                        n += g->module->input->sessions ? g->module->input->sessions(i->instance) : 0;
+                }
+        return n;
+}
+
+int inputs_start(struct inputs *in, bool waits) {
         for (struct input_group *g = in->groups; g; g = g->next) {
-                for (struct input_instance *i = g->instances; i; i = i->next) {
+                bool begins = !(waits && g->module->input->resumes);
+                for (struct input_instance *i = g->instances; i && begins; i = i->next) {
                         int r = loop_post(g->loops[0], start_instance, i);
                         if (r)
                                 return pass(r);
@@ -283,6 +337,85 @@ void inputs_reopen(struct inputs *in) {
         for (struct input_group *g = in->groups; g; g = g->next)
                 for (struct input_instance *i = g->instances; i && g->module->input->reopen; i = i->next)
                         loop_post(g->loops[0], reopen_instance, i);
+}
+
+/* ---- Asked and changed while it runs -------------------------------------------- */
+
+/* As the statistics call it, where they have a name for it. */
+static void name_instance(const struct input_instance *i, char name[INPUT_NAME_BYTES_MAX]) {
+        const struct module *module = i->group->module;
+        _owned_(buffer_fini) struct buffer shown = {0};
+        if (module->input->statistic && i->settings)
+                module->input->statistic(&shown, i->settings, i->group->module_settings);
+        const char *string = buffer_string(&shown);
+        snprintf(name, INPUT_NAME_BYTES_MAX, "%s", string && *string ? string : module->name);
+}
+
+bool inputs_next(const struct inputs *in, size_t *at, struct input_facts *ret) {
+        size_t n = 0;
+        for (const struct input_group *g = in->groups; g; g = g->next)
+                for (const struct input_instance *i = g->instances; i; i = i->next) {
+                        if (n++ != *at)
+                                continue;
+                        *ret = (struct input_facts){
+                                .module = g->module, .counters = i->counters, .threads = g->threads};
+                        name_instance(i, ret->name);
+                        ++*at;
+                        return true;
+                }
+        return false;
+}
+
+bool inputs_next_limit(const struct inputs *in, size_t *at, struct input_limit *ret) {
+        size_t n = 0;
+        for (const struct input_group *g = in->groups; g; g = g->next)
+                for (const struct input_instance *i = g->instances; i; i = i->next)
+                        if (i->has_limit && n++ == *at) {
+                                *ret = i->limit;
+                                ++*at;
+                                return true;
+                        }
+        return false;
+}
+
+struct limit_change {
+        struct input_instance *instance;
+        struct input_limit limit;
+};
+
+/* On loop 0's thread, where limited inputs do all their work. */
+static void change_limit(void *argument) {
+        struct limit_change *change = argument;
+        struct input_instance *i = change->instance;
+        struct ratelimit *limit = i->group->module->input->limit(i->instance);
+        limit->interval_s = change->limit.interval_s;
+        limit->burst = change->limit.burst;
+        free(change);
+}
+
+static struct input_instance *find_limited(const struct inputs *in, const char *name) {
+        for (const struct input_group *g = in->groups; g; g = g->next)
+                for (struct input_instance *i = g->instances; i; i = i->next)
+                        if (i->has_limit && strcmp(i->limit.name, name) == 0)
+                                return i;
+        return NULL;
+}
+
+int inputs_set_limit(struct inputs *in, const struct input_limit *limit) {
+        struct input_instance *i = find_limited(in, limit->name);
+        if (!i)
+                return -ENOENT;
+        struct limit_change *change = calloc(1, sizeof *change);
+        if (!change)
+                return fail(-ENOMEM);
+        *change = (struct limit_change){.instance = i, .limit = *limit};
+        int r = loop_post(i->group->loops[0], change_limit, change);
+        if (r) {
+                free(change);
+                return pass(r);
+        }
+        i->limit = *limit;
+        return 0;
 }
 
 static void group_free(struct input_group *g) {

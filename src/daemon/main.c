@@ -21,7 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
+#include "daemon/bus.h"
 #include "daemon/daemonize.h"
 #include "daemon/diagnosis.h"
 #include "daemon/notify.h"
@@ -29,8 +31,10 @@
 #include "daemon/own_log.h"
 #include "daemon/pidfile.h"
 #include "daemon/pipeline.h"
+#include "daemon/succession.h"
 #include "daemon/version.h"
 #include "io/file.h"
+#include "io/heirloom.h"
 #include "io/resolve.h"
 #include "message/property.h"
 #include "template/template.h"
@@ -59,6 +63,13 @@ struct daemon {
         int last_signal;
         uint64_t left; /* messages that no queue could keep at the end */
         struct diagnosis diagnosis;
+        struct daemon_bus *bus;
+        struct succession *succession; /* whom we replace; NULL: nobody */
+        char *const *arguments;
+        char binary[FILE_PATH_BYTES_MAX], directory[FILE_PATH_BYTES_MAX]; /* as they were at the start */
+        bool is_retired;                                                  /* somebody has replaced us */
+        struct timer leaving;
+        int64_t leave_ns;
 };
 
 /* ---- Configuration ------------------------------------------------------------ */
@@ -150,6 +161,8 @@ static int prepare(struct daemon *d) {
         }
         struct pipeline_host host = {.log = d->log,
                                      .housekeeping = d->housekeeping,
+                                     .observer = daemon_bus_observer(d->bus),
+                                     .tap = daemon_bus_tap(d->bus),
                                      .diagnosis = &d->diagnosis,
                                      .is_checking = d->options.check_level > 0};
         r = pipeline_new(&d->pipeline, d->config, &host, &d->diagnostics);
@@ -231,6 +244,11 @@ static void handle_hup(struct daemon *d) {
         pipeline_reopen(d->pipeline);
         atomic_fetch_add(&d->diagnosis.hups, 1);
         report_status(d, SEVERITY_INFO, "rsyslogd was HUPed");
+        daemon_bus_reopened(d->bus);
+}
+
+static void reopen(void *owner) {
+        handle_hup(owner);
 }
 
 static void handle_signal(struct watch *watch, uint32_t events _unused_) {
@@ -327,6 +345,70 @@ static void stop_housekeeping(struct daemon *d) {
         d->has_housekeeper = false;
 }
 
+/* ---- Being replaced ------------------------------------------------------------- */
+
+enum { LEAVE_LOOK_MS = 50 };
+
+/* Connections go on until they end, or their time is over. */
+static void leave_when_quiet(struct timer *timer) {
+        struct daemon *d = CONTAINER_OF(timer, struct daemon, leaving);
+        int64_t now_ns = clock_mono_ns();
+        bool is_quiet = pipeline_sessions(d->pipeline) == 0 || now_ns >= d->leave_ns;
+        if (is_quiet || loop_arm(d->loop, timer, now_ns + LEAVE_LOOK_MS * INT64_C(1000000)))
+                loop_stop(d->loop);
+}
+
+static void retire(void *owner, int64_t drain_ms) {
+        struct daemon *d = owner;
+        d->is_retired = true;
+        pipeline_retire(d->pipeline);
+        int64_t now_ns = clock_mono_ns();
+        d->leave_ns = now_ns + drain_ms * 1000000;
+        d->leaving.fire = leave_when_quiet;
+        if (loop_arm(d->loop, &d->leaving, now_ns + LEAVE_LOOK_MS * INT64_C(1000000)))
+                loop_stop(d->loop);
+}
+
+/* Whom we have replaced has ended. */
+static void resume_inputs(void *owner) {
+        struct daemon *d = owner;
+        pipeline_resume(d->pipeline);
+}
+
+static int take_over(struct daemon *d) {
+        succession_ready(d->succession, own_log_reporter(d->log));
+        int r = succession_await(d->succession, d->loop, resume_inputs, d);
+        if (r)
+                resume_inputs(d);
+        return r ? pass(r) : 0;
+}
+
+static void remember_start(struct daemon *d, char **argv) {
+        ssize_t size = readlink("/proc/self/exe", d->binary, sizeof d->binary - 1);
+        d->binary[MAX(size, (ssize_t)0)] = '\0';
+        d->arguments = argv;
+        if (!getcwd(d->directory, sizeof d->directory))
+                d->directory[0] = '\0';
+}
+
+static void bind_bus(struct daemon *d) {
+        const struct daemon_bus_host host = {.log = d->log,
+                                             .loop = d->loop,
+                                             .housekeeping = d->housekeeping,
+                                             .registry = d->registry,
+                                             .config = d->config,
+                                             .pipeline = d->pipeline,
+                                             .config_file = d->options.config_file,
+                                             .binary = d->binary,
+                                             .arguments = d->arguments,
+                                             .directory = d->directory[0] ? d->directory : NULL,
+                                             .shows_trouble = d->options.is_foreground,
+                                             .reopen = reopen,
+                                             .retire = retire,
+                                             .owner = d};
+        daemon_bus_bind(d->bus, &host);
+}
+
 /* Opens everything and drops privileges. */
 static int open_all(struct daemon *d) {
         int r = watch_signals(d);
@@ -339,6 +421,8 @@ static int open_all(struct daemon *d) {
         r = pipeline_open(d->pipeline);
         if (r)
                 return pass(r);
+        bind_bus(d);
+        heirlooms_close();
         bool drops = d->config->global->drop_user || d->config->global->drop_group ||
                      d->config->global->drop_user_id > 0 || d->config->global->drop_group_id > 0;
         if (drops && d->options.pid_file && (r = pidfile_write(d->options.pid_file)))
@@ -347,9 +431,12 @@ static int open_all(struct daemon *d) {
                 return pass(r);
         r = start_housekeeping(d);
         if (r == 0)
-                r = pipeline_start(d->pipeline);
+                r = pipeline_start(d->pipeline, d->succession != NULL);
+        if (r == 0 && d->succession)
+                r = take_over(d);
         if (r)
                 return pass(r);
+        daemon_bus_serve(d->bus);
         return !drops && d->options.pid_file ? pidfile_write(d->options.pid_file) : 0;
 }
 
@@ -368,11 +455,16 @@ static int run(struct daemon *d) {
         daemonize_ready(&d->ready_fd);
         notify_service("READY=1");
         r = loop_run(d->loop);
-        notify_service("STOPPING=1");
+        if (!d->is_retired)
+                notify_service("STOPPING=1");
+        daemon_bus_leave(d->bus);
         pipeline_stop_inputs(d->pipeline);
         stop_housekeeping(d);
         char status[64];
-        snprintf(status, sizeof status, "exiting on signal %d.", d->last_signal);
+        if (d->is_retired)
+                snprintf(status, sizeof status, "exiting, another process has taken over.");
+        else
+                snprintf(status, sizeof status, "exiting on signal %d.", d->last_signal);
         report_status(d, SEVERITY_INFO, status);
         own_log_flush(d->log);
         uint64_t left = d->left = pipeline_drain(d->pipeline);
@@ -381,7 +473,8 @@ static int run(struct daemon *d) {
                         "rsyslogd: %llu messages were still queued when the time-outs had passed and are lost\n",
                         (unsigned long long)left);
         own_log_close(d->log);
-        if (d->options.pid_file)
+        /* Whoever has replaced us has written its own. */
+        if (d->options.pid_file && !d->is_retired)
                 pidfile_remove(d->options.pid_file);
         return r ? EXIT_ERRORS : EXIT_CLEAN;
 }
@@ -389,7 +482,7 @@ static int run(struct daemon *d) {
 static int start(struct daemon *d) {
         const struct options *o = &d->options;
         pid_t holder = o->pid_file ? pidfile_holder(o->pid_file) : 0;
-        if (holder) {
+        if (holder && holder != succession_pid(d->succession)) {
                 fprintf(stderr, "rsyslogd: pidfile '%s' and pid %d already exist.\n", o->pid_file, (int)holder);
                 return EXIT_ERRORS;
         }
@@ -405,7 +498,9 @@ static int start(struct daemon *d) {
                 if (r)
                         return EXIT_ERRORS;
         }
-        r = enter_root(o);
+        r = d->succession ? succession_take(d->succession) : 0;
+        if (r == 0)
+                r = enter_root(o);
         if (r)
                 return run_failed(r, fail_text(r));
         apply_globals(d);
@@ -424,11 +519,16 @@ int main(int argc, char **argv) {
         }
         diagnosis_init(&d.diagnosis);
         fail_trace(d.options.is_debug);
+        remember_start(&d, argv);
         int r = own_log_new(&d.log);
+        if (r == 0 && !d.options.check_level)
+                r = succession_read(&d.succession);
         if (r == 0)
                 r = loop_new(&d.loop);
         if (r == 0)
                 r = loop_new(&d.housekeeping);
+        if (r == 0)
+                r = daemon_bus_new(&d.bus);
         if (r) {
                 fprintf(stderr, "rsyslogd: cannot start: %s\n", fail_text(r));
                 return EXIT_ERRORS;
@@ -438,6 +538,8 @@ int main(int argc, char **argv) {
                                                            .shown_max = -1,
                                                            .severity_max = SEVERITY_DEBUG});
         int status = d.options.check_level ? check(&d) : start(&d);
+        daemon_bus_free(d.bus);
+        succession_free(d.succession);
         pipeline_free(d.pipeline);
         config_free(d.config);
         registry_free(d.registry);

@@ -138,6 +138,13 @@ void own_log_configure(struct own_log *log, const struct own_log_options *option
         pthread_mutex_unlock(&log->lock);
 }
 
+struct own_log_options own_log_options(struct own_log *log) {
+        pthread_mutex_lock(&log->lock);
+        struct own_log_options options = log->options;
+        pthread_mutex_unlock(&log->lock);
+        return options;
+}
+
 struct reporter *own_log_reporter(struct own_log *log) {
         return &log->reporter;
 }

@@ -30,6 +30,7 @@ int own_log_new(struct own_log **ret);
 struct own_log *own_log_free(struct own_log *log);
 OWNED_POINTER(struct own_log, own_log_free);
 void own_log_configure(struct own_log *log, const struct own_log_options *options);
+struct own_log_options own_log_options(struct own_log *log);
 /* Keeps a line for the log that was shown in another way already (configuration mistakes). */
 void own_log_remember(struct own_log *log, enum severity severity, int code, const char *line);
 /* What is reported ends in our version, so that a reader knows whose words they are. */

@@ -206,6 +206,7 @@ static void begin_batch(struct station *s, struct ruleset_worker *w, struct batc
                 selected = waiting_room_screen(s->pipeline->waiting_room, b, s, w->living, selected);
         }
         w->living_count = chain_parse(&s->chain, b, w->living, selected, &has_redirected);
+        tap_offer(s->pipeline->host.tap, TAP_RULESET, s->def->name, &w->run, b, w->living, w->living_count);
         if (has_redirected)
                 redirect(s->pipeline, w, b);
         if (!repeats_are_reduced(&s->repeats))
@@ -226,6 +227,8 @@ static uint32_t work(struct station *s, struct ruleset_worker *w, struct batch *
                 to++;
         if (to > from)
                 program_run(s->program, &w->run, b, w->living + from, to - from);
+        if (UNLIKELY(w->run.trace != NULL) && first + count >= b->count)
+                w->run.trace = w->run.trace->end(w->run.trace);
         return count;
 }
 
@@ -303,8 +306,9 @@ static void choose_place(struct pipeline *p) {
 }
 
 /* A queue that cannot open on disk works in memory, unless global(abortOnFailedQueueStartup) forbids it. */
-static int start_queue(struct pipeline *p, struct queue *q) {
-        int r = queue_open(q, &p->place);
+/* `waits`: another process still has what is on disk, so that it works in memory until then. */
+static int start_queue(struct pipeline *p, struct queue *q, bool waits) {
+        int r = waits ? 0 : queue_open(q, &p->place);
         if (r && p->config->global->aborts_on_failed_queue)
                 return pass(r);
         return queue_start(q);
@@ -432,6 +436,8 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                 if (r == 0)
                         queue_share_budget(s->queue, p->budget);
                 if (r == 0)
+                        queue_observe(s->queue, p->host.observer);
+                if (r == 0)
                         r = workers_new(&s->workers, &s->worker_count, p, s->queue);
                 if (r)
                         return pass(r);
@@ -441,6 +447,7 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
         if (r)
                 return pass(r);
         queue_share_budget(p->main_queue, p->budget);
+        queue_observe(p->main_queue, p->host.observer);
         r = workers_new(&p->main_workers, &p->main_worker_count, p, p->main_queue);
         return r ? pass(r) : 0;
 }
@@ -552,6 +559,8 @@ int pipeline_open(struct pipeline *p) {
                                        .facts = &p->facts.host,
                                        .context = &p->context,
                                        .budget = p->budget,
+                                       .observer = p->host.observer,
+                                       .tap = p->host.tap,
                                        .place = &p->place,
                                        .housekeeping = p->host.housekeeping,
                                        .find_template = find_template,
@@ -578,18 +587,40 @@ int pipeline_open(struct pipeline *p) {
         return r ? pass(r) : 0;
 }
 
-int pipeline_start(struct pipeline *p) {
+static void open_disk(struct pipeline *p, struct queue *q) {
+        if (queue_wants_disk(q) && queue_open(q, &p->place) == 0)
+                (void)queue_start(q); /* what went wrong is reported */
+}
+
+void pipeline_resume(struct pipeline *p) {
+        actions_open_disks(p->actions);
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        open_disk(p, s->queue);
+        open_disk(p, p->main_queue);
+        inputs_resume(p->inputs);
+}
+
+void pipeline_retire(struct pipeline *p) {
+        inputs_retire(p->inputs);
+}
+
+unsigned pipeline_sessions(const struct pipeline *p) {
+        return inputs_sessions(p->inputs);
+}
+
+int pipeline_start(struct pipeline *p, bool waits) {
         int r = tables_start(p->tables);
         /* Where messages end first: a backlog on disk finds every queue behind it open. */
         if (r == 0)
-                r = actions_start(p->actions);
+                r = actions_start(p->actions, waits);
         for (struct station *s = p->stations; s && r == 0; s = s->next)
                 if (s->queue)
-                        r = start_queue(p, s->queue);
+                        r = start_queue(p, s->queue, waits);
         if (r == 0)
-                r = start_queue(p, p->main_queue);
+                r = start_queue(p, p->main_queue, waits);
         if (r == 0)
-                r = inputs_start(p->inputs);
+                r = inputs_start(p->inputs, waits);
         return r ? pass(r) : 0;
 }
 
@@ -711,6 +742,76 @@ const struct host_facts *pipeline_facts(const struct pipeline *p) {
 
 bool pipeline_has_actions(const struct pipeline *p) {
         return p->config->action_count > 0;
+}
+
+/* ---- What there is ----------------------------------------------------------------- */
+
+struct queue *pipeline_next_queue(struct pipeline *p, size_t *at, const char **use) {
+        size_t n = *at, i = 1;
+        *at = n + 1;
+        *use = "main";
+        if (n == 0)
+                return p->main_queue;
+        *use = "ruleset";
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue && i++ == n)
+                        return s->queue;
+        *use = "action";
+        size_t place = 0;
+        for (struct delivery *d; (d = actions_next(p->actions, &place));)
+                if (delivery_queue(d) && i++ == n)
+                        return delivery_queue(d);
+        return NULL;
+}
+
+struct queue *pipeline_find_queue(struct pipeline *p, const char *name, const char **use) {
+        size_t at = 0;
+        for (struct queue *q; (q = pipeline_next_queue(p, &at, use));)
+                if (strcmp(queue_name(q), name) == 0)
+                        return q;
+        return NULL;
+}
+
+struct delivery *pipeline_next_action(struct pipeline *p, size_t *at) {
+        return actions_next(p->actions, at);
+}
+
+struct delivery *pipeline_find_action(struct pipeline *p, const char *name) {
+        return actions_find(p->actions, name);
+}
+
+bool pipeline_next_input(struct pipeline *p, size_t *at, struct input_facts *ret) {
+        return inputs_next(p->inputs, at, ret);
+}
+
+bool pipeline_next_limit(struct pipeline *p, size_t *at, struct input_limit *ret) {
+        return inputs_next_limit(p->inputs, at, ret);
+}
+
+int pipeline_set_limit(struct pipeline *p, const struct input_limit *limit) {
+        return inputs_set_limit(p->inputs, limit);
+}
+
+struct sink *pipeline_find_sink(struct pipeline *p, const char *ruleset) {
+        return !ruleset || find_station(p, ruleset) ? find_sink(p, ruleset) : NULL;
+}
+
+int pipeline_run_init(struct pipeline *p, struct run *run) {
+        return run_init(run, &p->linker, &p->facts.host, &p->context);
+}
+
+static const struct named_parser *parser_of_link(const struct pipeline *p, const struct chain_link *link) {
+        for (const struct named_parser *n = p->parsers; n; n = n->next)
+                if (n->instance == link->instance && n->module->parser->parse == link->parse)
+                        return n;
+        return NULL;
+}
+
+const char *pipeline_parser_of(struct pipeline *p, const char *ruleset, struct batch *b, const struct record *r) {
+        const struct station *s = find_station(p, ruleset);
+        const struct chain_link *link = s ? chain_find_parser(&s->chain, p->pool, b, r) : NULL;
+        const struct named_parser *n = link ? parser_of_link(p, link) : NULL;
+        return !n ? NULL : n->name ? n->name : n->module->name;
 }
 
 static void station_free(struct station *s) {

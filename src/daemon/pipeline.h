@@ -10,10 +10,13 @@
  */
 #pragma once
 
+#include "daemon/inputs.h"
 #include "daemon/own_log.h"
+#include "delivery/delivery.h"
 #include "language/diagnostics.h"
 #include "language/tree.h"
 #include "module/diag.h"
+#include "ruleset/program.h"
 
 struct pipeline;
 struct statistic_visitor; /* module/statistics.h */
@@ -22,8 +25,10 @@ struct statistic_visitor; /* module/statistics.h */
 struct pipeline_host {
         struct own_log *log;
         struct loop *housekeeping;
-        void *diagnosis;  /* first argument of the services that imdiag is handed */
-        bool is_checking; /* -N: compile everything, open nothing */
+        struct observer *observer; /* hears of suspensions and full queues; NULL: nobody */
+        struct tap_point *tap;     /* sees what passes; NULL: nobody */
+        void *diagnosis;           /* first argument of the services that imdiag is handed */
+        bool is_checking;          /* -N: compile everything, open nothing */
 };
 
 /*
@@ -37,7 +42,15 @@ OWNED_POINTER(struct pipeline, pipeline_free);
 
 /* An input or output that cannot open is reported and left out. 0 or -ENOMEM. */
 int pipeline_open(struct pipeline *p);
-int pipeline_start(struct pipeline *p);
+/*
+ * `waits`: a process before us has not ended yet; what begins where that one ends, and queues on disk, wait for
+ * pipeline_resume().
+ */
+int pipeline_start(struct pipeline *p, bool waits);
+void pipeline_resume(struct pipeline *p);
+/* Another process goes on with our sockets; then, how many connections are still here. */
+void pipeline_retire(struct pipeline *p);
+unsigned pipeline_sessions(const struct pipeline *p);
 /* First half of the end: no input takes anything more, all that came in is queued. */
 void pipeline_stop_inputs(struct pipeline *p);
 /* Second half: drains queues, closes outputs. Returns how many messages were left. */
@@ -60,3 +73,21 @@ struct sink *pipeline_main_sink(struct pipeline *p);
 struct batch_pool *pipeline_pool(struct pipeline *p);
 const struct host_facts *pipeline_facts(const struct pipeline *p);
 bool pipeline_has_actions(const struct pipeline *p);
+
+/* ---- What there is, for whoever shows it ---- */
+
+/* The next queue from *at on: the main one, those of rulesets, those of actions; NULL behind the last. *use says which.
+ */
+struct queue *pipeline_next_queue(struct pipeline *p, size_t *at, const char **use);
+struct queue *pipeline_find_queue(struct pipeline *p, const char *name, const char **use);
+struct delivery *pipeline_next_action(struct pipeline *p, size_t *at);
+struct delivery *pipeline_find_action(struct pipeline *p, const char *name);
+bool pipeline_next_input(struct pipeline *p, size_t *at, struct input_facts *ret);
+bool pipeline_next_limit(struct pipeline *p, size_t *at, struct input_limit *ret);
+int pipeline_set_limit(struct pipeline *p, const struct input_limit *limit);
+/* Where messages for a ruleset go; NULL: the default one. NULL when there is none of that name. */
+struct sink *pipeline_find_sink(struct pipeline *p, const char *ruleset);
+/* A run of its own, for filters beside the pipeline. Freed by run_fini(). */
+int pipeline_run_init(struct pipeline *p, struct run *run);
+/* The parser that took a record which the ruleset of that name has parsed; NULL: none did. */
+const char *pipeline_parser_of(struct pipeline *p, const char *ruleset, struct batch *b, const struct record *r);

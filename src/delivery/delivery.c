@@ -24,10 +24,17 @@ enum {
         RSYSLOG_RESUMED = 2359,
 };
 
-enum delivery_state { DELIVERY_READY, DELIVERY_RETRYING, DELIVERY_SUSPENDED };
+/* Stands between the output and the reporter, and keeps what was said last: the reason of a suspension. */
+struct listener {
+        struct reporter reporter;
+        struct reporter *next;
+        pthread_mutex_t lock; /* guards reason */
+        char reason[DELIVERY_REASON_BYTES_MAX];
+};
 
 struct delivery {
         struct delivery_plan plan;
+        struct listener listener;
         const struct output_ops *ops;
         void *instance;
         struct queue *queue;
@@ -39,12 +46,12 @@ struct delivery {
         const struct template *template[WORK_COLUMNS_MAX];
         int columns;
 
-        pthread_mutex_t wait_lock; /* guards is_hurried while somebody waits for hurried */
+        pthread_mutex_t wait_lock; /* guards is_hurried and its like while somebody waits for hurried */
         pthread_cond_t hurried;
-        pthread_mutex_t lock; /* held while the output works; guards all below */
-        enum delivery_state state;
-        int64_t retries;
-        int64_t retry_at_ns;
+        pthread_mutex_t lock;              /* held while the output works; guards all below */
+        _Atomic enum delivery_state state; /* written under the lock, as the next two */
+        _Atomic int64_t retries;
+        _Atomic int64_t retry_at_ns;
         int64_t suspended_since_ns;
         size_t rows_limit; /* halved while a bad record is looked for */
         struct buffer rendered[WORK_COLUMNS_MAX];
@@ -58,10 +65,12 @@ struct delivery {
 
         atomic_bool is_suspended;
         atomic_bool is_hurried;
-        bool may_try_at_once; /* it has taken something since the last time */
-        bool is_attempt;      /* this run waits for nothing */
-        bool will_delay;      /* it said so in this run */
-        int last_error;       /* of the last verdict that was none, for whoever is given up */
+        atomic_bool is_held;     /* suspended by hand */
+        atomic_bool wants_retry; /* by hand: now, not at retry_at_ns */
+        bool may_try_at_once;    /* it has taken something since the last time */
+        bool is_attempt;         /* this run waits for nothing */
+        bool will_delay;         /* it said so in this run */
+        int last_error;          /* of the last verdict that was none, for whoever is given up */
         atomic_bool wants_reopen;
         atomic_bool is_flush_armed;
         atomic_ulong working; /* messages that a direct delivery has in hand */
@@ -81,7 +90,8 @@ const struct counter *delivery_module_counters(const struct delivery *d) {
 }
 
 bool delivery_is_suspended(const struct delivery *d) {
-        return atomic_load_explicit(&d->is_suspended, memory_order_relaxed);
+        return atomic_load_explicit(&d->is_suspended, memory_order_relaxed) ||
+               atomic_load_explicit(&d->is_held, memory_order_relaxed);
 }
 
 struct queue *delivery_queue(struct delivery *d) {
@@ -89,10 +99,71 @@ struct queue *delivery_queue(struct delivery *d) {
 }
 
 uint64_t delivery_unfinished(struct delivery *d) {
-        return atomic_load(&d->working) + (d->queue ? queue_unfinished(d->queue) : 0);
+        return d->queue ? queue_unfinished(d->queue) : atomic_load(&d->working);
+}
+
+/* ---- What the output says ------------------------------------------------ */
+
+static void listen_and_pass(struct reporter *reporter, enum severity severity, int code, const char *line) {
+        struct listener *l = CONTAINER_OF(reporter, struct listener, reporter);
+        if (severity <= SEVERITY_WARNING) {
+                pthread_mutex_lock(&l->lock);
+                snprintf(l->reason, sizeof l->reason, "%s", line);
+                pthread_mutex_unlock(&l->lock);
+        }
+        report(l->next, severity, code, "%s", line);
+}
+
+static void forget_reason(struct delivery *d) {
+        pthread_mutex_lock(&d->listener.lock);
+        d->listener.reason[0] = '\0';
+        pthread_mutex_unlock(&d->listener.lock);
+}
+
+static void copy_reason(struct delivery *d, char reason[DELIVERY_REASON_BYTES_MAX]) {
+        pthread_mutex_lock(&d->listener.lock);
+        memcpy(reason, d->listener.reason, sizeof d->listener.reason);
+        pthread_mutex_unlock(&d->listener.lock);
+}
+
+/* The output said nothing, but left a number. */
+static void note_error(struct delivery *d, int error) {
+        pthread_mutex_lock(&d->listener.lock);
+        if (!d->listener.reason[0] && error)
+                snprintf(d->listener.reason, sizeof d->listener.reason, "%s", fail_text(error));
+        pthread_mutex_unlock(&d->listener.lock);
+}
+
+static void tell_suspended(struct delivery *d) {
+        char reason[DELIVERY_REASON_BYTES_MAX];
+        if (!d->plan.observer)
+                return;
+        copy_reason(d, reason);
+        observe(d->plan.observer, NOTICE_ACTION_SUSPENDED, d->plan.name, reason);
+}
+
+void delivery_status(struct delivery *d, struct delivery_status *ret) {
+        *ret = (struct delivery_status){
+                .state = d->state, .is_held = atomic_load(&d->is_held), .retries = d->retries, .retry_in_ms = -1};
+        copy_reason(d, ret->reason);
+        if (ret->state != DELIVERY_READY)
+                ret->retry_in_ms = MAX((d->retry_at_ns - clock_mono_ns()) / 1000000, (int64_t)0);
+}
+
+const struct module *delivery_module(const struct delivery *d) {
+        return d->plan.module;
 }
 
 /* ---- Rendering ---------------------------------------------------------- */
+
+void delivery_show(const struct delivery *d, struct property_context *context, struct batch *b, struct record *r,
+                   struct buffer *out) {
+        for (int c = 0; c < d->columns; c++) {
+                if (c > 0)
+                        buffer_byte(out, ' ');
+                template_render(d->template[c], context, b, r, d -> format[c].is_path, out);
+        }
+}
 
 /* Rows lie behind one another; their text may have moved while it grew. */
 static void point_rows(struct text *rows, const char *text, size_t count) {
@@ -196,6 +267,7 @@ static void report_resumed(struct delivery *d) {
 static void suspend(struct delivery *d, bool may_retry) {
         bool is_news = d->state == DELIVERY_READY;
         if (is_news) {
+                atomic_store(&d->wants_retry, false);
                 counter_add(&d->counters.suspended, 1);
                 d->suspended_since_ns = clock_mono_ns();
         }
@@ -203,6 +275,8 @@ static void suspend(struct delivery *d, bool may_retry) {
         d->retry_at_ns = clock_mono_ns() + seconds * 1000000000;
         atomic_store(&d->is_suspended, true);
         bool gives_up = !may_retry && d->state != DELIVERY_SUSPENDED;
+        if (is_news)
+                tell_suspended(d);
         if (is_news && d->plan.reports_suspension)
                 report_suspended(d, "retry 0");
         if ((gives_up || (!is_news && d->plan.reports_continuation)) && d->plan.reports_suspension)
@@ -217,6 +291,8 @@ static void resume(struct delivery *d) {
         atomic_store(&d->is_suspended, false);
         counter_add(&d->counters.resumed, 1);
         counter_add(&d->counters.suspended_s, (uint64_t)((clock_mono_ns() - d->suspended_since_ns) / 1000000000));
+        forget_reason(d);
+        observe(d->plan.observer, NOTICE_ACTION_RESUMED, d->plan.name, "");
         if (d->plan.reports_suspension)
                 report_resumed(d);
 }
@@ -226,8 +302,11 @@ static bool wait_for_retry(struct delivery *d) {
         struct timespec until = {.tv_sec = d->retry_at_ns / 1000000000, .tv_nsec = d->retry_at_ns % 1000000000};
         bool is_time = false;
         pthread_mutex_lock(&d->wait_lock);
-        while (!is_time && !atomic_load(&d->is_hurried))
-                is_time = pthread_cond_timedwait(&d->hurried, &d->wait_lock, &until) == ETIMEDOUT;
+        while (!is_time && !atomic_load(&d->is_hurried)) {
+                is_time = atomic_exchange(&d->wants_retry, false);
+                if (!is_time)
+                        is_time = pthread_cond_timedwait(&d->hurried, &d->wait_lock, &until) == ETIMEDOUT;
+        }
         pthread_mutex_unlock(&d->wait_lock);
         return is_time;
 }
@@ -261,6 +340,39 @@ static bool try_at_once(struct delivery *d) {
         return true;
 }
 
+/* ---- Held by hand ---------------------------------------------------------- */
+
+static void wake(struct delivery *d) {
+        pthread_mutex_lock(&d->wait_lock);
+        pthread_cond_broadcast(&d->hurried);
+        pthread_mutex_unlock(&d->wait_lock);
+}
+
+void delivery_hold(struct delivery *d) {
+        if (!atomic_exchange(&d->is_held, true))
+                observe(d->plan.observer, NOTICE_ACTION_SUSPENDED, d->plan.name, "by hand");
+}
+
+void delivery_release(struct delivery *d) {
+        atomic_store(&d->wants_retry, true);
+        bool was_held = atomic_exchange(&d->is_held, false);
+        if (was_held && d->state == DELIVERY_READY)
+                observe(d->plan.observer, NOTICE_ACTION_RESUMED, d->plan.name, "");
+        wake(d);
+}
+
+/*
+ * A queue keeps what it has, so its worker waits. False: the records are missed, or the daemon ends, or this run waits
+ * for nothing.
+ */
+static bool wait_for_release(struct delivery *d) {
+        pthread_mutex_lock(&d->wait_lock);
+        while (d->queue && !d->is_attempt && atomic_load(&d->is_held) && !atomic_load(&d->is_hurried))
+                pthread_cond_wait(&d->hurried, &d->wait_lock);
+        pthread_mutex_unlock(&d->wait_lock);
+        return !atomic_load(&d->is_held);
+}
+
 static void reopen_if_wanted(struct delivery *d) {
         if (!atomic_exchange(&d->wants_reopen, false))
                 return;
@@ -274,13 +386,15 @@ static void reopen_if_wanted(struct delivery *d) {
 
 /* Whether the output can be given something now. */
 static bool is_ready(struct delivery *d) {
+        if (UNLIKELY(atomic_load_explicit(&d->is_held, memory_order_relaxed)) && !wait_for_release(d))
+                return false;
         while (d->state != DELIVERY_READY) {
                 /* Who waits for a destination hears a HUP too: it may bring what was missing. */
                 reopen_if_wanted(d);
                 if (atomic_load(&d->is_hurried))
                         return false;
                 bool must_wait = d->state == DELIVERY_SUSPENDED || d->is_attempt;
-                if (must_wait && clock_mono_ns() < d->retry_at_ns)
+                if (must_wait && clock_mono_ns() < d->retry_at_ns && !atomic_exchange(&d->wants_retry, false))
                         return false;
                 if (!d->ops->resume || d->ops->resume(d->instance) == DELIVER_DONE) {
                         /* Without a resume() the next delivery is the test; it reports then. */
@@ -419,6 +533,7 @@ static size_t deliver(struct delivery *d, struct renderings *shared, struct batc
                 case DELIVER_UNAVAILABLE:
                         if (o.taken)
                                 resume(d);
+                        note_error(d, o.error);
                         if (!try_at_once(d) && !back_off(d))
                                 return at;
                         break;
@@ -583,6 +698,7 @@ size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struc
                             size_t count, uint16_t *missed) {
         if (count == 0)
                 return 0;
+        tap_offer(d->plan.tap, TAP_ACTION, d->plan.name, d, b, selection, count);
         if (!d->queue)
                 return run(d, shared, b, selection, count, missed, false);
         struct batch *view = batch_view(b, selection, count);
@@ -686,7 +802,10 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
         d->error_file = -1;
         d->rows_limit = DELIVERY_ROWS_MAX;
         d->flush_timer.fire = flush_due;
-        module_log_reporter_init(&d->log, plan->reporter, NULL);
+        d->listener.reporter.emit = listen_and_pass;
+        d->listener.next = plan->reporter;
+        pthread_mutex_init(&d->listener.lock, NULL);
+        module_log_reporter_init(&d->log, &d->listener.reporter, NULL);
         d->context = *plan->context;
         d->module_counters = calloc(module_counter_count(plan->module) + 1, sizeof *d->module_counters);
         if (!d->module_counters)
@@ -705,15 +824,23 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
                 r = open_queue(d);
                 if (r)
                         return pass(r);
+                queue_observe(d->queue, plan->observer);
         }
         *ret = TAKE(d);
         return 0;
 }
 
-int delivery_start(struct delivery *d) {
+int delivery_open_disk(struct delivery *d) {
+        if (!d->queue || !d->plan.place)
+                return 0;
+        int r = queue_open(d->queue, d->plan.place);
+        return r ? pass(r) : queue_start(d->queue);
+}
+
+int delivery_start(struct delivery *d, bool waits) {
         if (!d->queue)
                 return 0;
-        int r = d->plan.place ? queue_open(d->queue, d->plan.place) : 0;
+        int r = d->plan.place && !waits ? queue_open(d->queue, d->plan.place) : 0;
         if (r && d->plan.aborts_on_failed_queue)
                 return pass(r);
         return queue_start(d->queue);
@@ -743,6 +870,7 @@ struct delivery *delivery_free(struct delivery *d) {
         free(d->module_counters);
         pthread_mutex_destroy(&d->lock);
         pthread_mutex_destroy(&d->wait_lock);
+        pthread_mutex_destroy(&d->listener.lock);
         pthread_cond_destroy(&d->hurried);
         free(d);
         return NULL;

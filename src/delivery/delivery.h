@@ -12,6 +12,9 @@
  *   RETRYING  -> SUSPENDED  resumeRetryCount used up      back_off()
  *   SUSPENDED -> READY      resumeInterval passed and it is back   is_ready()
  *
+ * Beside that it may be held by hand: delivery_hold(). What has a queue waits there,
+ * what has none is missed, until delivery_release().
+ *
  * There is one delivery per action and this is the only retry loop of the daemon.
  * Any thread may submit; one at a time works. What an action with a queue gets is
  * a view of the batch; a direct one works on the caller's thread, and the caller
@@ -24,9 +27,11 @@
 #pragma once
 
 #include "base/counter.h"
+#include "base/observer.h"
 #include "base/reporter.h"
 #include "delivery/renderings.h"
 #include "io/loop.h"
+#include "message/tap.h"
 #include "module/log.h"
 #include "module/module.h"
 #include "module/objects.h"
@@ -51,6 +56,8 @@ struct delivery_plan {
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
         struct budget *budget;           /* of all queues; NULL: none */
+        struct observer *observer;       /* hears of suspensions; NULL: nobody */
+        struct tap_point *tap;           /* sees what is submitted; NULL: nobody */
         const struct queue_place *place; /* where queues on disk lie; NULL: nowhere */
         bool aborts_on_failed_queue;     /* a queue that cannot open on disk is an error, not one in memory */
         bool reports_suspension, reports_continuation;
@@ -68,7 +75,9 @@ struct delivery_counters {
 /* Opens the output (its destination may still be away). -errno, reported. */
 int delivery_new(struct delivery **ret, const struct delivery_plan *plan);
 /* Opens the queue on disk and starts its worker, where it has one; privileges are those of the running daemon. */
-int delivery_start(struct delivery *d);
+int delivery_start(struct delivery *d, bool waits);
+/* Opens what a queue has on disk after all: delivery_start() was told to wait with it. */
+int delivery_open_disk(struct delivery *d);
 /* The daemon ends and time is up: nothing waits for a destination to come back any more. Any thread. */
 void delivery_hurry(struct delivery *d);
 /* Drains the queue within its time-outs, or ends a direct delivery's waiting. Returns messages left behind. */
@@ -97,6 +106,26 @@ static inline size_t delivery_submit(struct delivery *d, struct batch *b, const 
 /* HUP: the output closes and opens again, now or after what it is doing. */
 void delivery_reopen(struct delivery *d);
 bool delivery_is_suspended(const struct delivery *d);
+
+/* Any thread may ask, and is not held up by an output that takes long. */
+enum { DELIVERY_REASON_BYTES_MAX = 256 };
+enum delivery_state { DELIVERY_READY, DELIVERY_RETRYING, DELIVERY_SUSPENDED };
+struct delivery_status {
+        enum delivery_state state;
+        bool is_held;
+        int64_t retries;
+        int64_t retry_in_ms;                    /* -1: none is planned */
+        char reason[DELIVERY_REASON_BYTES_MAX]; /* what the output said last; "" when all is well */
+};
+void delivery_status(struct delivery *d, struct delivery_status *ret);
+const struct module *delivery_module(const struct delivery *d);
+const struct counter *delivery_module_counters(const struct delivery *d); /* by the module's table */
+/* Suspends it by hand, and back; the latter also makes a destination that is away be tried at once. */
+void delivery_hold(struct delivery *d);
+void delivery_release(struct delivery *d);
+/* Appends what the output would be given for this record, column by column. On a thread that owns the batch. */
+void delivery_show(const struct delivery *d, struct property_context *context, struct batch *b, struct record *r,
+                   struct buffer *out);
 /* The queue of the action; NULL when it is direct. */
 struct queue *delivery_queue(struct delivery *d);
 /* Messages queued or in work here. */
@@ -104,4 +133,3 @@ uint64_t delivery_unfinished(struct delivery *d);
 const char *delivery_name(const struct delivery *d);
 const struct delivery_counters *delivery_counters(const struct delivery *d);
 /* Those of the output's own table. */
-const struct counter *delivery_module_counters(const struct delivery *d);

@@ -148,7 +148,7 @@ static struct delivery *opened(void) {
                                      .aborts_on_failed_queue = true};
         struct delivery *delivery;
         CHECK_INT(delivery_new(&delivery, &plan), 0);
-        CHECK_INT(delivery_start(delivery), 0);
+        CHECK_INT(delivery_start(delivery, false), 0);
         return delivery;
 }
 

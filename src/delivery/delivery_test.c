@@ -124,6 +124,8 @@ static struct action_settings patient(void) {
         return (struct action_settings){.writes_all_marks = true, .resume_retry_count = 0, .resume_interval_s = 30};
 }
 
+static struct observer *heard_by; /* NULL: nobody */
+
 static struct delivery *delivery_to(struct destination *d, const struct action_settings *action,
                                     const struct queue_settings *queue) {
         static const struct host_facts facts = {.host_name = "here"};
@@ -140,10 +142,11 @@ static struct delivery *delivery_to(struct destination *d, const struct action_s
                                      .queue = queue,
                                      .facts = &facts,
                                      .context = &context,
-                                     .find_template = find_plain};
+                                     .find_template = find_plain,
+                                     .observer = heard_by};
         struct delivery *delivery;
         CHECK(delivery_new(&delivery, &plan) == 0);
-        CHECK(delivery_start(delivery) == 0);
+        CHECK(delivery_start(delivery, false) == 0);
         return delivery;
 }
 
@@ -435,6 +438,93 @@ static void only_once_in_an_interval_it_executes(void) {
         pool = batch_pool_unref(pool);
 }
 
+/* ---- By hand, and asked ---------------------------------------------------------- */
+
+static struct buffer noticed;
+
+static void note(struct observer *observer _unused_, enum notice what, const char *name, const char *detail) {
+        buffer_format(&noticed, "%d %s %s\n", (int)what, name, detail);
+}
+
+static void one_held_by_hand_misses_until_it_is_released(void) {
+        struct destination d = {0};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 2);
+        delivery_hold(delivery);
+        CHECK(delivery_is_suspended(delivery));
+        CHECK_INT(delivery_submit(delivery, b, all, 2, NULL), 2);
+        delivery_release(delivery);
+        CHECK(!delivery_is_suspended(delivery));
+        CHECK_INT(delivery_submit(delivery, b, all, 2, NULL), 0);
+        CHECK_TEXT(got(&d), "a\nb\n");
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void a_queue_keeps_what_it_has_while_its_action_is_held(void) {
+        struct destination d = {0};
+        struct action_settings a = patient();
+        const struct queue_settings list = {
+                .type = QUEUE_LINKED_LIST, .size = 100, .worker_threads = 1, .timeout_shutdown_ms = 20000};
+        struct delivery *delivery = delivery_to(&d, &a, &list);
+        struct batch *b = batch_of(letters, 3);
+        delivery_hold(delivery);
+        CHECK_INT(delivery_submit(delivery, b, all, 3, NULL), 0);
+        delivery_release(delivery);
+        CHECK_INT(delivery_stop(delivery), 0);
+        CHECK_TEXT(got(&d), "a\nb\nc\n");
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void its_status_tells_why_it_is_suspended_and_when_it_tries_again(void) {
+        struct destination d = {.is_away = true};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 1);
+        struct delivery_status status;
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 1);
+        delivery_status(delivery, &status);
+        CHECK_INT(status.state, DELIVERY_SUSPENDED);
+        CHECK(status.retry_in_ms > 0 && status.retry_in_ms <= 30000);
+        CHECK_TEXT(text_of(status.reason), fail_text(ECONNREFUSED));
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void a_release_makes_a_destination_that_is_away_be_tried_at_once(void) {
+        struct destination d = {.is_away = true};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 1);
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 1);
+        d.is_away = false;
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 1);
+        delivery_release(delivery);
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 0);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void an_observer_hears_of_suspension_and_resumption(void) {
+        static struct observer observer = {.tell = note};
+        struct destination d = {.is_away = true};
+        struct action_settings a = patient();
+        heard_by = &observer;
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        heard_by = NULL;
+        struct batch *b = batch_of(letters, 1);
+        delivery_submit(delivery, b, all, 1, NULL);
+        d.is_away = false;
+        delivery_release(delivery);
+        delivery_submit(delivery, b, all, 1, NULL);
+        CHECK_TEXT(buffer_as_text(&noticed), "0 test Connection refused\n1 test \n");
+        buffer_fini(&noticed);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
 TEST_MAIN(TEST(rows_of_many_threads_arrive_once_each), TEST(rows_arrive_once_and_in_order),
           TEST(two_with_one_template_share_their_rows_until_these_are_forgotten),
           TEST(a_refused_row_goes_to_the_error_file_and_holds_up_nobody),
@@ -443,4 +533,8 @@ TEST_MAIN(TEST(rows_of_many_threads_arrive_once_each), TEST(rows_arrive_once_and
           TEST(a_suspended_action_misses_records_and_does_not_try_in_vain),
           TEST(it_resumes_when_the_interval_has_passed), TEST(one_that_breaks_and_is_back_when_asked_misses_nothing),
           TEST(a_retry_that_waits_ends_with_the_daemon), TEST(only_every_nth_message_executes),
-          TEST(only_once_in_an_interval_it_executes))
+          TEST(only_once_in_an_interval_it_executes), TEST(one_held_by_hand_misses_until_it_is_released),
+          TEST(a_queue_keeps_what_it_has_while_its_action_is_held),
+          TEST(its_status_tells_why_it_is_suspended_and_when_it_tries_again),
+          TEST(a_release_makes_a_destination_that_is_away_be_tried_at_once),
+          TEST(an_observer_hears_of_suspension_and_resumption))

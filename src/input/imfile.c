@@ -272,6 +272,7 @@ static const struct input_ops imfile_ops = {
         .start = imfile_start,
         .stop = imfile_stop,
         .close = imfile_close,
+        .resumes = true,
 };
 
 const struct module imfile_module = {

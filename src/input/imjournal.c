@@ -457,6 +457,7 @@ static const struct input_ops imjournal_ops = {
         .start = imjournal_start,
         .stop = imjournal_stop,
         .close = imjournal_close,
+        .resumes = true,
         .module_instance = imjournal_module_instance,
 };
 

@@ -268,6 +268,7 @@ static const struct input_ops imklog_ops = {
         .start = imklog_start,
         .stop = imklog_stop,
         .close = imklog_close,
+        .resumes = true,
         .module_instance = imklog_module_instance,
 };
 

@@ -231,6 +231,7 @@ static const struct input_ops imkmsg_ops = {
         .start = imkmsg_start,
         .stop = imkmsg_stop,
         .close = imkmsg_close,
+        .resumes = true,
         .module_instance = imkmsg_module_instance,
 };
 

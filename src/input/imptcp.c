@@ -259,6 +259,18 @@ static void imptcp_close(void *instance) {
         stream_free(instance);
 }
 
+static struct ratelimit *imptcp_limit(void *instance) {
+        return &((struct stream_server *)instance)->limit.limit;
+}
+
+static void imptcp_retire(void *instance) {
+        stream_retire(instance);
+}
+
+static unsigned imptcp_sessions(void *instance) {
+        return atomic_load(&((struct stream_server *)instance)->sessions);
+}
+
 static void imptcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imptcp_settings *s = own;
         if (s->path)
@@ -275,6 +287,9 @@ static const struct input_ops imptcp_ops = {
         .start = imptcp_start,
         .stop = imptcp_stop,
         .close = imptcp_close,
+        .limit = imptcp_limit,
+        .retire = imptcp_retire,
+        .sessions = imptcp_sessions,
 };
 
 const struct module imptcp_module = {

@@ -388,6 +388,18 @@ static void imtcp_close(void *instance) {
         stream_free(instance);
 }
 
+static struct ratelimit *imtcp_limit(void *instance) {
+        return &((struct stream_server *)instance)->limit.limit;
+}
+
+static void imtcp_retire(void *instance) {
+        stream_retire(instance);
+}
+
+static unsigned imtcp_sessions(void *instance) {
+        return atomic_load(&((struct stream_server *)instance)->sessions);
+}
+
 /* The port as it is written, where it makes sense. */
 static void imtcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imtcp_settings *s = own;
@@ -403,6 +415,9 @@ static const struct input_ops imtcp_ops = {
         .stop = imtcp_stop,
         .reopen = imtcp_reopen,
         .close = imtcp_close,
+        .limit = imtcp_limit,
+        .retire = imtcp_retire,
+        .sessions = imtcp_sessions,
 };
 
 const struct module imtcp_module = {

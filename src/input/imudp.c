@@ -554,6 +554,24 @@ static void stop_reader(void *argument) {
         }
 }
 
+/* What has arrived is read by whoever has the sockets now. */
+static void retire_reader(void *argument) {
+        struct udp_reader *reader = argument;
+        for (struct udp_socket *socket = reader->input->sockets; socket; socket = socket->next) {
+                if (socket->reader != reader || !socket->watch.is_added)
+                        continue;
+                loop_unwatch(reader->loop, &socket->watch);
+                socket->watch.fd = socket_close(socket->watch.fd);
+        }
+}
+
+static void imudp_retire(void *instance) {
+        struct udp_input *input = instance;
+        retire_reader(&input->readers[0]);
+        for (unsigned i = 1; i < input->reader_count; i++)
+                loop_post(input->readers[i].loop, retire_reader, &input->readers[i]);
+}
+
 static int imudp_start(void *instance) {
         struct udp_input *input = instance;
         start_reader(&input->readers[0]);
@@ -597,6 +615,10 @@ static int imudp_check(const void *own, const void *module_settings, struct modu
         return r ? pass(r) : 0;
 }
 
+static struct ratelimit *imudp_limit(void *instance) {
+        return &((struct udp_input *)instance)->limit.limit;
+}
+
 /* One object for all sockets of an instance: they count together. */
 static void imudp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imudp_settings *s = own;
@@ -614,6 +636,8 @@ static const struct input_ops imudp_ops = {
         .start = imudp_start,
         .stop = imudp_stop,
         .close = imudp_close,
+        .limit = imudp_limit,
+        .retire = imudp_retire,
 };
 
 const struct module imudp_module = {

@@ -305,6 +305,13 @@ static void imuxsock_stop(void *instance) {
                 file_remove(in->path);
 }
 
+/* The name stays: whoever has the socket now goes on with it. */
+static void imuxsock_retire(void *instance) {
+        struct imuxsock *in = instance;
+        in->is_inherited = true;
+        imuxsock_stop(in);
+}
+
 static void imuxsock_close(void *instance) {
         struct imuxsock *in = instance;
         if (in->watch.fd >= 0)
@@ -494,6 +501,7 @@ static const struct input_ops imuxsock_ops = {
         .start = imuxsock_start,
         .stop = imuxsock_stop,
         .close = imuxsock_close,
+        .retire = imuxsock_retire,
         .module_instance = imuxsock_module_instance,
 };
 

@@ -378,7 +378,7 @@ static void stop_worker(void *argument) {
                 connection_end(worker->connections);
 }
 
-void stream_stop(struct stream_server *server) {
+static void close_listeners(struct stream_server *server) {
         struct loop *loop = server->workers[0].loop;
         loop_disarm(loop, &server->accept_again);
         for (size_t i = 0; i < server->listener_count; i++) {
@@ -386,6 +386,16 @@ void stream_stop(struct stream_server *server) {
                 loop_unwatch(loop, watch);
                 watch->fd = socket_close(watch->fd);
         }
+}
+
+void stream_retire(struct stream_server *server) {
+        close_listeners(server);
+        server->listener_count = 0;
+        server->unlinks_at_end = false;
+}
+
+void stream_stop(struct stream_server *server) {
+        close_listeners(server);
         stop_worker(&server->workers[0]);
         for (unsigned i = 1; i < server->worker_count; i++)
                 loop_post(server->workers[i].loop, stop_worker, &server->workers[i]);

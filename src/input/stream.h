@@ -122,6 +122,8 @@ int stream_listen_unix(struct stream_server *server, const struct unix_place *pl
 int stream_start(struct stream_server *server);
 void stream_reopen(struct stream_server *server);
 void stream_stop(struct stream_server *server);
+/* Somebody else listens now: connections that there are go on. */
+void stream_retire(struct stream_server *server);
 
 /* Reports and refuses a pattern that is none; NULL, "" and "off" are no pattern. */
 int stream_check_pattern(const char *pattern, const char *module, struct module_log *log);

@@ -89,8 +89,11 @@ static int spawn(pid_t *pid, const struct process_plan *plan, int input, int out
                 r = lead(&actions, STDERR_FILENO, plan->error);
         if (r == 0)
                 r = -posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+        if (r == 0 && plan->directory)
+                r = -posix_spawn_file_actions_addchdir_np(&actions, plan->directory);
         if (r == 0)
-                r = -posix_spawn(pid, plan->arguments[0], &actions, &attributes, plan->arguments, environ);
+                r = -posix_spawn(pid, plan->arguments[0], &actions, &attributes, plan->arguments,
+                                 plan->environment ? plan->environment : environ);
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return r;

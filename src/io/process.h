@@ -34,6 +34,8 @@ enum { PROCESS_PIPE = -2, PROCESS_INHERIT = -3 };
 struct process_plan {
         char *const *arguments;   /* [0] is the program's path; NULL-ended */
         int input, output, error; /* a descriptor, -1, PROCESS_PIPE (not for error) or PROCESS_INHERIT */
+        char *const *environment; /* NULL: ours */
+        const char *directory;    /* to run in; NULL: ours */
 };
 
 /*

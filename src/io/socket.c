@@ -17,6 +17,7 @@
 
 #include "base/fail.h"
 #include "base/text.h"
+#include "io/heirloom.h"
 
 static const char NETWORK_NAMESPACES[] = "/var/run/netns/";
 
@@ -133,6 +134,12 @@ static unsigned bound_port(int fd) {
         return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
 }
 
+static void add_socket(struct socket_set *set, int fd) {
+        if (!set->port)
+                set->port = bound_port(fd);
+        set->fd[set->count++] = fd;
+}
+
 static int open_one(struct socket_set *set, const struct addrinfo *at, const struct socket_place *place) {
         _owned_(descriptor_close) int fd =
                 socket(at->ai_family, at->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, at->ai_protocol);
@@ -146,14 +153,17 @@ static int open_one(struct socket_set *set, const struct addrinfo *at, const str
         /* "Any free port" means the same one for every address. */
         if (set->port)
                 set_port(&address, set->port);
+        int heirloom = heirloom_claim(at->ai_socktype, (struct sockaddr *)&address, at->ai_addrlen, fd);
+        if (heirloom >= 0) {
+                add_socket(set, heirloom);
+                return 0;
+        }
         r = bind_address(fd, (struct sockaddr *)&address, at->ai_addrlen, place->free_bind, &set->is_free_bound);
         if (r)
                 return pass(r);
         if (at->ai_socktype == SOCK_STREAM && listen(fd, place->backlog) < 0)
                 return fail(-errno);
-        if (!set->port)
-                set->port = bound_port(fd);
-        set->fd[set->count++] = fd;
+        add_socket(set, fd);
         fd = -1;
         return 0;
 }
@@ -227,6 +237,11 @@ int socket_listen_unix(int *ret, const struct unix_place *place) {
         if (size == 0 || size >= sizeof address.sun_path)
                 return fail(-ENAMETOOLONG);
         memcpy(address.sun_path, place->path, size);
+        int heirloom = heirloom_claim_unix(SOCK_STREAM, place->path);
+        if (heirloom >= 0) {
+                *ret = heirloom;
+                return 0;
+        }
         _owned_(descriptor_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return fail(-errno);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "io/heirloom.h"
 
 static int make_directories(const char *path) {
         char part[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -29,6 +30,11 @@ int unix_bind(int *ret, const char *path, mode_t mode, bool unlinks, bool create
         if (size == 0 || size >= sizeof address.sun_path)
                 return fail(-ENAMETOOLONG);
         memcpy(address.sun_path, path, size + 1);
+        int heirloom = heirloom_claim_unix(SOCK_DGRAM, path);
+        if (heirloom >= 0) {
+                *ret = heirloom;
+                return 0;
+        }
         if (creates_path) {
                 int r = make_directories(path);
                 if (r)
@@ -72,6 +78,27 @@ static bool is_bound_to(int fd, const char *path) {
         return path_size < sizeof address.sun_path && memcmp(address.sun_path, path, path_size + 1) == 0;
 }
 
+void unix_lent(struct buffer *out) {
+        const char *before = getenv(UNIX_LENT_VARIABLE);
+        if (before)
+                buffer_text(out, text_of(before));
+        for (int i = 0, count = inherited_count(); i < count; i++) {
+                struct sockaddr_un address = {0};
+                socklen_t size = sizeof address;
+                if (getsockname(UNIX_INHERITED_FIRST_FD + i, (struct sockaddr *)&address, &size) == 0 &&
+                    address.sun_family == AF_UNIX && address.sun_path[0])
+                        buffer_format(out, "%.*s\n", (int)sizeof address.sun_path, address.sun_path);
+        }
+}
+
+static bool is_lent(const char *path) {
+        size_t size = strlen(path);
+        for (const char *at = getenv(UNIX_LENT_VARIABLE); at && *at; at += strcspn(at, "\n"), at += *at == '\n')
+                if (strncmp(at, path, size) == 0 && at[size] == '\n')
+                        return true;
+        return false;
+}
+
 int unix_inherited(const char *path) {
         for (int i = 0, count = inherited_count(); i < count; i++) {
                 int fd = UNIX_INHERITED_FIRST_FD + i;
@@ -81,7 +108,7 @@ int unix_inherited(const char *path) {
                 fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
                 return fd;
         }
-        return -1;
+        return is_lent(path) ? heirloom_claim_unix(SOCK_DGRAM, path) : -1;
 }
 
 int unix_ask(int fd, bool credentials, bool times) {

@@ -27,8 +27,14 @@ enum {
  * path is removed first; with `creates_path` missing directories are made (0755).
  */
 int unix_bind(int *ret, const char *path, mode_t mode, bool unlinks, bool creates_path);
-/* The datagram socket bound to `path` that the service manager handed to this process, or -1. */
+/*
+ * The datagram socket bound to `path` that the service manager handed to this process, or to the one that this process
+ * replaces (io/heirloom.h); -1: there is none.
+ */
 int unix_inherited(const char *path);
+/* The paths of all of those, a line each: what the process that replaces us has to know, in UNIX_LENT_VARIABLE. */
+#define UNIX_LENT_VARIABLE "PENSTOCK_LENT_SOCKETS"
+void unix_lent(struct buffer *out);
 /* Asks the kernel to say with each datagram who sent it, and when. */
 int unix_ask(int fd, bool credentials, bool times);
 

@@ -8,7 +8,7 @@
 
 #define LIBRARY "liblognorm.so.5"
 
-enum { OPTION_ALLOW_REGEX = 1 };
+enum { OPTION_ALLOW_REGEX = 1, PADDING_BYTES = 64 };
 
 /* ---- The libraries ---------------------------------------------------------- */
 
@@ -234,9 +234,21 @@ static struct json *convert(const struct library *l, struct arena *a, void *from
         }
 }
 
+/* The library reads up to a NUL, and its type cee-syslog goes some bytes beyond; so a text ends in several. */
+static const char *padded(struct arena *a, struct text t) {
+        char *copy = arena_alloc(a, t.size + PADDING_BYTES);
+        if (!copy)
+                return NULL;
+        if (t.size)
+                memcpy(copy, t.data, t.size);
+        memset(copy + t.size, 0, PADDING_BYTES);
+        return copy;
+}
+
 struct json *normalizer_run(const struct normalizer *n, struct arena *a, struct text t, bool *is_match) {
         void *found = NULL;
-        *is_match = n->library.normalize(n->context, t.data ? t.data : "", t.size, &found) == 0;
+        const char *copy = padded(a, t);
+        *is_match = copy && n->library.normalize(n->context, copy, t.size, &found) == 0;
         struct json *fields = found ? convert(&n->library, a, found, JSON_LENIENT_NESTING_MAX) : json_object(a);
         if (found)
                 n->library.put(found);

@@ -43,10 +43,8 @@ static struct text text_to_read(const struct mmnormalize *m, struct property_con
 
 static void normalize_record(const struct mmnormalize *m, struct property_context *context, struct batch *b,
                              struct record *r) {
-        /* A copy that ends in a NUL: the library has been handed nothing else for years. */
-        struct text t = arena_text(&b->arena, text_to_read(m, context, b, r));
-        bool is_match = false;
-        struct json *fields = t.data ? normalizer_run(m->normalizer, &b->arena, t, &is_match) : NULL;
+        bool is_match;
+        struct json *fields = normalizer_run(m->normalizer, &b->arena, text_to_read(m, context, b, r), &is_match);
         r->flags = (uint16_t)(is_match ? r->flags | RECORD_PARSE_OK : r->flags & ~RECORD_PARSE_OK);
         if (fields)
                 (void)container_add(&m->container, context, b, r, fields);

@@ -203,6 +203,17 @@ struct input_ops {
         void (*close)(void *instance);
         /* True where the module alone (module(load=...), no input()) wants an instance; it gets settings NULL. */
         bool (*module_instance)(const void *module_settings);
+        /* The instance's rate limit, which belongs to loop[0]'s thread once it has started. May be NULL. */
+        struct ratelimit *(*limit)(void *instance);
+        /*
+         * Another process has the sockets now, and goes on with them: nothing new is taken from them, they are closed
+         * and their names stay; connections that there are go on. Called on loop[0]'s thread. NULL: stop() does it all.
+         */
+        void (*retire)(void *instance);
+        /* How many connections there are; any thread. May be NULL. */
+        unsigned (*sessions)(void *instance);
+        /* It begins where it ended the last time: while one process replaces another, the new one waits with it. */
+        bool resumes;
         /*
          * Appends what rsyslog calls the counters of an instance in its statistics: "imtcp(514)". NULL: the module's
          * name, and one object for all instances together. Settings as given to open().
@@ -347,6 +358,7 @@ struct host_facts {
         const char *host_name; /* as messages carry it */
         const char *fqdn;
         const char *work_directory; /* NUL-ended; "" when unset */
+        const char *bus_socket;     /* of the bus that the daemon is on; "" when there is none */
         int64_t message_bytes_max;  /* global maxMessageSize */
         int64_t open_files_max;
         bool is_checking;             /* -N: open nothing, touch nothing */

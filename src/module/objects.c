@@ -411,6 +411,14 @@ static const struct param global_params[] = {
                   .help = "queue.timeoutWorkerThreadShutdown where a queue of a ruleset does not give it."),
         PARAM_SIZE(struct global_settings, memory_bytes_max, .name = "memory.max", .dflt = "256m", .min = 1048576,
                    .help = "Most memory that the messages in all queues take together."),
+        PARAM_STRING(
+                struct global_settings, bus_socket, .name = "bus.socket",
+                .help = "Where the daemon serves the message bus, or joins the one that is there; \"off\": no bus. "
+                        "Unset: $RUNTIME_DIRECTORY/bus, else /run/penstock/bus, where that can be had."),
+        PARAM_STRING(
+                struct global_settings, bus_config, .name = "bus.config",
+                .help = "A file with settings and policy of the message bus, as penstock-bus takes it. Unset: only "
+                        "the daemon's own user may connect."),
         PARAM_BOOL(struct global_settings, ignored_bool, .name = "debug.onshutdown", .flags = PARAM_IS_IGNORED,
                    .help = "Debug output begins at a stop: `penstockd -d` shows the whole."),
         PARAM_INT(struct global_settings, ignored_int, .name = "debug.gnutls", .flags = PARAM_IS_IGNORED,

@@ -115,6 +115,8 @@ struct global_settings {
         int64_t ruleset_queue_timeout_shutdown_ms, ruleset_queue_timeout_completion_ms;
         int64_t ruleset_queue_timeout_enqueue_ms, ruleset_queue_timeout_worker_ms;
         int64_t memory_bytes_max; /* ours: global(memory.max): all queues together */
+        char *bus_socket;         /* ours: global(bus.socket); NULL: the default path, "off": none */
+        char *bus_config;         /* ours: global(bus.config) */
         bool drops_malicious_ptr;
         bool acl_adds_host_on_fail, acl_resolves_hosts, acl_warns;
         bool aborts_on_failed_queue, aborts_on_failed_id;

@@ -80,3 +80,21 @@ size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *se
         *has_redirected = redirected != 0;
         return count;
 }
+
+const struct chain_link *chain_find_parser(const struct parser_chain *chain, struct batch_pool *pool,
+                                           struct batch *batch, const struct record *record) {
+        enum { WHAT_INPUTS_SAY = RECORD_NO_HOSTNAME | RECORD_IGNORE_DATE | RECORD_IS_INTERNAL | RECORD_IS_MARK };
+        struct text raw = batch_text(batch, record->raw);
+        _owned_(batch_unref) struct batch *b = batch_new(pool, raw.size);
+        struct record *r = b ? batch_append(b, record->source) : NULL;
+        if (!r)
+                return NULL;
+        r->raw = batch_store(b, raw);
+        r->received_us = record->received_us;
+        r->flags = record->flags & WHAT_INPUTS_SAY;
+        parse_pri(b, r);
+        for (unsigned i = 0; i < chain->count; i++)
+                if (chain->links[i].parse(chain->links[i].instance, b, r) == PARSE_TAKEN)
+                        return &chain->links[i];
+        return NULL;
+}

@@ -52,3 +52,10 @@ int parser_chain_add(struct parser_chain *chain, const struct module *module, vo
  */
 size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, size_t selected,
                    bool *has_redirected);
+
+/*
+ * Which parser took a record that the chain has parsed: found out by parsing its text again, for whoever wants to
+ * show it. NULL: none, or no memory.
+ */
+const struct chain_link *chain_find_parser(const struct parser_chain *chain, struct batch_pool *pool,
+                                           struct batch *batch, const struct record *record);

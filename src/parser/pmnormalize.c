@@ -39,9 +39,8 @@ static enum parse_result pmnormalize_parse(void *instance, struct batch *b, stru
         const struct pmnormalize *p = instance;
         /* Parsers set nothing but the record; a name's case matters to nobody here. */
         static const struct property_context context = {0};
-        struct text t = arena_text(&b->arena, batch_text(b, r->raw));
-        bool is_match = false;
-        struct json *fields = t.data ? normalizer_run(p->normalizer, &b->arena, t, &is_match) : NULL;
+        bool is_match;
+        struct json *fields = normalizer_run(p->normalizer, &b->arena, batch_text(b, r->raw), &is_match);
         r->msg = r->raw;
         r->reported = stamp_of_wall(r->received_us);
         if (fields && !is_match && p->reports_mismatch)

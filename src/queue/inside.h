@@ -4,6 +4,7 @@
  *   queue.c      life: made, opened, started, pushed into, stopped
  *   open.c       what a queue has on disk
  *   admission.c  who gets in: marks, discarding, sampling, holding a sender
+ *   status.c     what may be asked and changed while it runs
  *   worker.c     threads that take and consume; time windows, pauses
  *   memory.c     a list of batches; LinkedList and FixedArray without a file name
  *   durable.c    what lies in a durable store, and the batches of it that memory still has
@@ -51,13 +52,15 @@ struct queue {
         struct sink sink;
         const char *name;
         const struct queue_settings *settings;
+        struct queue_settings own; /* what settings points to: marks may change while it runs, under the lock */
         const struct queue_mode *_Atomic mode; /* memory_mode until what it has on disk is open */
         struct queue_consumer consumer;
         struct reporter *reporter;
-        struct budget *budget;   /* NULL: none */
-        struct durable *durable; /* NULL: memory alone */
-        struct dead *dead;       /* with `durable` */
-        struct durable *front;   /* front.c; NULL: not needed so far */
+        struct observer *observer; /* NULL: nobody */
+        struct budget *budget;     /* NULL: none */
+        struct durable *durable;   /* NULL: memory alone */
+        struct dead *dead;         /* with `durable` */
+        struct durable *front;     /* front.c; NULL: not needed so far */
         struct durable_plan front_plan;
         struct queue_counters counters;
 
@@ -72,13 +75,14 @@ struct queue {
         unsigned held;              /* pushers that wait for room */
         int64_t release_at;         /* they look again when no more than this many wait */
         unsigned running;
-        uint64_t sample; /* messages since the last kept one */
-        bool is_closing; /* senders are held no more, and what they bring has room */
-        bool is_ending;  /* workers leave when there is nothing to do */
-        bool is_late;    /* the time to drain is over */
-        bool is_stopped; /* no worker comes any more */
-        bool was_full;   /* reported, until there was room again */
-        bool was_broken; /* the same for a disk that takes nothing */
+        uint64_t sample;   /* messages since the last kept one */
+        bool is_closing;   /* senders are held no more, and what they bring has room */
+        bool is_ending;    /* workers leave when there is nothing to do */
+        bool is_late;      /* the time to drain is over */
+        bool is_stopped;   /* no worker comes any more */
+        bool was_full;     /* reported, until there was room again */
+        bool owes_drained; /* it was full, and has not been empty since */
+        bool was_broken;   /* the same for a disk that takes nothing */
         int64_t timeout_shutdown_ms;
         _Atomic int64_t timeout_enqueue_ms;
         unsigned worker_count;

@@ -43,7 +43,8 @@ int queue_new(struct queue **ret, const char *name, const struct queue_settings 
                 return fail(-ENOMEM);
         init_locks(q);
         q->sink.push = sink_push;
-        q->settings = settings;
+        q->own = *settings;
+        q->settings = &q->own;
         q->mode = &memory_mode;
         q->consumer = consumer;
         q->reporter = reporter;
@@ -169,7 +170,7 @@ static bool wait_for_budget(struct queue *q, const struct batch *b, enum flow fl
 }
 
 /* After the lock: the report may be a message for this very queue. */
-static void report_full(struct queue *q, bool is_affordable) {
+static void report_full(struct queue *q, bool is_affordable, int64_t size) {
         if (!is_affordable)
                 report(q->reporter, SEVERITY_ERR, 2105,
                        "queue '%s': waiting messages take all memory that they may, and did so for %lld ms: new "
@@ -179,7 +180,7 @@ static void report_full(struct queue *q, bool is_affordable) {
                 report(q->reporter, SEVERITY_ERR, 2105,
                        "queue '%s' is full (%lld messages) and stayed so for %lld ms: new messages are discarded. "
                        "See what its actions wait for, or raise queue.size",
-                       q->name, (long long)q->settings->size, (long long)q->timeout_enqueue_ms);
+                       q->name, (long long)size, (long long)q->timeout_enqueue_ms);
 }
 
 /* What comes after the workers have left; only a queue on disk keeps it. */
@@ -215,14 +216,18 @@ void queue_push(struct queue *q, struct batch *b, enum flow flow) {
         uint64_t dropped = rest ? rest->count : 0;
         bool is_news = dropped && !q->was_full && !q->was_broken;
         q->was_full = dropped > 0;
+        q->owes_drained |= is_news;
+        int64_t size = q->settings->size;
         if (dropped && q->is_closing)
                 batch_lose(rest);
         counter_add(&q->counters.discarded_full, dropped);
         queue_check(q);
         pthread_mutex_unlock(&q->lock);
         batch_unref(rest);
-        if (is_news)
-                report_full(q, is_affordable);
+        if (!is_news)
+                return;
+        report_full(q, is_affordable, size);
+        observe(q->observer, NOTICE_QUEUE_FULL, q->name, is_affordable ? "messages" : "memory");
 }
 
 int queue_start(struct queue *q) {

@@ -28,6 +28,7 @@
 #pragma once
 
 #include "base/counter.h"
+#include "base/observer.h"
 #include "base/reporter.h"
 #include "message/intake.h"
 #include "message/pack.h"
@@ -62,7 +63,7 @@ struct queue_counters {
         struct counter size_max;       /* the most that waited */
 };
 
-/* `settings` is lent for the queue's life. Starts no thread. -ENOMEM. */
+/* What `settings` point to is lent for the queue's life. Starts no thread. -ENOMEM. */
 int queue_new(struct queue **ret, const char *name, const struct queue_settings *settings,
               struct queue_consumer consumer, struct reporter *reporter);
 /* Only when stopped. */
@@ -71,6 +72,8 @@ OWNED_POINTER(struct queue, queue_free);
 
 /* The queue's messages are counted there too; lent. Before the first message. */
 void queue_share_budget(struct queue *q, struct budget *budget);
+/* Hears when it is full and when it has drained; lent. Before the first message. */
+void queue_observe(struct queue *q, struct observer *observer);
 
 /* Where queues on disk lie, and how their messages are written; all lent for the queue's life. */
 struct queue_place {
@@ -115,6 +118,27 @@ uint64_t queue_unfinished(struct queue *q); /* those, and the ones in work */
 const struct queue_counters *queue_counters(const struct queue *q);
 /* How many consumers may run at the same time (contexts that the consumer must have). */
 unsigned queue_workers(const struct queue *q);
+/* Whether it has something on disk, once it is open. */
+bool queue_wants_disk(const struct queue *q);
+/* How it stands; a direct queue has nothing waiting. */
+struct queue_status {
+        uint64_t waiting, working;
+        uint64_t on_disk; /* of those that wait */
+        uint64_t waiting_bytes;
+        int64_t oldest_us; /* wall clock: when the message that waits longest was received; 0: none waits */
+        unsigned running;  /* workers */
+        unsigned held;     /* senders that wait for room */
+        struct queue_settings settings;
+};
+void queue_status(struct queue *q, struct queue_status *ret);
+/* Changes one of the marks of queue_marks[] in a running queue. -ENOENT: there is none of that name; -ERANGE. */
+extern const struct queue_mark {
+        const char *name; /* NULL ends the table */
+        size_t offset;    /* of an int64_t in struct queue_settings */
+        int64_t min, max;
+        const char *help;
+} queue_marks[];
+int queue_set_mark(struct queue *q, const char *name, int64_t value);
 /* Changes queue.timeoutShutdown (ms) of a running queue. */
 void queue_set_timeout_shutdown(struct queue *q, int64_t ms);
 void queue_set_timeout_enqueue(struct queue *q, int64_t ms);

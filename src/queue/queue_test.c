@@ -1,5 +1,6 @@
 #include "queue/queue.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -141,6 +142,36 @@ static void small_batches_share_one_slab(void) {
         CHECK_INT(queue_stop(q), 0);
         CHECK_INT(t.taken, 501);
         CHECK_INT(t.largest, 500);
+        queue_free(q);
+}
+
+static atomic_uint done_count;
+
+static void note_done(void *input _unused_, uint64_t cookie _unused_) {
+        atomic_fetch_add(&done_count, 1);
+}
+
+static void who_waits_for_a_small_view_waits_for_its_copy(void) {
+        struct taker t;
+        struct queue_settings s = settings_of(QUEUE_LINKED_LIST, 1000);
+        struct queue *q = queue_for(&t, &s);
+        shut(&t, true);
+        push(q, 1, FLOW_NONE);
+        wait_until_taking(&t, 1);
+        push(q, 1, FLOW_NONE); /* the view is copied behind this */
+        struct batch *b = batch_new(pool, 0);
+        struct record *r = batch_append(b, NULL);
+        r->raw = batch_store(b, TEXT("<13>x"));
+        CHECK(batch_acknowledge(b, (struct acknowledgement){.done = note_done}) == 0);
+        static const uint16_t only[] = {0};
+        atomic_store(&done_count, 0);
+        queue_push(q, batch_view(b, only, 1), FLOW_WITHIN);
+        batch_unref(b);
+        CHECK_INT(atomic_load(&done_count), 0);
+        shut(&t, false);
+        CHECK_INT(queue_stop(q), 0);
+        CHECK_INT(t.taken, 3);
+        CHECK_INT(atomic_load(&done_count), 1);
         queue_free(q);
 }
 
@@ -534,9 +565,60 @@ static void a_stop_is_bounded_and_tells_what_was_left(void) {
         pool = batch_pool_unref(pool);
 }
 
+static struct buffer noticed;
+
+static void note(struct observer *observer _unused_, enum notice what, const char *name, const char *detail) {
+        buffer_format(&noticed, "%d %s %s\n", (int)what, name, detail);
+}
+
+static void an_observer_hears_when_it_is_full_and_when_it_has_drained(void) {
+        static struct observer observer = {.tell = note};
+        struct taker t;
+        struct queue_settings s = settings_of(QUEUE_FIXED_ARRAY, 10);
+        s.timeout_enqueue_ms = 0;
+        struct queue *q = queue_for(&t, &s);
+        queue_observe(q, &observer);
+        shut(&t, true);
+        push(q, 1, FLOW_NONE);
+        wait_until_taking(&t, 1);
+        push(q, 20, FLOW_NONE);
+        shut(&t, false);
+        queue_stop(q);
+        _owned_(buffer_fini) struct buffer expected = {0};
+        buffer_format(&expected, "%d %s messages\n%d %s \n", NOTICE_QUEUE_FULL, queue_name(q), NOTICE_QUEUE_DRAINED,
+                      queue_name(q));
+        CHECK_TEXT(buffer_as_text(&noticed), buffer_string(&expected));
+        buffer_fini(&noticed);
+        queue_free(q);
+}
+
+static void its_marks_change_while_it_runs(void) {
+        struct taker t;
+        struct queue_status status;
+        struct queue_settings s = settings_of(QUEUE_FIXED_ARRAY, 10);
+        s.timeout_enqueue_ms = 0;
+        struct queue *q = queue_for(&t, &s);
+        CHECK_INT(queue_set_mark(q, "size", 20), 0);
+        CHECK_INT(queue_set_mark(q, "size", 0), -ERANGE);
+        CHECK_INT(queue_set_mark(q, "colour", 1), -ENOENT);
+        shut(&t, true);
+        push(q, 1, FLOW_NONE);
+        wait_until_taking(&t, 1);
+        push(q, 20, FLOW_NONE);
+        queue_status(q, &status);
+        CHECK_INT(status.waiting, 20);
+        CHECK_INT(status.working, 1);
+        CHECK_INT(status.settings.size, 20);
+        shut(&t, false);
+        CHECK_INT(queue_stop(q), 0);
+        CHECK_INT(t.taken, 21);
+        queue_free(q);
+        pool = batch_pool_unref(pool);
+}
+
 TEST_MAIN(TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_queue_consumes_at_once),
           TEST(a_full_queue_discards_what_exceeds_its_size_and_counts_it), TEST(small_batches_share_one_slab),
-          TEST(dequeue_batch_size_bounds_what_a_consumer_gets),
+          TEST(who_waits_for_a_small_view_waits_for_its_copy), TEST(dequeue_batch_size_bounds_what_a_consumer_gets),
           TEST(unimportant_messages_go_first_above_the_discard_mark),
           TEST(a_sender_with_flow_control_waits_and_loses_nothing), TEST(more_workers_come_when_there_is_enough_to_do),
           TEST(above_the_light_delay_mark_a_sender_is_held_a_while), TEST(a_light_delay_mark_of_0_holds_nobody),
@@ -547,4 +629,5 @@ TEST_MAIN(TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_que
           TEST(severities_are_known_before_a_message_is_parsed), TEST(a_slow_queue_pauses_after_each_step),
           TEST(a_minimum_batch_is_waited_for), TEST(a_time_window_holds_messages_until_it_opens),
           TEST(what_comes_after_the_stop_starts_nothing), TEST(many_senders_and_workers_lose_nothing),
-          TEST(a_stop_is_bounded_and_tells_what_was_left))
+          TEST(a_stop_is_bounded_and_tells_what_was_left),
+          TEST(an_observer_hears_when_it_is_full_and_when_it_has_drained), TEST(its_marks_change_while_it_runs))

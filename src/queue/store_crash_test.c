@@ -256,7 +256,7 @@ static void forget_unacknowledged(void) {
 
 static void power_is_lost_anywhere(void) {
         uint32_t states = 0;
-        for (uint64_t seed = 1; seed <= 12; seed++) {
+        for (uint64_t seed = 1; seed <= 8; seed++) {
                 for (uint64_t stop = 2; stop < 220; stop += 1 + seed % 3) {
                         memset(&ledger, 0, sizeof ledger);
                         now.seed = seed;

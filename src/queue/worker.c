@@ -145,6 +145,16 @@ struct batch *worker_consume(struct queue *q, unsigned worker, struct batch *b) 
         return rest;
 }
 
+/* With the lock held, which it gives up meanwhile. */
+static void tell_drained(struct queue *q) {
+        if (queue_all_waiting(q) + q->working)
+                return;
+        q->owes_drained = false;
+        pthread_mutex_unlock(&q->lock);
+        observe(q->observer, NOTICE_QUEUE_DRAINED, q->name, "");
+        pthread_mutex_lock(&q->lock);
+}
+
 static void *worker_main(void *argument) {
         struct worker *w = argument;
         struct queue *q = w->queue;
@@ -170,6 +180,8 @@ static void *worker_main(void *argument) {
                         q->mode->settled(q);
                 if (q->is_closing)
                         pthread_cond_broadcast(&q->drained);
+                if (UNLIKELY(q->owes_drained))
+                        tell_drained(q);
         }
         q->running--;
         w->is_running = false;

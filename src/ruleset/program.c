@@ -38,6 +38,42 @@ static struct answers *answers_of(struct run *run, const struct program *p) {
         return answers_new(&run->answers[p->number - 1], p->traits) ? NULL : run->answers[p->number - 1];
 }
 
+/* ---- Following a record ----------------------------------------------------- */
+
+static bool is_in(const uint16_t *selection, size_t count, uint16_t record) {
+        for (size_t i = 0; i < count; i++)
+                if (selection[i] == record)
+                        return true;
+        return false;
+}
+
+/* Whether the record that somebody follows is among these. */
+static bool is_followed(const struct run *run, const struct batch *b, const uint16_t *selection, size_t count) {
+        return run->trace->batch == b && is_in(selection, count, run->trace->record);
+}
+
+static void tell(const struct step *s, struct run *run, struct batch *b, enum trace_event event) {
+        run->trace->tell(run->trace, event, s->statement, s->delivery, run, b);
+}
+
+static void tell_condition(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                           size_t count, const uint16_t *yes, size_t passed) {
+        if (is_followed(run, b, selection, count))
+                tell(s, run, b, is_in(yes, passed, run->trace->record) ? TRACE_PASSED : TRACE_NOT);
+}
+
+static void tell_action(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection, size_t count,
+                        const uint16_t *missed, size_t lost) {
+        if (is_followed(run, b, selection, count))
+                tell(s, run, b,
+                     delivery_queue(s->delivery)               ? TRACE_QUEUED
+                     : is_in(missed, lost, run->trace->record) ? TRACE_MISSED
+                                                               : TRACE_DELIVERED);
+}
+
+static void execute_followed(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                             size_t count);
+
 /* ---- Running -------------------------------------------------------------- */
 
 static void run_steps(const struct step *first, struct run *run, struct batch *b, const uint16_t *selection,
@@ -45,7 +81,10 @@ static void run_steps(const struct step *first, struct run *run, struct batch *b
         struct selections *lists = &run->evaluation.selections;
         uint16_t *living = selections_take(lists, count);
         for (const struct step *s = first; s && count; s = s->next) {
-                s->execute(s, run, b, selection, count);
+                if (UNLIKELY(run->trace != NULL))
+                        execute_followed(s, run, b, selection, count);
+                else
+                        s->execute(s, run, b, selection, count);
                 if (!s->may_stop || !run->has_stopped)
                         continue;
                 size_t kept = 0;
@@ -63,6 +102,8 @@ static void execute_filter(const struct step *s, struct run *run, struct batch *
         struct selections *lists = &run->evaluation.selections;
         uint16_t *yes = selections_take(lists, count), *no = selections_take(lists, count);
         size_t passed = filter_narrow(s->filter, &run->evaluation, b, selection, count, yes, s->otherwise ? no : NULL);
+        if (UNLIKELY(run->trace != NULL))
+                tell_condition(s, run, b, selection, count, yes, passed);
         if (passed)
                 run_steps(s->body, run, b, yes, passed);
         if (s->otherwise && passed < count)
@@ -142,6 +183,8 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
         run->evaluation.previous = s->delivery;
         if (s->is_shared && run->collects && collect(run, s, selection, count)) {
                 count_processed(s, count);
+                if (UNLIKELY(run->trace != NULL) && is_followed(run, b, selection, count))
+                        tell(s, run, b, TRACE_COLLECTED);
                 return;
         }
         struct selections *lists = &run->evaluation.selections;
@@ -156,6 +199,8 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
         }
         count_processed(s, count);
         size_t lost = delivery_submit_with(s->delivery, run->shared, b, selection, count, missed);
+        if (UNLIKELY(run->trace != NULL))
+                tell_action(s, run, b, selection, count, missed, lost);
         note_missed(run, missed, lost);
         selections_give(lists, missed);
 }
@@ -305,6 +350,23 @@ static void execute_foreach(const struct step *s, struct run *run, struct batch 
                 variable_unset(&b->records[selection[i]], s->statement->variable->scope, s->statement->variable->string,
                                run->context.is_case_sensitive);
         }
+}
+
+/*
+ * Conditions and actions tell for themselves. What leads elsewhere is told before it does, all else when it has
+ * happened.
+ */
+static void execute_followed(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
+                             size_t count) {
+        bool tells_itself = s->execute == execute_filter || s->execute == execute_action;
+        bool is_here = !tells_itself && is_followed(run, b, selection, count);
+        bool leads_away =
+                s->execute == execute_call || s->execute == execute_call_indirect || s->execute == execute_foreach;
+        if (is_here && leads_away)
+                tell(s, run, b, TRACE_DONE);
+        s->execute(s, run, b, selection, count);
+        if (is_here && !leads_away)
+                tell(s, run, b, TRACE_DONE);
 }
 
 void program_run(const struct program *p, struct run *run, struct batch *b, const uint16_t *selection, size_t count) {

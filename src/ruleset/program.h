@@ -43,6 +43,26 @@ struct collected {
         size_t count;         /* of all of them together */
 };
 
+/* What happens to a record that is followed on its way through a program. */
+enum trace_event {
+        TRACE_PASSED,    /* a condition let it pass */
+        TRACE_NOT,       /* a condition did not */
+        TRACE_DELIVERED, /* an action took it */
+        TRACE_QUEUED,    /* an action's queue took it */
+        TRACE_MISSED,    /* an action is suspended, or refused it */
+        TRACE_COLLECTED, /* an action that several statements share gets it at the end */
+        TRACE_DONE,      /* any other statement was executed */
+};
+struct run;
+struct program_trace {
+        const struct batch *batch;
+        uint16_t record; /* of the batch */
+        void (*tell)(struct program_trace *trace, enum trace_event event, const struct statement *statement,
+                     struct delivery *delivery, struct run *run, struct batch *b);
+        /* The batch is through; NULL to be assigned. */
+        struct program_trace *(*end)(struct program_trace *trace);
+};
+
 /* One worker's state; belongs to one thread. */
 struct run {
         struct evaluation evaluation;
@@ -58,7 +78,8 @@ struct run {
         struct renderings *shared;   /* those, where several outputs have one template; else NULL */
         struct collected *collected; /* by step->group */
         size_t collected_count;
-        struct answers **answers; /* by number of the program; NULL until it runs here */
+        struct program_trace *trace; /* NULL: nobody follows a record */
+        struct answers **answers;    /* by number of the program; NULL until it runs here */
         size_t answers_count;
 };
 

@@ -1,7 +1,7 @@
 /*
  * The built-in templates, written as a user could write them. What rsyslogd 8.2302
  * renders was recorded; where its documentation says otherwise (drop-last-lf in
- * the file formats), the daemon counts.
+ * the file formats), the daemon counts. Names that begin with Penstock_ are ours.
  */
 #include "template/template.h"
 
@@ -49,6 +49,11 @@ static const struct template_def builtins[] = {
                 "(%syslogseverity%, %syslogfacility%, '%timereported:::date-unixtimestamp%', '%hostname%', "
                 "'%syslogtag%', '%msg%')",
                 .is_stdsql = true),
+        BUILTIN("Penstock_JSONFormat",
+                "{\"time\":\"%timereported:::date-rfc3339%\",\"host\":\"%hostname:::json%\",\"tag\":\"%syslogtag:::"
+                "json%"
+                "\",\"facility\":\"%syslogfacility-text%\",\"severity\":\"%syslogseverity-text%\",\"message\":\""
+                "%msg:::json%\"}"),
 };
 
 static const char *const builtin_names[] = {
@@ -67,6 +72,7 @@ static const char *const builtin_names[] = {
         "StdPgSQLFmt",
         "StdJSONFmt",
         "StdClickHouseFmt",
+        "Penstock_JSONFormat",
         NULL,
 };
 static_assert(ARRAY_SIZE(builtin_names) == ARRAY_SIZE(builtins) + 1, "every built-in has a name in the list");

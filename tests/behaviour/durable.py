@@ -2,9 +2,15 @@
 """Queues on disk: what was acknowledged is kept over crashes, stops, full disks and destinations that come and go."""
 import contextlib
 import os
+import re
 import socket
+import subprocess
+import sys
 
-from harness import Place, needs_root, numbered, promise, read, run, send_tcp, wait
+from harness import ROOT, Place, argument, needs_root, numbered, promise, read, run, send_tcp, wait
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "queue"))
+from messages import messages  # noqa: E402  pylint: disable=wrong-import-position
 
 HEAD = """
 global(workDirectory="@DIR@/spool" processInternalMessages="on")
@@ -104,6 +110,47 @@ def what_a_file_was_read_into_a_synced_queue_survives_kill_after_kill():
         assert daemon.stop() == 0
         copies = len(place.read("out").splitlines()) - written
         print(f"# {copies} of {written} lines came twice, after 8 kills")
+
+
+RELP_TO_TARGET = """
+global(workDirectory="@DIR@/spool")
+module(load="imrelp")
+template(name="line" type="string" string="%msg%\\n")
+main_queue(queue.type="Disk" queue.fileName="main" queue.syncQueueFiles="on" queue.size="1000000"
+           queue.timeoutShutdown="20000")
+input(type="imrelp" address="127.0.0.1" port="RELP")
+action(name="out" type="omfwd" target="127.0.0.1" port="TARGET" protocol="tcp" template="line"
+       action.resumeRetryCount="-1" action.resumeInterval="1")
+"""
+
+
+def marks(data):
+    return set(re.findall(rb"seq=(\d+:\d+)", data))
+
+
+@promise
+def what_relp_acknowledged_survives_a_kill_with_the_destination_away():
+    for cycle in range(4):
+        with Place() as place:
+            spool(place)
+            target = Target()
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                port = server.getsockname()[1]
+            config = RELP_TO_TARGET.replace('port="RELP"', f'port="{port}"').replace("TARGET", str(target.port))
+            daemon = place.daemon(config)
+            flood = place.spawn([argument("penstock"), "flood", "--sequence", "--messages", "10000000", "--connections",
+                                 "4", "--acknowledged", place.file("ledger"), f"relp:127.0.0.1:{port}"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait(lambda cycle=cycle: place.read("ledger").count("\n") >= 2000 * (cycle + 1), "acknowledgements")
+            kill(daemon)
+            flood.wait(20)
+            acknowledged = marks(read(place.file("ledger")))
+            target.come_back()
+            daemon = place.daemon(config)
+            wait(lambda: target.lines() and acknowledged <= marks(target.received), "every acknowledged message")
+            assert daemon.stop() == 0
+            target.leave()
+            print(f"# {len(acknowledged)} acknowledged, all there")
 
 
 def tcp_to_target(target, queue):
@@ -267,10 +314,29 @@ ruleset(name="work") {
         send_tcp(port, numbered(0, 10) + numbered(0, 1, poison) + numbered(10, 10))
         wait(lambda: len(place.lines("to/host")) == 20, "its neighbours")
         assert daemon.stop() == 0
-        kept = b"".join(read(os.path.join(directory, name)) for directory, _, names in
-                        os.walk(place.file("spool/out.dead")) for name in names)
-        assert poison.encode() in kept, "the message is not among the dead letters"
-        assert b"refused by the destination" in kept, "its reason is not"
+        dead = list(messages(place.file("spool/out.dead")))
+        assert len(dead) == 1 and dead[0]["host"] == poison and dead[0]["msg"] == " 0", dead
+        why = dead[0]["$."]["dead"]
+        assert why["queue"] == "out" and why["reason"] == "refused by the destination" and why["errno"] == 36, why
+
+
+@promise
+def what_waits_on_disk_can_be_read_without_the_daemon():
+    with Place() as place:
+        spool(place)
+        target = Target()
+        daemon = place.daemon(tcp_to_target(target, 'queue.type="Disk" queue.fileName="out" queue.timeoutShutdown="0"'))
+        send_tcp(daemon.port("port"), "<34>1 2003-10-11T22:14:15.003+02:00 host app 7 ID47 [a b=\"c\"] one\n"
+                 + numbered(5, 1))
+        wait_until_queued(place, "host 5")
+        assert daemon.stop() == 0
+        one, other = list(messages(place.file("spool/out.store")))
+        wanted = {"msg": "one", "host": "host", "app_name": "app", "procid": "7", "msgid": "ID47", "facility": 4,
+                  "structured_data": '[a b="c"]', "severity": 2, "protocol": 1, "reported": "2003-10-11T22:14:15.003",
+                  "offset_minutes": 120}
+        assert {key: one[key] for key in wanted} == wanted, one
+        assert one["source"]["input"] == "imtcp" and one["source"]["address"] == "127.0.0.1", one
+        assert (other["msg"], other["tag"]) == (" 5", "tag:"), other
 
 
 @promise
@@ -285,10 +351,9 @@ def given_up_messages_of_a_durable_queue_are_kept_too():
         directory = place.file("spool/out.dead")
 
         def kept():
-            return b"".join(read(os.path.join(directory, name)) for name in
-                            (os.listdir(directory) if os.path.isdir(directory) else []))
+            return [m["msg"] for m in messages(directory)] if os.path.isdir(directory) else []
 
-        wait(lambda: all(str(n).encode() in kept() for n in (4711, 4712, 4713)), "the dead letters")
+        wait(lambda: kept() == [" 4711", " 4712", " 4713"], "the dead letters")
         assert daemon.stop() == 0
 
 

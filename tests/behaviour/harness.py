@@ -109,7 +109,7 @@ class Daemon:
             self.process = place.spawn(
                 [*launcher, argument("daemon"), *arguments, "-C", "-f", self.config, "-i", pid_path or self.pid_file],
                 cwd=place.path, stdout=stderr, stderr=stderr,
-                env=dict(os.environ, TZ="UTC", **(environment or {})), **options)
+                env={**os.environ, "TZ": "UTC", "PENSTOCK_BUS_SOCKET": "off", **(environment or {})}, **options)
         wait(lambda: read(self.pid_file) or self.process.poll() is not None, "the daemon's start")
         if self.process.poll() is not None and self.process.returncode:
             raise AssertionError(f"the daemon left with {self.process.returncode}:\n{self.stderr()}")

@@ -19,6 +19,7 @@ import sys
 import threading
 
 from harness import PATIENCE_SECONDS, Place, argument, memory_bytes, promise, read, run, wait, Skip
+from ports import free_port
 
 MESSAGES = 20000
 SILENCE_SECONDS = 0.3
@@ -28,11 +29,6 @@ CYCLES = int(sys.argv[sys.argv.index("--cycles") + 1]) if "--cycles" in sys.argv
 TEMPLATE = 'template(name="m" type="string" string="%rawmsg%\\n")\n'
 OWN = 'global(processInternalMessages="on")\n' + TEMPLATE
 KEPT = 'action.resumeInterval="1" action.resumeRetryCount="-1"'
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def receiver(port, more="", module=""):
@@ -315,6 +311,25 @@ def a_ledger_shows_what_is_acknowledged_too_early():
     with Place() as place:
         in_memory = receiver(port).replace('queue.type="Direct"', 'queue.type="LinkedList" queue.dequeueSlowdown="1000"')
         assert lost_by_death(place, Oracle(place, in_memory), port, 100), "nothing is missing"
+
+
+@promise
+def a_queue_on_disk_acknowledges_and_delivers_after_the_death_what_it_had():
+    """The destination is away: nothing could be acknowledged but for the disk."""
+    port = free_port()
+    config = (OWN + f'module(load="imrelp")\ninput(type="imrelp" port="{port}" address="127.0.0.1" ruleset="in")\n'
+              'ruleset(name="in" queue.type="Disk" queue.fileName="kept" queue.spoolDirectory="@DIR@" '
+              'queue.syncQueueFiles="on") { ACTION }\n')
+    with Place() as place:
+        away = config.replace("ACTION", f'action(type="omfwd" target="127.0.0.1" port="{free_port()}" protocol="tcp" {KEPT})')
+        first = place.daemon(away)
+        flood = Flood(place, f"relp:127.0.0.1:{port}", 20000, "--connections", "8", "--acknowledged", place.file("ledger"))
+        assert flood.finish()["acknowledged"] == 20000
+        kill(first)
+        os.unlink(place.file("pid"))
+        place.daemon(config.replace("ACTION", 'action(type="omfile" file="@DIR@/out" template="m")'))
+        wait_for_all(place.file("out"), 20000)
+        assert set(marks(place.file("ledger"))) <= set(marks(place.file("out")))
 
 
 @promise

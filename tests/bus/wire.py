@@ -1,9 +1,11 @@
 """Raw frames of the bus, for tests: nothing of the product is used."""
 import array
+import atexit
 import json
 import os
 import resource
 import select
+import shutil
 import socket
 import struct
 import subprocess
@@ -205,11 +207,18 @@ class Client:
         return False
 
 
+def temporary_directory():
+    """It is there until this process ends, so that a test can look into it after its broker has gone."""
+    path, owner = tempfile.mkdtemp(prefix="bus."), os.getpid()
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(path, ignore_errors=True))
+    return path
+
+
 class Broker:
     """A broker of its own; options become its configuration file."""
 
     def __init__(self, program, environment=None, arguments=None, **options):
-        self.directory = tempfile.mkdtemp(prefix="bus.")
+        self.directory = temporary_directory()
         self.path = os.path.join(self.directory, "socket")
         self.log_path = os.path.join(self.directory, "log")
         command = [program]

@@ -21,15 +21,16 @@ MAY = {
     "queue": {"base", "io", "message", "module"},
     "delivery": LOW | {"template", "queue"},
     "ruleset": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery"},
-    "input": LOW,
+    "input": LOW | {"bus"},
     "parser": LOW,
     "modifier": LOW,
     "function": LOW,
-    "output": LOW,
+    "output": LOW | {"bus"},
     "bus": {"base", "io"},
     "daemon": LOW | {"language", "template", "lookup", "statistics", "queue", "delivery", "ruleset", "parser", "bus"},
     "control": {"base", "io", "module", "bus", "language", "template", "message", "ruleset"},
     "console": {"base", "io", "bus"},
+    "gateway": {"base", "io", "bus"},
 }
 
 
