@@ -35,7 +35,7 @@ import generate
 
 HERE = pathlib.Path(__file__).resolve().parent
 RECORDED = HERE / "recorded.txt"
-RECORDED_PAIRS = 400
+RECORDED_PAIRS = 200
 START_SECONDS = 5
 DRAIN_SECONDS = 4
 SHRINK_ROUNDS_MAX = 60
