@@ -54,6 +54,9 @@ struct priority {
 };
 
 static void apply(struct statement *s, int facility, const struct priority *p) {
+        /* No severity equals "*". */
+        if (p->is_all && p->is_exact)
+                return;
         uint8_t bits = (uint8_t)(p->is_exact ? 1u << p->severity : (2u << p->severity) - 1);
         if (p->is_all || p->is_none)
                 bits = PRIORITIES_ALL;

@@ -340,11 +340,12 @@ static void set_options(const struct settings *s, struct replacer *r) {
         r->is_mandatory = s->is_mandatory;
 }
 
-/* The member's name where none is given: as written; "usr!name" for $!Usr!name, but $.name keeps its mark. */
+/* The member's name where none is given: as written; "usr!name" for $!Usr!name and
+ * "all-json" for $!all-json, but $.name keeps its mark. */
 static struct text default_out_name(const struct replacer *r, struct text written) {
         struct text name = text_of(r->property_name);
         if (r->property.id != PROPERTY_TREE)
-                return written;
+                return text_slice(written, text_starts(written, TEXT("$!")) ? 2 : 0, written.size);
         return text_starts(name, TEXT("$!")) ? text_slice(name, 2, name.size) : name;
 }
 

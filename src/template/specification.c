@@ -205,8 +205,10 @@ static void set_case(struct replacer *r, int value) {
 static void set_control(struct replacer *r, int value) {
         r->control = (enum control_characters)MAX((int)r->control, value);
 }
+/* Dropping beats replacing, whichever is named last. */
 static void set_secure_path(struct replacer *r, int value) {
-        r->secure_path = (enum secure_path)value;
+        if (r->secure_path != PATH_DROP)
+                r->secure_path = (enum secure_path)value;
 }
 static void set_date(struct replacer *r, int value) {
         r->date = (enum date_format)value;
@@ -337,11 +339,13 @@ static void settle_positions(struct replacer *r) {
                 r->to = MIN(r->to, (int64_t)FIXED_WIDTH_MAX);
 }
 
-/* The member's name where none is given: as written, "usr!name" for $!Usr!name. */
+/* The member's name where none is given: as written, "usr!name" for $!Usr!name; a global variable keeps its mark. */
 static struct text default_out_name(const struct replacer *r, struct text written) {
         struct text name = text_of(r->property_name);
         if (r->property.id != PROPERTY_TREE)
                 return written;
+        if (text_starts(name, TEXT("$/")))
+                return name;
         return text_slice(name, text_starts(name, TEXT("$")) ? 2 : 1, name.size);
 }
 
