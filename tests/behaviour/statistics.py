@@ -5,6 +5,7 @@ import os
 import socket
 
 from harness import Diag, Place, promise, read, run, send_tcp, wait
+from ports import free_port
 
 HEAD = """
 global(processInternalMessages="off" net.enableDNS="off")
@@ -136,16 +137,10 @@ input(type="imudp" port="@UDP@" address="127.0.0.1" name="three" ratelimit.name=
 """
 
 
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @promise
 def inputs_that_name_one_limit_share_it_and_what_it_takes_is_counted():
     with Place() as place:
-        port = free_udp_port()
+        port = free_port()
         daemon = place.daemon(head() + LIMITED.replace("MORE", "").replace("@UDP@", str(port)) + OUT)
         send_tcp(daemon.port("port"), lines(3))
         wait(lambda: len(place.lines("out")) == 3, "the first three")
@@ -162,7 +157,7 @@ def inputs_that_name_one_limit_share_it_and_what_it_takes_is_counted():
 @promise
 def only_what_is_unimportant_is_limited_where_the_object_says_so():
     with Place() as place:
-        port = free_udp_port()
+        port = free_port()
         daemon = place.daemon(head() + LIMITED.replace("MORE", ' severity="5"').replace("@UDP@", str(port)) + OUT)
         send_tcp(daemon.port("port"), lines(8) + lines(20, "error").replace("<13>", "<11>"))
         wait(lambda: of(place, "few", "ratelimit")[-1:] and of(place, "few", "ratelimit")[-1]["discarded"] == 3, "the count")
@@ -173,7 +168,7 @@ def only_what_is_unimportant_is_limited_where_the_object_says_so():
 @promise
 def each_sender_has_a_limit_of_its_own_where_the_object_says_so():
     with Place() as place:
-        port = free_udp_port()
+        port = free_port()
         daemon = place.daemon(head() + LIMITED.replace("MORE", ' perSource="on"').replace("@UDP@", str(port)) + OUT)
         for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
