@@ -26,6 +26,7 @@ struct sim_file {
         uint64_t size;
         uint8_t *synced; /* what is certain */
         uint64_t synced_size;
+        uint64_t synced_hash; /* of those bytes; 0: not known */
         struct version *versions;
         size_t versions_count, versions_capacity;
 };
@@ -266,17 +267,20 @@ static void synced_resize(struct sim_file *f, uint64_t size) {
                 memset(f->synced + f->synced_size, 0, size - f->synced_size);
         }
         f->synced_size = size;
+        f->synced_hash = 0;
 }
 
 static void synced_put(struct sim_file *f, uint64_t sector, const uint8_t *bytes) {
         uint64_t at = sector * DISK_SIM_SECTOR_BYTES;
+        f->synced_hash = 0;
         if (at < f->synced_size)
                 memcpy(f->synced + at, bytes, MIN((uint64_t)DISK_SIM_SECTOR_BYTES, f->synced_size - at));
 }
 
 /* Writes what is still to be written; what a failed sync dropped is not. */
 static void file_sync(struct sim_file *f) {
-        synced_resize(f, f->size);
+        if (f->size != f->synced_size)
+                synced_resize(f, f->size);
         for (size_t i = 0; i < f->versions_count; i++)
                 synced_put(f, f->versions[i].sector, f->versions[i].bytes);
         f->versions_count = 0;
@@ -658,6 +662,7 @@ bool disk_sim_flip(struct disk_sim *sim, const char *path, const char *name, uin
         f->shown[offset] ^= (uint8_t)(1u << bit);
         if (offset < f->synced_size)
                 f->synced[offset] ^= (uint8_t)(1u << bit);
+        f->synced_hash = 0;
         return true;
 }
 
@@ -714,6 +719,49 @@ const uint8_t *disk_sim_content(const struct disk_sim *sim, const char *path, co
         struct sim_file *f = file_named(sim, path, name);
         *size = f ? f->size : 0;
         return f ? f->shown : NULL;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word) {
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        return hash ^ hash >> 29;
+}
+
+/* In lanes, since each waits for its multiplication; unrolled, so that they live in registers. */
+static uint64_t hash_bytes(const void *data, size_t size) {
+        enum { LANES = 8 };
+        const uint8_t *bytes = data;
+        uint64_t lanes[LANES] = {1, 2, 3, 4, 5, 6, 7, size}, words[LANES];
+        size_t at = 0;
+        for (; at + sizeof words <= size; at += sizeof words) {
+                memcpy(words, bytes + at, sizeof words);
+#pragma GCC unroll 8
+                for (size_t i = 0; i < LANES; i++)
+                        lanes[i] = mix(lanes[i], words[i]);
+        }
+        for (; at < size; at++)
+                lanes[0] = mix(lanes[0], bytes[at]);
+        for (size_t i = 1; i < LANES; i++)
+                lanes[0] = mix(lanes[0], lanes[i]);
+        return lanes[0];
+}
+
+static uint64_t file_hash(struct sim_file *f) {
+        if (!f->synced_hash)
+                f->synced_hash = hash_bytes(f->synced, f->synced_size) | 1;
+        return f->synced_hash;
+}
+
+/* A sum: the order of names is nobody's. */
+uint64_t disk_sim_hash(const struct disk_sim *sim) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < sim->directories_count; i++) {
+                const struct names *names = &sim->directories[i]->synced;
+                for (size_t n = 0; n < names->count; n++) {
+                        const struct name *name = &names->items[n];
+                        sum += mix(hash_bytes(name->name, strlen(name->name)), file_hash(name->file));
+                }
+        }
+        return sum;
 }
 
 /* ---- Lost power --------------------------------------------------------------------- */
@@ -779,9 +827,13 @@ static void file_crash(struct sim_file *to, const struct sim_file *f, enum disk_
                         sector_choose(bytes, f, sector, chooser);
                 memcpy(to->shown + at, bytes, MIN((uint64_t)DISK_SIM_SECTOR_BYTES, size - at));
         }
-        synced_resize(to, size);
-        if (size)
-                memcpy(to->synced, to->shown, size);
+        if (!size)
+                return;
+        to->synced = grow(NULL, size);
+        to->synced_size = size;
+        memcpy(to->synced, to->shown, size);
+        if (!f->versions_count && size == f->synced_size)
+                to->synced_hash = f->synced_hash;
 }
 
 /* The names that survive, with the old files behind them. */
@@ -815,6 +867,7 @@ struct disk_sim *disk_sim_crash(const struct disk_sim *sim, enum disk_sim_model 
                 names_crash(&names, d, model, chooser);
                 for (size_t n = 0; n < names.count; n++) {
                         struct sim_file *file = file_new(after);
+                        file_hash(names.items[n].file); /* For all disks that are made of this one. */
                         file_crash(file, names.items[n].file, model, chooser);
                         file->links = 1;
                         names_put(&to->shown, names.items[n].name, file);

@@ -140,3 +140,5 @@ bool disk_sim_next(struct disk_sim_all *all);
 void disk_sim_trace(struct disk_sim *sim, FILE *out);
 /* What reads of the file show; NULL when it is not there. Valid until the next operation. */
 const uint8_t *disk_sim_content(const struct disk_sim *sim, const char *path, const char *name, size_t *size);
+/* Names and bytes that are synced, as one number: different ones for different disks, nearly always. */
+uint64_t disk_sim_hash(const struct disk_sim *sim);

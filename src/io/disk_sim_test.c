@@ -147,6 +147,29 @@ static void operations_fail_when_they_are_told_to(void) {
         sim = NULL;
 }
 
-TEST_MAIN(TEST(only_what_was_synced_is_certain), TEST(every_subset_of_sectors_can_survive),
-          TEST(sectors_tear_when_they_may), TEST(a_failed_sync_forgets_what_it_should_have_written),
-          TEST(names_change_one_by_one_or_in_order), TEST(operations_fail_when_they_are_told_to))
+static void a_hash_tells_disks_apart_by_what_is_synced(void) {
+        begin();
+        int fd = create("a", 1000, 'a');
+        CHECK_INT(disk->ops->sync(disk, fd), 0);
+        CHECK_INT(disk->ops->sync(disk, directory), 0);
+        uint64_t before = disk_sim_hash(sim);
+        CHECK_INT(disk->ops->pwrite(disk, fd, "b", 1, 999), 1);
+        CHECK(disk_sim_hash(sim) == before);
+        struct disk_sim_chooser oldest = disk_sim_choose_oldest(), newest = disk_sim_choose_newest();
+        _owned_(disk_sim_free) struct disk_sim *same = disk_sim_crash(sim, DISK_SIM_STRICT, &oldest);
+        _owned_(disk_sim_free) struct disk_sim *other = disk_sim_crash(sim, DISK_SIM_STRICT, &newest);
+        CHECK(disk_sim_hash(same) == before);
+        CHECK(disk_sim_hash(other) != before);
+        CHECK_INT(disk->ops->sync(disk, fd), 0);
+        CHECK(disk_sim_hash(sim) == disk_sim_hash(other));
+        CHECK_INT(disk->ops->rename(disk, directory, "a", directory, "c"), 0);
+        CHECK_INT(disk->ops->sync(disk, directory), 0);
+        CHECK(disk_sim_hash(sim) != disk_sim_hash(other));
+        disk_sim_free(sim);
+        sim = NULL;
+}
+
+TEST_MAIN(TEST(a_hash_tells_disks_apart_by_what_is_synced), TEST(only_what_was_synced_is_certain),
+          TEST(every_subset_of_sectors_can_survive), TEST(sectors_tear_when_they_may),
+          TEST(a_failed_sync_forgets_what_it_should_have_written), TEST(names_change_one_by_one_or_in_order),
+          TEST(operations_fail_when_they_are_told_to))

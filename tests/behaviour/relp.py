@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 
+from deaths import Deaths
 from harness import PATIENCE_SECONDS, Place, argument, memory_bytes, promise, read, run, wait, Skip
 from ports import free_port
 
@@ -330,6 +331,21 @@ def a_queue_on_disk_acknowledges_and_delivers_after_the_death_what_it_had():
         place.daemon(config.replace("ACTION", 'action(type="omfile" file="@DIR@/out" template="m")'))
         wait_for_all(place.file("out"), 20000)
         assert set(marks(place.file("ledger"))) <= set(marks(place.file("out")))
+
+
+@promise
+def a_synced_queue_on_disk_survives_death_after_death_under_load():
+    """One spool for all: what one death leaves behind, the next life delivers, takes more, and dies."""
+    with Place() as place:
+        os.mkdir(place.file("spool"))
+        deaths = Deaths(place, place.file("spool"))
+        for cycle in range(CYCLES):
+            deaths.begin()
+            deaths.load(cycle * 977 % 9000)
+            deaths.end()
+        deaths.begin()
+        assert deaths.daemon.stop() == 0
+        print(f"# {CYCLES} deaths, {deaths.acknowledged} acknowledged, at most {deaths.twice} twice after one", flush=True)
 
 
 @promise

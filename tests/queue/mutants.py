@@ -18,7 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 SOURCE = os.path.join(ROOT, "src")
 COMPILE = [os.environ.get("CC", "cc"), "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-pthread", "-fno-strict-aliasing",
            "-I" + SOURCE]
-TESTS = ["store_fault_test", "store_crash_test", "store_rot_test", "store_codec_test", "segment_test", "store_test"]
+TESTS = ["store_fault_test", "store_crash_test", "store_rot_test", "store_codec_test", "segment_test", "store_test",
+         "store_campaign_test"]
 WRAP = ["-Wl,--wrap=malloc", "-Wl,--wrap=calloc", "-Wl,--wrap=realloc"]
 TEST_SECONDS = 60
 
