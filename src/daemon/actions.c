@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "daemon/collector.h"
+#include "daemon/limits.h"
 #include "daemon/statistics.h"
 #include "module/settings.h"
 
@@ -123,6 +124,7 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .observer = p->observer,
                 .tap = p->tap,
                 .place = p->place,
+                .limit = limits_of_action(p->limits, o),
                 .aborts_on_failed_queue = global->aborts_on_failed_queue,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),

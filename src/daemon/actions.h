@@ -12,6 +12,7 @@
 #include "language/tree.h"
 
 struct actions;
+struct limits;    /* daemon/limits.h */
 struct collector; /* daemon/collector.h */
 
 /* All lent for the actions' life. */
@@ -26,6 +27,7 @@ struct actions_plan {
         struct tap_point *tap;           /* sees what actions are given; NULL: nobody */
         const struct queue_place *place; /* where queues on disk lie */
         struct loop *housekeeping;
+        struct limits *limits; /* ratelimit() */
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
 };

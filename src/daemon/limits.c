@@ -250,11 +250,16 @@ static int add(struct limits *l, const struct definition *d, struct diagnostics 
         return pass(read_first(n, d, diagnostics));
 }
 
-/* "ratelimit.name" and "syssock.ratelimit.name" among what was written for a module or an input. */
+/* Names of limits among what was written for a module, an input or an action. */
+static bool names_limit(const struct assignment *a) {
+        return a->count && (text_equal_nocase(a->name, TEXT("ratelimit.name")) ||
+                            text_equal_nocase(a->name, TEXT("syssock.ratelimit.name")) ||
+                            text_equal_nocase(a->name, TEXT("action.ratelimit.name")));
+}
+
 static void check_names(struct limits *l, const struct assignment *list, struct diagnostics *diagnostics) {
         for (const struct assignment *a = list; a; a = a->next) {
-                if (a->count == 0 || (!text_equal_nocase(a->name, TEXT("ratelimit.name")) &&
-                                      !text_equal_nocase(a->name, TEXT("syssock.ratelimit.name"))))
+                if (!names_limit(a))
                         continue;
                 _owned_(memory_free) char *name = text_copy(a->items[0]);
                 if (name && !limits_find(l, name))
@@ -263,6 +268,28 @@ static void check_names(struct limits *l, const struct assignment *list, struct 
                                  "ratelimit(name=\"...\" interval=\"...\" burst=\"...\")",
                                  "ratelimit '%s' is not defined", name);
         }
+}
+
+static void check_action(struct limits *l, const struct object *o, struct diagnostics *diagnostics) {
+        check_names(l, o->assignments, diagnostics);
+        for (const struct assignment *a = o->assignments; a; a = a->next)
+                if (names_limit(a) && o->module->kind == MODULE_MODIFIER)
+                        diagnose(diagnostics, SEVERITY_WARNING, CODE_OF_OBJECTS, a->name_place, (uint32_t)a->name.size,
+                                 NULL, "'%.*s' has no effect on %s, which changes messages and sends none",
+                                 TEXT_ARGS(a->name), o->module->name);
+}
+
+struct shared_limit *limits_of_action(struct limits *l, const struct object *action) {
+        struct shared_limit *found = NULL;
+        for (const struct assignment *a = action->assignments; a; a = a->next) {
+                bool is_own = text_equal_nocase(a->name, TEXT("action.ratelimit.name"));
+                if (!names_limit(a) || (found && !is_own))
+                        continue;
+                _owned_(memory_free) char *name = text_copy(a->items[0]);
+                struct shared_limit *limit = name ? limits_find(l, name) : NULL;
+                found = limit ? limit : found;
+        }
+        return found;
 }
 
 int limits_new(struct limits **ret, const struct config *config, struct reporter *reporter,
@@ -288,6 +315,8 @@ int limits_new(struct limits **ret, const struct config *config, struct reporter
                         check_names(l, m->assignments, diagnostics);
         for (const struct object *o = config->inputs; o; o = o->next)
                 check_names(l, o->assignments, diagnostics);
+        for (const struct object *o = config->actions_first; o; o = o->next)
+                check_action(l, o, diagnostics);
         *ret = TAKE(l);
         return 0;
 }

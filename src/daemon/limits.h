@@ -28,5 +28,7 @@ void limits_reopen(struct limits *l);
 
 /* `limits` is a struct limits. NULL: there is none of that name. */
 struct shared_limit *limits_find(void *limits, const char *name);
+/* What an action of an output names by action.ratelimit.name, or else by its module's ratelimit.name; NULL: nothing. */
+struct shared_limit *limits_of_action(struct limits *l, const struct object *action);
 /* Shows each to the statistics. */
 void limits_visit(const struct limits *l, struct collector *c);

@@ -563,6 +563,7 @@ int pipeline_open(struct pipeline *p) {
                                        .tap = p->host.tap,
                                        .place = &p->place,
                                        .housekeeping = p->host.housekeeping,
+                                       .limits = p->limits,
                                        .find_template = find_template,
                                        .owner = p};
         choose_place(p);

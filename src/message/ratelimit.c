@@ -7,7 +7,10 @@
 
 #include "base/fail.h"
 
-enum { WAYS = 8 /* senders that share a place */ };
+enum {
+        WAYS = 8,            /* senders that share a place */
+        THREADS_US = 1000000 /* so far apart may the times be that threads have looked at */
+};
 
 struct sender_limit {
         char name[LIMIT_SENDER_BYTES];
@@ -133,6 +136,8 @@ static bool pass_shared(struct ratelimit *r, struct text sender, int64_t now_us,
         pthread_mutex_lock(&s->mutex);
         struct sender_limit *own = s->senders ? find_sender(s, sender) : NULL;
         struct ratelimit *counted = own ? &own->limit : &s->whole;
+        if (now_us < counted->window_start_us && counted->window_start_us - now_us < THREADS_US)
+                now_us = counted->window_start_us; /* another thread was quicker; no clock was set back */
         bool passes = pass_alone(counted, now_us, lost);
         r->discarded = counted->discarded;
         r->burst = counted->burst;

@@ -142,6 +142,15 @@ static void rules_change_while_windows_run(void) {
         CHECK(!ratelimit_pass(&r, 12 * SECOND, &lost));
 }
 
+static void a_thread_that_looked_at_the_clock_before_another_begins_no_window(void) {
+        struct ratelimit r[2];
+        _owned_(shared_limit_free) struct shared_limit *s = shared_of(r, 2, false, 0);
+        uint64_t lost;
+        for (int i = 0; i < 10; i++)
+                CHECK(ratelimit_pass(&r[i & 1], 10 * SECOND - (i & 1) * 4000, &lost) == (i < 3));
+        CHECK(ratelimit_pass(&r[0], 5 * SECOND, &lost)); /* set back */
+}
+
 static void a_sender_may_have_a_rule_of_its_own(void) {
         struct shared_limit_plan plan = {.name = "all",
                                          .interval_s = 5,
@@ -186,4 +195,5 @@ TEST_MAIN(TEST(without_an_interval_everything_passes), TEST(a_burst_passes_and_t
           TEST(the_next_window_tells_what_the_last_one_lost), TEST(a_clock_set_back_ends_the_window),
           TEST(a_burst_of_nothing_discards_everything), TEST(inputs_that_share_a_limit_count_together),
           TEST(senders_are_kept_apart_where_asked_for), TEST(senders_that_are_known_are_bounded),
-          TEST(rules_change_while_windows_run), TEST(a_sender_may_have_a_rule_of_its_own))
+          TEST(rules_change_while_windows_run), TEST(a_thread_that_looked_at_the_clock_before_another_begins_no_window),
+          TEST(a_sender_may_have_a_rule_of_its_own))

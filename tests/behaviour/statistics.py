@@ -247,6 +247,47 @@ def some_senders_have_limits_of_their_own_and_hup_reads_them_again():
 
 
 @promise
+def outputs_that_name_one_limit_share_it_and_what_is_important_passes():
+    with Place() as place:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(20)
+            forward = (f'action(type="omfwd" target="127.0.0.1" port="{receiver.getsockname()[1]}" protocol="udp" template="m"'
+                       ' ratelimit.name="few" ratelimit.interval="600" ratelimit.burst="1" queue.type="LinkedList")\n')
+            limited = 'action(name="w" type="omfile" file="@DIR@/some" template="m" action.ratelimit.name="few")\n'
+            daemon = place.daemon(talking() + 'ratelimit(name="few" interval="600" burst="10" severity="5")\n'
+                                  + INPUT.replace("OPTIONS", "") + OUT + "if $inputname == 'imtcp' then {\n" + forward + limited + "}\n")
+            send_tcp(daemon.port("port"), lines(30) + lines(20, "error").replace("<13>", "<11>") + lines(1, "last"))
+            wait(lambda: "last0" in place.read("out"), "everything where no limit is")
+            wait(lambda: totals(place).get("discarded") == 52, "the count")
+            assert totals(place)["passed"] == 10
+            heard = [receiver.recv(1000).decode() for _ in range(20)]
+            wait(lambda: sum("error" in line for line in place.lines("some")) == 20, "all errors in the file")
+            assert "begin to drop messages due to rate-limiting by 'few'" in place.read("out")
+            assert daemon.stop() == 0
+            receiver.settimeout(0.01)
+            try:
+                while True:
+                    heard.append(receiver.recv(1000).decode())
+            except TimeoutError:
+                pass
+            assert sum("error" in line for line in heard) == 20
+            limited = [line for line in heard + place.lines("some") if "error" not in line]
+            assert len(limited) == 10, limited
+
+
+@promise
+def a_limit_that_no_object_defines_is_a_mistake_in_outputs_too():
+    with Place() as place:
+        config = place.file("c", 'ratelimit(name="a" interval="1")\naction(type="omfwd" target="127.0.0.1" ratelimit.name="b")\n'
+                            'module(load="mmutf8fix")\naction(type="mmutf8fix" action.ratelimit.name="a")\n' + OUT)
+        done = place.run(argument("daemon"), "-N1", "-f", config)
+        told = done.stdout + done.stderr
+        assert done.returncode != 0 and "ratelimit 'b' is not defined" in told, told
+        assert "'action.ratelimit.name' has no effect on mmutf8fix" in told, told
+
+
+@promise
 def a_policy_that_is_wrong_when_the_daemon_starts_is_a_mistake_with_its_place():
     with Place() as place:
         policy = place.file("policy.yaml", "interval: soon\n")
