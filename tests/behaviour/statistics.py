@@ -302,6 +302,19 @@ def a_policy_that_is_wrong_when_the_daemon_starts_is_a_mistake_with_its_place():
 
 
 @promise
+def what_a_search_for_json_found_is_reported():
+    with Place() as place:
+        search = 'module(load="mmjsonparse")\naction(type="mmjsonparse" mode="find-json")\naction(type="mmjsonparse" cookie="")\n'
+        daemon = place.daemon(head() + INPUT.replace("OPTIONS", "") + search + OUT)
+        send_tcp(daemon.port("port"), '<13>Oct 11 22:14:15 host tag: x {"a": 1}\n' * 3 + lines(2))
+        wait(lambda: (of(place, "mmjsonparse", "mmjsonparse")[-1:] or [{}])[0].get("scan.attempted") == 5, "the report")
+        found = of(place, "mmjsonparse", "mmjsonparse")[-1]
+        assert (found["scan.found"], found["scan.failed"], found["scan.truncated"]) == (3, 2, 0), found
+        assert sum('"mmjsonparse"' in line for line in place.lines("stats")) <= sum("resource-usage" in line for line in place.lines("stats")), "one object"
+        assert daemon.stop() == 0
+
+
+@promise
 def without_impstats_an_idle_daemon_does_not_wake_up():
     with Place() as place:
         daemon = place.daemon("module(load=\"imtcp\")\n" + INPUT.replace("OPTIONS", "") + 'dyn_stats(name="b")\nlookup_table(name="t" file="@DIR@/t")\n'
