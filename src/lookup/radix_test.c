@@ -10,7 +10,8 @@ static int by_key(const void *a, const void *b) {
 
 static struct radix *build(struct radix_row *rows, size_t count) {
         struct radix *r = NULL;
-        qsort(rows, count, sizeof *rows, by_key);
+        if (count)
+                qsort(rows, count, sizeof *rows, by_key);
         CHECK_INT(radix_new(&r, rows, count), 0);
         return r;
 }

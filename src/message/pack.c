@@ -377,10 +377,8 @@ static int read_source(struct unpacking *u, uint32_t *at, struct source **ret) {
         s->address = text_copy(address);
         s->port = text_copy(port);
         s->default_zone = zone.size ? text_copy(zone) : NULL;
-        if (flags & SOURCE_HAS_HOST)
-                atomic_init(&s->host, text_copy(host));
         if (!s->input_name || !s->address || !s->port || (zone.size && !s->default_zone) ||
-            ((flags & SOURCE_HAS_HOST) && !atomic_load(&s->host)))
+            ((flags & SOURCE_HAS_HOST) && !source_name_for_good(s, host)))
                 return fail(-ENOMEM);
         s->is_local = flags & SOURCE_IS_LOCAL;
         s->lowers_case = flags & SOURCE_LOWERS_CASE;

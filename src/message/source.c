@@ -61,10 +61,9 @@ static const char *keep_name(struct source *s, struct source_name *fresh, int64_
         return fresh->text;
 }
 
-/* A name that nobody asks for again. False without memory. */
-static bool keep_fixed_name(struct source *s, const char *host) {
+bool source_name_for_good(struct source *s, struct text host) {
         struct source_name *name = calloc(1, sizeof *name);
-        if (!name || !(name->text = strdup(host))) {
+        if (!name || !(name->text = text_copy(host))) {
                 free(name);
                 return false;
         }
@@ -77,7 +76,7 @@ struct source *source_new_local(const char *input_name, const char *host, const 
         if (!s)
                 return NULL;
         s->is_local = true;
-        return keep_fixed_name(s, host) ? s : source_unref(s);
+        return source_name_for_good(s, text_of(host)) ? s : source_unref(s);
 }
 
 struct source *source_new_renamed(const struct source *s, const char *host, const char *address) {
@@ -87,7 +86,7 @@ struct source *source_new_renamed(const struct source *s, const char *host, cons
         if (!renamed)
                 return NULL;
         renamed->default_zone = s->default_zone ? strdup(s->default_zone) : NULL;
-        if ((name && !keep_fixed_name(renamed, name)) || (s->default_zone && !renamed->default_zone))
+        if ((name && !source_name_for_good(renamed, text_of(name))) || (s->default_zone && !renamed->default_zone))
                 return NULL;
         renamed->origin = s->origin ? s->origin : s;
         renamed->is_local = s->is_local;

@@ -56,6 +56,9 @@ OWNED_POINTER(struct source, source_unref);
  */
 const char *source_host(struct source *s);
 
+/* Gives it a name that nobody asks for again. Before it is shared. False without memory. */
+bool source_name_for_good(struct source *s, struct text host);
+
 /* Makes admission depend on the sender's name. Before the source is shared. */
 void source_await(struct source *s, struct admission *admitting);
 /* Decides what can be decided without waiting, for this caller alone or (source_judge()) for everybody. */

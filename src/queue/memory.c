@@ -1,26 +1,56 @@
 /*
  * The list of a queue in memory. A small batch that arrives while others wait is copied to the end of the last one,
- * so that one record never holds a slab.
+ * so that one record never holds a slab. Whoever waits for it waits for the copy then.
  */
 #include "queue/inside.h"
 
 enum { COALESCE_RECORDS_MAX = 64 /* a batch of more travels as it is */ };
 
+static void let_hold_go(void *hold, uint64_t cookie _unused_) {
+        batch_unref(hold);
+}
+
+static void lose_hold(void *hold, uint64_t cookie _unused_) {
+        batch_lose(hold);
+        batch_unref(hold);
+}
+
+static int wait_for_hold(struct batch *b, struct batch *hold) {
+        return batch_acknowledge(b, (struct acknowledgement){.done = let_hold_go, .lost = lose_hold, .input = hold});
+}
+
+/* Those who wait for b, or for what it is a view of, wait for `last` from now on. False without memory. */
+static bool hand_over_senders(struct batch *last, struct batch *b) {
+        struct batch *hold;
+        if (batch_part(b, &hold))
+                return false;
+        if (!hold || wait_for_hold(last, hold) == 0)
+                return true;
+        /* Without any memory they are not told at all, which is what they must reckon with. */
+        wait_for_hold(b, hold);
+        return false;
+}
+
+static bool is_sole(const struct batch *b) {
+        return atomic_load_explicit(&b->references, memory_order_acquire) == 1;
+}
+
 /* Copies a small batch to the end of the one that waits last. */
 static bool coalesce(struct queue *q, struct batch *b) {
         struct batch *last = q->last;
-        if (!last || b->count > COALESCE_RECORDS_MAX || last->parent || last->route != b->route ||
-            atomic_load_explicit(&last->references, memory_order_acquire) != 1)
+        if (!last || b->count > COALESCE_RECORDS_MAX || last->parent || last->route != b->route || !is_sole(last) ||
+            !is_sole(b))
                 return false;
+        uint32_t count_before = last->count;
         uint16_t all[COALESCE_RECORDS_MAX];
         for (uint16_t i = 0; i < b->count; i++)
                 all[i] = i;
         if (!batch_copy(last, b, all, b->count))
                 return false;
-        for (; b->acknowledgement_count; b->acknowledgement_count--)
-                if (batch_acknowledge(last, b->acknowledgements[b->acknowledgement_count - 1]))
-                        break; /* no memory: given now, when b goes; the record itself is kept */
-        return true;
+        if (hand_over_senders(last, b))
+                return true;
+        last->count = count_before;
+        return false;
 }
 
 static void count_in(struct queue *q, uint64_t count, size_t bytes) {

@@ -145,6 +145,36 @@ static void small_batches_share_one_slab(void) {
         queue_free(q);
 }
 
+static atomic_uint done_count;
+
+static void note_done(void *input _unused_, uint64_t cookie _unused_) {
+        atomic_fetch_add(&done_count, 1);
+}
+
+static void who_waits_for_a_small_view_waits_for_its_copy(void) {
+        struct taker t;
+        struct queue_settings s = settings_of(QUEUE_LINKED_LIST, 1000);
+        struct queue *q = queue_for(&t, &s);
+        shut(&t, true);
+        push(q, 1, FLOW_NONE);
+        wait_until_taking(&t, 1);
+        push(q, 1, FLOW_NONE); /* the view is copied behind this */
+        struct batch *b = batch_new(pool, 0);
+        struct record *r = batch_append(b, NULL);
+        r->raw = batch_store(b, TEXT("<13>x"));
+        CHECK(batch_acknowledge(b, (struct acknowledgement){.done = note_done}) == 0);
+        static const uint16_t only[] = {0};
+        atomic_store(&done_count, 0);
+        queue_push(q, batch_view(b, only, 1), FLOW_WITHIN);
+        batch_unref(b);
+        CHECK_INT(atomic_load(&done_count), 0);
+        shut(&t, false);
+        CHECK_INT(queue_stop(q), 0);
+        CHECK_INT(t.taken, 3);
+        CHECK_INT(atomic_load(&done_count), 1);
+        queue_free(q);
+}
+
 static void dequeue_batch_size_bounds_what_a_consumer_gets(void) {
         struct taker t;
         struct queue_settings s = settings_of(QUEUE_LINKED_LIST, 10000);
@@ -588,7 +618,7 @@ static void its_marks_change_while_it_runs(void) {
 
 TEST_MAIN(TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_queue_consumes_at_once),
           TEST(a_full_queue_discards_what_exceeds_its_size_and_counts_it), TEST(small_batches_share_one_slab),
-          TEST(dequeue_batch_size_bounds_what_a_consumer_gets),
+          TEST(who_waits_for_a_small_view_waits_for_its_copy), TEST(dequeue_batch_size_bounds_what_a_consumer_gets),
           TEST(unimportant_messages_go_first_above_the_discard_mark),
           TEST(a_sender_with_flow_control_waits_and_loses_nothing), TEST(more_workers_come_when_there_is_enough_to_do),
           TEST(above_the_light_delay_mark_a_sender_is_held_a_while), TEST(a_light_delay_mark_of_0_holds_nobody),

@@ -368,9 +368,13 @@ static int prepare(struct store *s) {
                         pthread_cond_broadcast(&s->moved);
                 }
                 bool is_done = !must_grow && ahead >= s->prepared_wanted;
+                /* Making a segment takes long; what came meanwhile is not done twice for that. */
+                bool writes = s->is_control_due && !wanted;
                 pthread_mutex_unlock(&s->lock);
                 if (is_done)
                         return 0;
+                if (writes)
+                        (void)write_control(s);
                 /* While somebody waits for room, nobody plans: `first` stays where it is. */
                 int r = must_grow ? grow_prepared(s, first, wanted) : prepare_one(s);
                 if (r)
