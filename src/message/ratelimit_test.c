@@ -144,11 +144,12 @@ static void rules_change_while_windows_run(void) {
 
 static void a_thread_that_looked_at_the_clock_before_another_begins_no_window(void) {
         struct ratelimit r[2];
-        _owned_(shared_limit_free) struct shared_limit *s = shared_of(r, 2, false, 0);
+        struct shared_limit *s = shared_of(r, 2, false, 0);
         uint64_t lost;
         for (int i = 0; i < 10; i++)
                 CHECK(ratelimit_pass(&r[i & 1], 10 * SECOND - (i & 1) * 4000, &lost) == (i < 3));
         CHECK(ratelimit_pass(&r[0], 5 * SECOND, &lost)); /* set back */
+        shared_limit_free(s);
 }
 
 static void a_sender_may_have_a_rule_of_its_own(void) {
