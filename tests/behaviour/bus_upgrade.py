@@ -8,6 +8,7 @@ import threading
 import time
 
 from harness import PATIENCE_SECONDS, Place, argument, promise, read, run, wait
+from ports import free_port
 
 CONFIG = """
 global(bus.socket="@DIR@/bus" workDirectory="@DIR@")
@@ -188,9 +189,7 @@ class Relp(Load):
 def what_was_acknowledged_over_relp_is_there_whoever_took_it():
     with Place() as place:
         place.file("followed", "")
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = unused.getsockname()[1]
+        port = free_port()
         relp = 'module(load="imrelp")\ninput(type="imrelp" port="%d" address="127.0.0.1")\n' % port
         daemon = place.daemon(CONFIG + relp)
         with Successors(place, daemon) as successors:
@@ -215,9 +214,7 @@ def what_was_acknowledged_over_relp_is_there_whoever_took_it():
 def a_session_over_relp_goes_on_in_the_old_one_until_it_ends():
     with Place() as place:
         place.file("followed", "")
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = unused.getsockname()[1]
+        port = free_port()
         relp = 'module(load="imrelp")\ninput(type="imrelp" port="%d" address="127.0.0.1")\n' % port
         daemon = place.daemon(CONFIG + relp)
         with Successors(place, daemon) as successors:

@@ -9,21 +9,10 @@ import subprocess
 import time
 
 from harness import PATIENCE_SECONDS, ROOT, Place, Skip, argument, promise, read, run, wait
+from ports import free_port
 
 LANDS_SECONDS_MAX = 1
 TRIES = 3  # a busy machine may delay one of them
-
-
-def free_port():
-    """One that is free for TCP and UDP alike."""
-    while True:
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            try:
-                udp.bind(tcp.getsockname())
-            except OSError:
-                continue
-            return tcp.getsockname()[1]
 
 
 def landing_seconds(place, command, text, path):

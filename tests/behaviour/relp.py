@@ -19,6 +19,7 @@ import sys
 import threading
 
 from harness import PATIENCE_SECONDS, Place, argument, memory_bytes, promise, read, run, wait, Skip
+from ports import free_port
 
 MESSAGES = 20000
 SILENCE_SECONDS = 0.3
@@ -28,11 +29,6 @@ CYCLES = int(sys.argv[sys.argv.index("--cycles") + 1]) if "--cycles" in sys.argv
 TEMPLATE = 'template(name="m" type="string" string="%rawmsg%\\n")\n'
 OWN = 'global(processInternalMessages="on")\n' + TEMPLATE
 KEPT = 'action.resumeInterval="1" action.resumeRetryCount="-1"'
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def receiver(port, more="", module=""):

@@ -13,6 +13,7 @@ import tempfile
 import threading
 
 from harness import Place, Skip, argument, needs_root, promise, run, wait
+from ports import free_port
 
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -104,12 +105,6 @@ def name_server():
     server.is_dead = False
     server.names = {}
     return server
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 CONFIG = """

@@ -6,6 +6,7 @@ import signal
 import socket
 
 from harness import Diag, Place, argument, promise, read, run, send_tcp, wait
+from ports import free_port
 
 HEAD = """
 global(processInternalMessages="off" net.enableDNS="off")
@@ -137,16 +138,10 @@ input(type="imudp" port="@UDP@" address="127.0.0.1" name="three" ratelimit.name=
 """
 
 
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @promise
 def inputs_that_name_one_limit_share_it_and_what_it_takes_is_counted():
     with Place() as place:
-        port = free_udp_port()
+        port = free_port()
         daemon = place.daemon(head() + LIMITED.replace("MORE", "").replace("@UDP@", str(port)) + OUT)
         send_tcp(daemon.port("port"), lines(3))
         wait(lambda: len(place.lines("out")) == 3, "the first three")
@@ -163,7 +158,7 @@ def inputs_that_name_one_limit_share_it_and_what_it_takes_is_counted():
 @promise
 def only_what_is_unimportant_is_limited_where_the_object_says_so():
     with Place() as place:
-        port = free_udp_port()
+        port = free_port()
         daemon = place.daemon(head() + LIMITED.replace("MORE", ' severity="5"').replace("@UDP@", str(port)) + OUT)
         send_tcp(daemon.port("port"), lines(8) + lines(20, "error").replace("<13>", "<11>"))
         wait(lambda: of(place, "few", "ratelimit")[-1:] and of(place, "few", "ratelimit")[-1]["discarded"] == 3, "the count")
@@ -174,7 +169,7 @@ def only_what_is_unimportant_is_limited_where_the_object_says_so():
 @promise
 def each_sender_has_a_limit_of_its_own_where_the_object_says_so():
     with Place() as place:
-        port = free_udp_port()
+        port = free_port()
         daemon = place.daemon(head() + LIMITED.replace("MORE", ' perSource="on"').replace("@UDP@", str(port)) + OUT)
         for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
@@ -203,7 +198,7 @@ def a_policy_that_changes_is_in_force_at_once_and_a_broken_one_is_not():
     with Place() as place:
         policy = place.file("policy.yaml", "interval: 600\nburst: 2\n")
         more = f' policy="{policy}" policyWatch="on" policyWatchDebounce="50ms"'
-        daemon = place.daemon(talking() + LIMITED.replace("MORE", more).replace("@UDP@", str(free_udp_port())) + OUT)
+        daemon = place.daemon(talking() + LIMITED.replace("MORE", more).replace("@UDP@", str(free_port())) + OUT)
         send_tcp(daemon.port("port"), lines(5))
         wait(lambda: totals(place).get("discarded") == 3, "the policy's burst instead of the object's")
         place.file("new", "interval: 600\nburst: 4\n")
@@ -223,7 +218,7 @@ def a_policy_that_changes_is_in_force_at_once_and_a_broken_one_is_not():
 @promise
 def some_senders_have_limits_of_their_own_and_hup_reads_them_again():
     with Place() as place:
-        port = free_udp_port()
+        port = free_port()
         policy = place.file("senders.yaml", "default:\n  burst: 1\noverrides:\n- key: 127.0.0.2\n  max: 3\n")
         more = f' perSource="on" perSourcePolicy="{policy}" perSourceTopN="1"'
         daemon = place.daemon(talking() + LIMITED.replace("MORE", more).replace("@UDP@", str(port)) + OUT)

@@ -14,7 +14,9 @@ import threading
 import time
 import traceback
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "behaviour")]
+from ports import free_port  # noqa: E402
 from wire import WAIT, Broker, Client, Closed, temporary_directory  # noqa: E402
 
 PROMISES = []
@@ -38,9 +40,7 @@ class Server:
     """nats-server on a free port, which it keeps when it is started again."""
 
     def __init__(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.start()
 
     def start(self):

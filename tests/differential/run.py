@@ -38,6 +38,8 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "behaviour"))
+from ports import free_port  # noqa: E402 (the path had to be said first)
 PATIENCE_SECONDS = 10
 OUTPUT_BYTES_MAX = 8 << 20
 DIFF_LINES_MAX = 60
@@ -169,12 +171,6 @@ def printable(data):
 
 # ---------------------------------------------------------------- the stage a case plays on
 
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def wait_until(holds, what, seconds, alive):
     """Polls every few milliseconds: the events of two foreign daemons have no common file descriptor."""
     deadline = time.monotonic() + seconds
@@ -297,7 +293,7 @@ class Stage:
 
     def fill(self, text):
         for name in re.findall(r"@FREE \w+@", text):
-            self.names.setdefault(name, str(free_udp_port()))
+            self.names.setdefault(name, str(free_port()))
         self.names["@DIR@"] = self.directory
         self.names["@USER@"] = pwd.getpwuid(os.geteuid()).pw_name
         self.names["@GROUP@"] = grp.getgrgid(os.getegid()).gr_name
