@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "daemon/collector.h"
+#include "daemon/limits.h"
 #include "daemon/stand_in.h"
 #include "daemon/statistics.h"
 #include "module/settings.h"
@@ -137,6 +138,7 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .observer = p->observer,
                 .tap = p->tap,
                 .place = p->place,
+                .limit = limits_of_action(p->limits, o),
                 .aborts_on_failed_queue = global->aborts_on_failed_queue,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
                 .reports_continuation = tri_state(o->action->reports_continuation, global->reports_continuation),
@@ -332,17 +334,26 @@ struct counter *actions_processed(const struct actions *actions, const struct ob
         return a ? a->processed : NULL;
 }
 
+/* What the module's own counters hold for this action; NULL: another action answers for them, or it did not open. */
+static const struct counter *own_counters(const struct act *a) {
+        struct delivery *d = own_delivery(a);
+        return a->modifier ? a->counters : d ? delivery_module_counters(d) : NULL;
+}
+
 /* Comes before its action, as in rsyslog. */
 static void visit_own(const struct actions *actions, const struct act *a, struct collector *c) {
         const struct module *module = a->object->module;
-        struct delivery *d = own_delivery(a);
+        const void *module_settings = config_module_settings(actions->plan.config, module);
+        bool is_modifier = module->kind == MODULE_MODIFIER;
+        void (*statistic)(struct buffer * name, const void *settings, const void *module_settings) =
+                is_modifier ? module->modifier->statistic : module->output->statistic;
+        const struct counter *own = own_counters(a);
         _owned_(buffer_fini) struct buffer name = {0};
-        if (!d || !module->output->statistic)
+        if (!own || !statistic)
                 return;
-        module->output->statistic(&name, a->object->settings, config_module_settings(actions->plan.config, module));
+        statistic(&name, a->object->settings, module_settings);
         if (name.size == 0)
                 return;
-        const struct counter *own = delivery_module_counters(d);
         collector_begin(c);
         collector_table(c, module->counters, NULL, &own, 1);
         collector_end(c, buffer_as_text(&name), module->name);

@@ -12,6 +12,7 @@
 #include "language/tree.h"
 
 struct actions;
+struct limits;         /* daemon/limits.h */
 struct collector;      /* daemon/collector.h */
 struct rehearsal_host; /* daemon/rehearsal.h */
 
@@ -28,6 +29,7 @@ struct actions_plan {
         const struct queue_place *place;  /* where queues on disk lie */
         struct rehearsal_host *rehearsal; /* NULL: it is no rehearsal */
         struct loop *housekeeping;
+        struct limits *limits; /* ratelimit() */
         const struct template *(*find_template)(void *owner, const char *name);
         void *owner;
 };

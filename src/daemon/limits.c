@@ -3,19 +3,31 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
+#include "daemon/limit_policy.h"
+#include "io/file.h"
+#include "io/inotify.h"
+#include "io/loop.h"
 #include "module/definitions.h"
 
-enum { CODE_OF_OBJECTS = 2207, WORST_SHOWN_MAX = 1000 };
+enum { CODE_OF_OBJECTS = 2207, WORST_SHOWN_MAX = 1000, POLICIES_MAX = 2 /* of one object */, DEBOUNCE_MS = 5000 };
 
 struct named_limit {
+        struct limits *limits;
         struct shared_limit *limit;
         const struct ratelimit_settings *settings;
+        int64_t debounce_ms;
+        int directory[POLICIES_MAX]; /* where its files lie, as inotify numbers it; -1: not watched */
+        struct timer quiet;          /* armed while its files change */
 };
 
 struct limits {
         struct named_limit *items;
         size_t count;
+        struct reporter *reporter;
+        struct loop *loop; /* where files are watched and read again; NULL: not started */
+        struct watch watch;
 };
 
 struct shared_limit *limits_find(void *limits, const char *name) {
@@ -25,6 +37,194 @@ struct shared_limit *limits_find(void *limits, const char *name) {
                         return l->items[i].limit;
         return NULL;
 }
+
+/* ---- Policies ---------------------------------------------------------------- */
+
+typedef int (*policy_reader)(struct limit_rules *rules, const char *file, struct text text,
+                             struct diagnostics *diagnostics);
+
+static int read_file(struct limit_rules *rules, policy_reader read, const char *path, struct diagnostics *diagnostics) {
+        _owned_(buffer_fini) struct buffer text = {0};
+        int r = file_read_whole(path, POLICY_BYTES_MAX, &text);
+        if (r)
+                return pass(r);
+        return pass(read(rules, path, buffer_as_text(&text), diagnostics));
+}
+
+static bool has_policy(const struct ratelimit_settings *s) {
+        return s->policy || s->source_policy;
+}
+
+/*
+ * Puts what the files say in force, all of it or nothing. *path is the file that failed: -EBADMSG, told in the
+ * diagnostics; -errno of the file; -ENOMEM.
+ */
+static int apply_policies(struct named_limit *n, const char **path, struct diagnostics *diagnostics) {
+        const struct ratelimit_settings *s = n->settings;
+        _owned_(limit_rules_fini) struct limit_rules rules = {
+                .interval_s = s->interval_s, .burst = s->burst, .severity_min = (uint8_t)s->severity};
+        int r = 0;
+        if ((*path = s->policy))
+                r = read_file(&rules, limit_policy_read, s->policy, diagnostics);
+        if (r == 0 && s->is_per_source && s->source_policy) {
+                *path = s->source_policy;
+                r = read_file(&rules, sender_policy_read, s->source_policy, diagnostics);
+        }
+        if (r)
+                return pass(r);
+        shared_limit_change(n->limit, &rules);
+        return 0;
+}
+
+/* When the configuration is read: what is wrong with a file is a mistake in it. */
+static int read_first(struct named_limit *n, const struct definition *d, struct diagnostics *diagnostics) {
+        const struct ratelimit_settings *s = n->settings;
+        if (s->source_policy && !s->is_per_source)
+                diagnose(diagnostics, SEVERITY_WARNING, CODE_OF_OBJECTS, d->place, 9, "perSource=\"on\"",
+                         "ratelimit '%s': perSourcePolicy has no effect without perSource", s->name);
+        if (s->policy_debounce && policy_duration(&n->debounce_ms, text_of(s->policy_debounce)))
+                diagnose(diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS, d->place, 9, "as 500ms, 5s, 1m",
+                         "ratelimit '%s': policyWatchDebounce \"%s\" is no time", s->name, s->policy_debounce);
+        const char *path;
+        int r = has_policy(s) ? apply_policies(n, &path, diagnostics) : 0;
+        if (r == -ENOMEM)
+                return pass(r);
+        if (r && r != -EBADMSG)
+                diagnose(diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS, d->place, 9,
+                         "without it what the object says itself is in force",
+                         "ratelimit '%s': policy '%s' cannot be read: %s", s->name, path, fail_text(r));
+        return 0;
+}
+
+/* While messages go on: the old rules stay where the files are wrong. */
+static void read_again(struct named_limit *n, enum severity success) {
+        _owned_(diagnostics_fini) struct diagnostics told = {0};
+        struct reporter *reporter = n->limits->reporter;
+        const char *name = n->settings->name, *path;
+        int r = apply_policies(n, &path, &told);
+        if (r == 0)
+                report(reporter, success, 0, "ratelimit '%s': its policy was read again", name);
+        for (const struct diagnostic *d = told.first; d; d = d->next)
+                report(reporter, SEVERITY_ERR, CODE_OF_OBJECTS, "ratelimit '%s': %s:%u:%u: %s%s%s", name, d->place.file,
+                       d->place.line, d->place.column, d->message, d->hint ? "; " : "", d->hint ? d->hint : "");
+        if (r == -EBADMSG)
+                report(reporter, SEVERITY_ERR, CODE_OF_OBJECTS,
+                       "ratelimit '%s': policy '%s' has mistakes; what was in force stays so", name, path);
+        else if (r)
+                report(reporter, SEVERITY_ERR, CODE_OF_OBJECTS,
+                       "ratelimit '%s': policy '%s' cannot be read: %s; what was in force stays so", name, path,
+                       fail_text(r));
+}
+
+static void on_quiet(struct timer *timer) {
+        read_again(CONTAINER_OF(timer, struct named_limit, quiet), SEVERITY_INFO);
+}
+
+/* ---- Watching ------------------------------------------------------------------ */
+
+static struct text file_name(const char *path) {
+        const char *slash = strrchr(path, '/');
+        return text_of(slash ? slash + 1 : path);
+}
+
+static const char *policy_path(const struct named_limit *n, size_t which) {
+        return which ? n->settings->source_policy : n->settings->policy;
+}
+
+static void note_change(struct named_limit *n) {
+        if (loop_arm(n->limits->loop, &n->quiet, clock_mono_ns() + n->debounce_ms * 1000000))
+                read_again(n, SEVERITY_INFO);
+}
+
+static void on_event(void *context, int number, uint32_t events, const char *name) {
+        struct limits *l = context;
+        for (size_t i = 0; i < l->count; i++)
+                for (size_t which = 0; which < POLICIES_MAX; which++) {
+                        struct named_limit *n = &l->items[i];
+                        bool is_lost = events & IN_Q_OVERFLOW;
+                        if (n->directory[which] < 0 || (!is_lost && n->directory[which] != number))
+                                continue;
+                        if (is_lost || text_equal(file_name(policy_path(n, which)), text_of(name)))
+                                note_change(n);
+                }
+}
+
+static void on_watch(struct watch *watch, uint32_t events _unused_) {
+        inotify_drain(watch->fd, on_event, CONTAINER_OF(watch, struct limits, watch));
+}
+
+/* The directory and not the file, since most programs put a new file in the place of the old one. */
+static int follow(struct named_limit *n, size_t which) {
+        const char *path = policy_path(n, which);
+        if (!path || (which && !n->settings->is_per_source))
+                return 0;
+        struct limits *l = n->limits;
+        int r = l->watch.fd < 0 ? inotify_open(&l->watch.fd) : 0;
+        if (r)
+                return pass(r);
+        const char *slash = strrchr(path, '/');
+        _owned_(memory_free) char *directory =
+                slash ? text_copy(text_slice(text_of(path), 0, MAX((size_t)(slash - path), (size_t)1)))
+                      : text_copy(TEXT("."));
+        if (!directory)
+                return fail(-ENOMEM);
+        r = inotify_follow(l->watch.fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO);
+        if (r < 0)
+                return pass(r);
+        n->directory[which] = r;
+        return 0;
+}
+
+/* On the loop. */
+static void watch_all(void *argument) {
+        struct limits *l = argument;
+        for (size_t i = 0; i < l->count; i++)
+                for (size_t which = 0; which < POLICIES_MAX; which++) {
+                        struct named_limit *n = &l->items[i];
+                        int r = n->settings->watches_policy ? follow(n, which) : 0;
+                        if (r == 0 && n->directory[which] >= 0)
+                                read_again(n, SEVERITY_DEBUG); /* it may have changed before anybody watched */
+                        if (r)
+                                report(l->reporter, SEVERITY_WARNING, CODE_OF_OBJECTS,
+                                       "ratelimit '%s': policy '%s' cannot be watched: %s; HUP reads it again",
+                                       n->settings->name, policy_path(n, which), fail_text(r));
+                }
+        if (l->watch.fd >= 0 && loop_watch(l->loop, &l->watch))
+                report(l->reporter, SEVERITY_WARNING, CODE_OF_OBJECTS, "policies of rate limits cannot be watched: %s",
+                       fail_text(-ENOMEM));
+}
+
+/* On the loop. */
+static void read_all_again(void *argument) {
+        struct limits *l = argument;
+        for (size_t i = 0; i < l->count; i++)
+                if (has_policy(l->items[i].settings)) {
+                        loop_disarm(l->loop, &l->items[i].quiet);
+                        read_again(&l->items[i], SEVERITY_INFO);
+                }
+}
+
+static bool need_loop(const struct limits *l) {
+        for (size_t i = 0; i < l->count; i++)
+                if (has_policy(l->items[i].settings))
+                        return true;
+        return false;
+}
+
+int limits_start(struct limits *l, struct loop *loop) {
+        if (!need_loop(l))
+                return 0;
+        l->loop = loop;
+        return pass(loop_post(loop, watch_all, l));
+}
+
+void limits_reopen(struct limits *l) {
+        if (l->loop && loop_post(l->loop, read_all_again, l))
+                report(l->reporter, SEVERITY_ERR, CODE_OF_OBJECTS, "policies of rate limits are not read again: %s",
+                       fail_text(-ENOMEM));
+}
+
+/* ---- Making them ----------------------------------------------------------------- */
 
 static int add(struct limits *l, const struct definition *d, struct diagnostics *diagnostics) {
         const struct ratelimit_settings *s = d->settings;
@@ -38,19 +238,28 @@ static int add(struct limits *l, const struct definition *d, struct diagnostics 
                                          .burst = s->burst,
                                          .severity_min = (uint8_t)s->severity,
                                          .is_per_sender = s->is_per_source,
+                                         .may_change = has_policy(s),
                                          .senders_max = (size_t)s->sources_max};
-        int r = shared_limit_new(&l->items[l->count].limit, &plan);
+        struct named_limit *n = &l->items[l->count];
+        *n = (struct named_limit){
+                .limits = l, .settings = s, .debounce_ms = DEBOUNCE_MS, .directory = {-1, -1}, .quiet.fire = on_quiet};
+        int r = shared_limit_new(&n->limit, &plan);
         if (r)
                 return pass(r);
-        l->items[l->count++].settings = s;
-        return 0;
+        l->count++;
+        return pass(read_first(n, d, diagnostics));
 }
 
-/* "ratelimit.name" and "syssock.ratelimit.name" among what was written for a module or an input. */
+/* Names of limits among what was written for a module, an input or an action. */
+static bool names_limit(const struct assignment *a) {
+        return a->count && (text_equal_nocase(a->name, TEXT("ratelimit.name")) ||
+                            text_equal_nocase(a->name, TEXT("syssock.ratelimit.name")) ||
+                            text_equal_nocase(a->name, TEXT("action.ratelimit.name")));
+}
+
 static void check_names(struct limits *l, const struct assignment *list, struct diagnostics *diagnostics) {
         for (const struct assignment *a = list; a; a = a->next) {
-                if (a->count == 0 || (!text_equal_nocase(a->name, TEXT("ratelimit.name")) &&
-                                      !text_equal_nocase(a->name, TEXT("syssock.ratelimit.name"))))
+                if (!names_limit(a))
                         continue;
                 _owned_(memory_free) char *name = text_copy(a->items[0]);
                 if (name && !limits_find(l, name))
@@ -61,10 +270,35 @@ static void check_names(struct limits *l, const struct assignment *list, struct 
         }
 }
 
-int limits_new(struct limits **ret, const struct config *config, struct diagnostics *diagnostics) {
+static void check_action(struct limits *l, const struct object *o, struct diagnostics *diagnostics) {
+        check_names(l, o->assignments, diagnostics);
+        for (const struct assignment *a = o->assignments; a; a = a->next)
+                if (names_limit(a) && o->module->kind == MODULE_MODIFIER)
+                        diagnose(diagnostics, SEVERITY_WARNING, CODE_OF_OBJECTS, a->name_place, (uint32_t)a->name.size,
+                                 NULL, "'%.*s' has no effect on %s, which changes messages and sends none",
+                                 TEXT_ARGS(a->name), o->module->name);
+}
+
+struct shared_limit *limits_of_action(struct limits *l, const struct object *action) {
+        struct shared_limit *found = NULL;
+        for (const struct assignment *a = action->assignments; a; a = a->next) {
+                bool is_own = text_equal_nocase(a->name, TEXT("action.ratelimit.name"));
+                if (!names_limit(a) || (found && !is_own))
+                        continue;
+                _owned_(memory_free) char *name = text_copy(a->items[0]);
+                struct shared_limit *limit = name ? limits_find(l, name) : NULL;
+                found = limit ? limit : found;
+        }
+        return found;
+}
+
+int limits_new(struct limits **ret, const struct config *config, struct reporter *reporter,
+               struct diagnostics *diagnostics) {
         _owned_(limits_free) struct limits *l = calloc(1, sizeof *l);
         if (!l)
                 return fail(-ENOMEM);
+        l->reporter = reporter;
+        l->watch = (struct watch){.fd = -1, .events = EPOLLIN, .ready = on_watch};
         size_t count = 0;
         for (const struct definition *d = config->definitions; d; d = d->next)
                 count++;
@@ -81,6 +315,8 @@ int limits_new(struct limits **ret, const struct config *config, struct diagnost
                         check_names(l, m->assignments, diagnostics);
         for (const struct object *o = config->inputs; o; o = o->next)
                 check_names(l, o->assignments, diagnostics);
+        for (const struct object *o = config->actions_first; o; o = o->next)
+                check_action(l, o, diagnostics);
         *ret = TAKE(l);
         return 0;
 }
@@ -88,8 +324,15 @@ int limits_new(struct limits **ret, const struct config *config, struct diagnost
 struct limits *limits_free(struct limits *l) {
         if (!l)
                 return NULL;
-        for (size_t i = 0; i < l->count; i++)
+        if (l->watch.is_added)
+                loop_unwatch(l->loop, &l->watch);
+        if (l->watch.fd >= 0)
+                file_close(l->watch.fd);
+        for (size_t i = 0; i < l->count; i++) {
+                if (l->loop)
+                        loop_disarm(l->loop, &l->items[i].quiet);
                 shared_limit_free(l->items[i].limit);
+        }
         free(l->items);
         free(l);
         return NULL;

@@ -528,7 +528,7 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         if (r == 0)
                 r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
         if (r == 0)
-                r = limits_new(&p->limits, config, diagnostics);
+                r = limits_new(&p->limits, config, own_log_reporter(host->log), diagnostics);
         if (r == 0)
                 r = statistics_new(&p->statistics, config, diagnostics);
         if (r == 0)
@@ -580,6 +580,7 @@ int pipeline_open(struct pipeline *p) {
                                        .place = &p->place,
                                        .rehearsal = p->host.rehearsal,
                                        .housekeeping = p->host.housekeeping,
+                                       .limits = p->limits,
                                        .find_template = find_template,
                                        .owner = p};
         choose_place(p);
@@ -634,6 +635,8 @@ unsigned pipeline_sessions(const struct pipeline *p) {
 
 int pipeline_start(struct pipeline *p, bool waits) {
         int r = tables_start(p->tables);
+        if (r == 0)
+                r = limits_start(p->limits, p->host.housekeeping);
         /* Where messages end first: a backlog on disk finds every queue behind it open. */
         if (r == 0)
                 r = actions_start(p->actions, waits);
@@ -702,6 +705,7 @@ void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
         actions_reopen(p->actions);
         tables_request_hup(p->tables);
+        limits_reopen(p->limits);
 }
 
 void pipeline_visit_statistics(struct pipeline *p, bool resets, struct statistic_visitor *visitor) {

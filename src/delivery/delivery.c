@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "io/file.h"
+#include "message/ratelimit.h"
 #include "module/settings.h"
 
 enum {
@@ -694,8 +695,49 @@ static size_t run(struct delivery *d, struct renderings *shared, struct batch *b
         return lost;
 }
 
-size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
-                            size_t count, uint16_t *missed) {
+/* ---- A limit that is shared ---------------------------------------------- */
+
+enum { CODE_RATE_LIMITED = 2177 };
+
+static void tell_limit(struct delivery *d, const struct ratelimit *limit, uint64_t lost, bool begins) {
+        if (lost)
+                report(d->plan.reporter, SEVERITY_INFO, CODE_RATE_LIMITED,
+                       "action '%s': %llu messages lost due to rate-limiting by '%s' (%lld allowed within %lld "
+                       "seconds)",
+                       d->plan.name, (unsigned long long)lost, shared_limit_name(limit->shared),
+                       (long long)limit->burst, (long long)limit->interval_s);
+        if (begins)
+                report(d->plan.reporter, SEVERITY_INFO, CODE_RATE_LIMITED,
+                       "action '%s': begin to drop messages due to rate-limiting by '%s'", d->plan.name,
+                       shared_limit_name(limit->shared));
+}
+
+/* The records that the limit lets through. Several threads may submit, so what one counts with is its own. */
+static size_t select_within_limit(struct delivery *d, const struct batch *b, const uint16_t *selection, size_t count,
+                                  uint16_t *within) {
+        struct ratelimit limit;
+        ratelimit_share(&limit, d->plan.limit);
+        if (limit.interval_s <= 0) {
+                memcpy(within, selection, count * sizeof *within);
+                return count;
+        }
+        unsigned severity_min = ratelimit_severity_min(&limit);
+        int64_t now_us = clock_wall_us();
+        size_t kept = 0;
+        for (size_t i = 0; i < count; i++) {
+                const struct record *r = &b->records[selection[i]];
+                struct text sender = r->source ? text_of(r->source->address) : TEXT_NONE;
+                uint64_t lost = 0;
+                bool passes = r->severity < severity_min || ratelimit_pass_sender(&limit, sender, now_us, &lost);
+                if (passes)
+                        within[kept++] = selection[i];
+                tell_limit(d, &limit, lost, !passes && limit.discarded == 1);
+        }
+        return kept;
+}
+
+static size_t submit(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
+                     size_t count, uint16_t *missed) {
         if (count == 0)
                 return 0;
         tap_offer(d->plan.tap, TAP_ACTION, d->plan.name, d, b, selection, count);
@@ -709,6 +751,20 @@ size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struc
         }
         counter_add(&d->counters.failed, count);
         return 0;
+}
+
+static size_t submit_within_limit(struct delivery *d, struct renderings *shared, struct batch *b,
+                                  const uint16_t *selection, size_t count, uint16_t *missed) {
+        uint16_t within[BATCH_RECORDS_MAX];
+        count = select_within_limit(d, b, selection, count, within);
+        return submit(d, shared, b, within, count, missed);
+}
+
+size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
+                            size_t count, uint16_t *missed) {
+        if (UNLIKELY(d->plan.limit != NULL))
+                return submit_within_limit(d, shared, b, selection, count, missed);
+        return submit(d, shared, b, selection, count, missed);
 }
 
 /* Returns how many records from `first` on are done with. */

@@ -59,6 +59,7 @@ struct delivery_plan {
         struct observer *observer;       /* hears of suspensions; NULL: nobody */
         struct tap_point *tap;           /* sees what is submitted; NULL: nobody */
         const struct queue_place *place; /* where queues on disk lie; NULL: nowhere */
+        struct shared_limit *limit;      /* what goes beyond it is discarded before the queue; NULL: none */
         bool aborts_on_failed_queue;     /* a queue that cannot open on disk is an error, not one in memory */
         bool reports_suspension, reports_continuation;
 };

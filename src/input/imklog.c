@@ -103,7 +103,7 @@ static size_t kernel_time(struct text line, int64_t *us) {
 
 static bool is_within_limit(struct imklog *k, unsigned severity) {
         uint64_t lost;
-        if (severity < k->limit.severity_min)
+        if (severity < ratelimit_severity_min(&k->limit))
                 return true;
         bool passes = ratelimit_pass(&k->limit, clock_wall_us(), &lost);
         if (lost)

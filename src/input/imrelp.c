@@ -224,6 +224,18 @@ static void imrelp_close(void *instance) {
         relp_server_free(instance);
 }
 
+static struct ratelimit *imrelp_limit(void *instance) {
+        return &((struct relp_server *)instance)->limit.limit;
+}
+
+static void imrelp_retire(void *instance) {
+        relp_server_retire(instance);
+}
+
+static unsigned imrelp_sessions(void *instance) {
+        return atomic_load(&((struct relp_server *)instance)->sessions);
+}
+
 static const struct input_ops imrelp_ops = {
         .threads = imrelp_threads,
         .open = imrelp_open,
@@ -231,6 +243,9 @@ static const struct input_ops imrelp_ops = {
         .stop = imrelp_stop,
         .reopen = imrelp_reopen,
         .close = imrelp_close,
+        .limit = imrelp_limit,
+        .retire = imrelp_retire,
+        .sessions = imrelp_sessions,
 };
 
 const struct module imrelp_module = {

@@ -121,6 +121,7 @@ void peer_end(struct relp_peer *p) {
         struct relp_server *server = p->worker->server;
         loop_unwatch(p->worker->loop, &p->watch);
         relp_count(server, RELP_CLOSED, 1);
+        atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
         peer_free(p);
 }
 

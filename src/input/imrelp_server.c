@@ -210,11 +210,13 @@ static int begin_session(struct relp_server *server, int fd, const struct sockad
         owned_fd = -1;
         TAKE(source);
         relp_count(server, RELP_OPENED, 1);
+        atomic_fetch_add_explicit(&server->sessions, 1, memory_order_relaxed);
         if (worker == &server->workers[0])
                 peer_start(TAKE(p));
-        else if (loop_post(worker->loop, adopt, p))
+        else if (loop_post(worker->loop, adopt, p)) {
+                atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
                 return fail(-ENOMEM);
-        else
+        } else
                 TAKE(p);
         return 0;
 }
@@ -280,7 +282,7 @@ static void stop_worker(void *argument) {
                 peer_end(worker->peers);
 }
 
-void relp_server_stop(struct relp_server *server) {
+void relp_server_retire(struct relp_server *server) {
         struct loop *loop = server->workers[0].loop;
         loop_disarm(loop, &server->accept_again);
         for (size_t i = 0; i < server->listener_count; i++) {
@@ -288,6 +290,11 @@ void relp_server_stop(struct relp_server *server) {
                 loop_unwatch(loop, watch);
                 watch->fd = socket_close(watch->fd);
         }
+        server->listener_count = 0;
+}
+
+void relp_server_stop(struct relp_server *server) {
+        relp_server_retire(server);
         for (unsigned i = 1; i < server->worker_count; i++)
                 loop_post(server->workers[i].loop, stop_worker, &server->workers[i]);
         stop_worker(&server->workers[0]);

@@ -4,6 +4,7 @@
  *
  *   open   relp_server_new(), relp_server_listen()
  *   start  relp_server_start(): sessions are accepted, on loop 0
+ *   retire relp_server_retire(): another process accepts; the sessions that there are go on
  *   stop   relp_server_stop(): nothing is read any more; what is finished within
  *          FAREWELL_MS is still answered, and each sender is told that we close
  *   close  relp_server_free(): the loops do not run
@@ -88,6 +89,7 @@ struct relp_server {
         struct timer accept_again;
         struct relp_worker *workers;
         unsigned worker_count, next_worker;
+        atomic_uint sessions;
         struct module_log *log;
         struct counter *counters;
 };
@@ -100,6 +102,7 @@ int relp_server_listen(struct relp_server *server, const struct socket_place *pl
 
 /* On loop 0's thread. */
 int relp_server_start(struct relp_server *server);
+void relp_server_retire(struct relp_server *server);
 void relp_server_stop(struct relp_server *server);
 /* HUP: reads the certificates again. */
 void relp_server_reload(struct relp_server *server);

@@ -118,7 +118,7 @@ static struct limiter *find_limiter(struct imuxsock *in, pid_t pid) {
 }
 
 static bool is_within_limit(struct imuxsock *in, const struct unix_datagram *d, int64_t now_us) {
-        if (!in->limiters || d->sender.pid == 0 || listening_severity(d->data) < in->limit.severity_min)
+        if (!in->limiters || d->sender.pid == 0 || listening_severity(d->data) < ratelimit_severity_min(&in->limit))
                 return true;
         struct limiter *l = find_limiter(in, d->sender.pid);
         uint64_t lost;

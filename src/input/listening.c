@@ -183,7 +183,8 @@ unsigned listening_severity(struct text raw) {
 bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, struct text raw,
                             int64_t now_us) {
         uint64_t lost;
-        if (limit->limit.severity_min && listening_severity(raw) < limit->limit.severity_min)
+        unsigned severity_min = ratelimit_severity_min(&limit->limit);
+        if (severity_min && listening_severity(raw) < severity_min)
                 return true;
         bool is_passed = ratelimit_pass_sender(&limit->limit, text_of(sender->address), now_us, &lost);
         if (lost)

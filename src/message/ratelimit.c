@@ -2,11 +2,15 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/fail.h"
 
-enum { WAYS = 8 /* senders that share a place */ };
+enum {
+        WAYS = 8,            /* senders that share a place */
+        THREADS_US = 1000000 /* so far apart may the times be that threads have looked at */
+};
 
 struct sender_limit {
         char name[LIMIT_SENDER_BYTES];
@@ -21,6 +25,8 @@ struct shared_limit {
         /* Held for some ten nanoseconds a message, and only of inputs that name the limit. */
         pthread_mutex_t mutex;
         struct ratelimit whole;
+        struct limit_rules rules;
+        atomic_uint severity_min;     /* that of the rules, read without the mutex */
         struct sender_limit *senders; /* sets of WAYS; NULL: not kept apart */
         size_t set_count;
         struct shared_limit_totals totals;
@@ -48,6 +54,49 @@ static bool pass_alone(struct ratelimit *r, int64_t now_us, uint64_t *lost) {
         return false;
 }
 
+unsigned ratelimit_severity_min(const struct ratelimit *r) {
+        return r->shared ? atomic_load_explicit(&r->shared->severity_min, memory_order_relaxed) : r->severity_min;
+}
+
+/* ---- Rules ------------------------------------------------------------------- */
+
+void limit_rules_fini(struct limit_rules *rules) {
+        for (size_t i = 0; i < rules->sender_count; i++)
+                free(rules->senders[i].name);
+        free(rules->senders);
+        *rules = (struct limit_rules){0};
+}
+
+static int compare_rule(const void *key, const void *rule) {
+        return strcmp(key, ((const struct sender_rule *)rule)->name);
+}
+
+/* By the rules in force. The window that runs goes on. */
+static void set_rule(const struct shared_limit *s, struct sender_limit *l) {
+        const struct limit_rules *rules = &s->rules;
+        const struct sender_rule *own = rules->sender_count ? bsearch(l->name, rules->senders, rules->sender_count,
+                                                                      sizeof *rules->senders, compare_rule)
+                                                            : NULL;
+        l->limit.interval_s = own ? own->interval_s : rules->interval_s;
+        l->limit.burst = own ? own->burst : rules->burst;
+}
+
+void shared_limit_change(struct shared_limit *s, struct limit_rules *rules) {
+        assert(s->plan.may_change);
+        pthread_mutex_lock(&s->mutex);
+        struct limit_rules old = s->rules;
+        s->rules = *rules;
+        atomic_store_explicit(&s->severity_min, rules->severity_min, memory_order_relaxed);
+        s->whole.interval_s = rules->interval_s;
+        s->whole.burst = rules->burst;
+        for (size_t i = 0; i < s->set_count * WAYS; i++)
+                if (s->senders[i].is_known)
+                        set_rule(s, &s->senders[i]);
+        pthread_mutex_unlock(&s->mutex);
+        *rules = (struct limit_rules){0};
+        limit_rules_fini(&old);
+}
+
 /* ---- Shared limits ----------------------------------------------------------- */
 
 static uint64_t hash_of(struct text t) {
@@ -67,11 +116,16 @@ static struct sender_limit *find_sender(struct shared_limit *s, struct text name
                         quietest = &set[i];
         }
         s->totals.senders += !quietest->is_known;
-        *quietest = (struct sender_limit){.is_known = true,
-                                          .limit = {.interval_s = s->plan.interval_s, .burst = s->plan.burst}};
+        *quietest = (struct sender_limit){.is_known = true};
         if (name.size)
                 memcpy(quietest->name, name.data, name.size);
+        set_rule(s, quietest);
         return quietest;
+}
+
+/* An interval by which an input knows that it has to ask. */
+static int64_t in_use(const struct shared_limit *s, int64_t interval_s) {
+        return s->plan.may_change ? MAX(interval_s, INT64_C(1)) : interval_s;
 }
 
 static bool pass_shared(struct ratelimit *r, struct text sender, int64_t now_us, uint64_t *lost) {
@@ -82,8 +136,12 @@ static bool pass_shared(struct ratelimit *r, struct text sender, int64_t now_us,
         pthread_mutex_lock(&s->mutex);
         struct sender_limit *own = s->senders ? find_sender(s, sender) : NULL;
         struct ratelimit *counted = own ? &own->limit : &s->whole;
+        if (now_us < counted->window_start_us && counted->window_start_us - now_us < THREADS_US)
+                now_us = counted->window_start_us; /* another thread was quicker; no clock was set back */
         bool passes = pass_alone(counted, now_us, lost);
         r->discarded = counted->discarded;
+        r->burst = counted->burst;
+        r->interval_s = in_use(s, counted->interval_s);
         if (own) {
                 own->seen_us = now_us;
                 own->discarded_ever += !passes;
@@ -108,6 +166,9 @@ int shared_limit_new(struct shared_limit **ret, const struct shared_limit_plan *
                 return fail(-ENOMEM);
         pthread_mutex_init(&s->mutex, NULL);
         s->plan = *plan;
+        s->rules = (struct limit_rules){
+                .interval_s = plan->interval_s, .burst = plan->burst, .severity_min = plan->severity_min};
+        atomic_init(&s->severity_min, plan->severity_min);
         s->whole = (struct ratelimit){.interval_s = plan->interval_s, .burst = plan->burst};
         if (plan->is_per_sender) {
                 s->set_count = (plan->senders_max + WAYS - 1) / WAYS;
@@ -123,6 +184,7 @@ struct shared_limit *shared_limit_free(struct shared_limit *s) {
         if (!s)
                 return NULL;
         pthread_mutex_destroy(&s->mutex);
+        limit_rules_fini(&s->rules);
         free(s->senders);
         free(s);
         return NULL;
@@ -133,10 +195,9 @@ const char *shared_limit_name(const struct shared_limit *s) {
 }
 
 void ratelimit_share(struct ratelimit *r, struct shared_limit *s) {
-        *r = (struct ratelimit){.interval_s = s->plan.interval_s,
-                                .burst = s->plan.burst,
-                                .severity_min = s->plan.severity_min,
-                                .shared = s};
+        pthread_mutex_lock(&s->mutex);
+        *r = (struct ratelimit){.interval_s = in_use(s, s->rules.interval_s), .burst = s->rules.burst, .shared = s};
+        pthread_mutex_unlock(&s->mutex);
 }
 
 void shared_limit_count(struct shared_limit *s, struct shared_limit_totals *ret) {

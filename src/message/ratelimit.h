@@ -5,11 +5,12 @@
  *
  * The owner sets interval_s, burst and severity_min; the rest starts as zero.
  * Who limits only the less important messages asks ratelimit_pass() only for
- * those whose severity is severity_min or a higher number.
+ * those whose severity is ratelimit_severity_min() or a higher number.
  *
  * A shared limit is a ratelimit() object: several rate limits, each on its own
  * thread, count in it together. One of its own for each sender is kept within a
  * bound: of the eight that share a place, the one that was quiet longest makes room.
+ * Its rules may change while it is in use: windows that run go on under the new ones.
  */
 #pragma once
 
@@ -38,6 +39,9 @@ bool ratelimit_pass(struct ratelimit *r, int64_t now_us, uint64_t *lost);
 /* The same for a message of one sender, where the limit is shared and keeps senders apart. */
 bool ratelimit_pass_sender(struct ratelimit *r, struct text sender, int64_t now_us, uint64_t *lost);
 
+/* The least important severity that is never limited is the one below it: 0 limits all. */
+unsigned ratelimit_severity_min(const struct ratelimit *r);
+
 /* ---- Shared limits ----------------------------------------------------------- */
 
 enum { LIMIT_SENDER_BYTES = 64 }; /* of a sender's name; two that begin alike so far are one */
@@ -47,14 +51,33 @@ struct shared_limit_plan {
         int64_t interval_s, burst;
         uint8_t severity_min;
         bool is_per_sender;
+        bool may_change; /* shared_limit_change() may come: inputs ask it also while it limits nothing */
         size_t senders_max;
 };
+
+/* What one sender may do, in place of what all may. */
+struct sender_rule {
+        char *name; /* less than LIMIT_SENDER_BYTES */
+        int64_t interval_s, burst;
+};
+
+struct limit_rules {
+        int64_t interval_s, burst;
+        uint8_t severity_min;
+        struct sender_rule *senders; /* by their names, as strcmp() orders them; only where senders are kept apart */
+        size_t sender_count;
+};
+void limit_rules_fini(struct limit_rules *rules);
+OWNED_VALUE(struct limit_rules, limit_rules_fini);
 
 /* -ENOMEM. */
 int shared_limit_new(struct shared_limit **ret, const struct shared_limit_plan *plan);
 struct shared_limit *shared_limit_free(struct shared_limit *s);
 OWNED_POINTER(struct shared_limit, shared_limit_free);
 const char *shared_limit_name(const struct shared_limit *s);
+
+/* Puts other rules in force; takes what they hold and leaves them empty. Any thread. */
+void shared_limit_change(struct shared_limit *s, struct limit_rules *rules);
 
 /* From now on r counts in s, by its interval, burst and severity. */
 void ratelimit_share(struct ratelimit *r, struct shared_limit *s);

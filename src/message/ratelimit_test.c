@@ -1,5 +1,7 @@
 #include "message/ratelimit.h"
 
+#include <stdlib.h>
+
 #include "base/test.h"
 
 enum { SECOND = 1000000 };
@@ -71,7 +73,7 @@ static void inputs_that_share_a_limit_count_together(void) {
         struct ratelimit r[2];
         _owned_(shared_limit_free) struct shared_limit *s = shared_of(r, 2, false, 0);
         uint64_t lost;
-        CHECK_INT(r[1].severity_min, 4);
+        CHECK_INT(ratelimit_severity_min(&r[1]), 4);
         CHECK(ratelimit_pass(&r[0], 10 * SECOND, &lost));
         CHECK(ratelimit_pass(&r[1], 10 * SECOND, &lost));
         CHECK(ratelimit_pass_sender(&r[0], TEXT("192.0.2.1"), 10 * SECOND, &lost));
@@ -112,6 +114,70 @@ static void senders_are_kept_apart_where_asked_for(void) {
         CHECK_TEXT(text_of(worst[0].name), "192.0.2.2");
 }
 
+static struct sender_rule *rule_of(const char *name, int64_t interval_s, int64_t burst) {
+        struct sender_rule *rule = calloc(1, sizeof *rule);
+        CHECK(rule);
+        *rule = (struct sender_rule){text_copy(text_of(name)), interval_s, burst};
+        return rule;
+}
+
+static void rules_change_while_windows_run(void) {
+        struct shared_limit_plan plan = {.name = "all", .may_change = true};
+        _owned_(shared_limit_free) struct shared_limit *s = NULL;
+        CHECK_INT(shared_limit_new(&s, &plan), 0);
+        struct ratelimit r;
+        uint64_t lost;
+        ratelimit_share(&r, s);
+        CHECK(r.interval_s > 0); /* so that the input goes on asking */
+        for (int i = 0; i < 10; i++)
+                CHECK(ratelimit_pass(&r, 10 * SECOND, &lost));
+        shared_limit_change(s, &(struct limit_rules){.interval_s = 5, .burst = 2, .severity_min = 6});
+        CHECK_INT(ratelimit_severity_min(&r), 6);
+        for (int i = 0; i < 5; i++)
+                CHECK(ratelimit_pass(&r, 11 * SECOND, &lost) == (i < 2));
+        CHECK_INT(r.burst, 2);
+        shared_limit_change(s, &(struct limit_rules){.interval_s = 5, .burst = 4});
+        CHECK(ratelimit_pass(&r, 12 * SECOND, &lost));
+        CHECK(ratelimit_pass(&r, 12 * SECOND, &lost));
+        CHECK(!ratelimit_pass(&r, 12 * SECOND, &lost));
+}
+
+static void a_thread_that_looked_at_the_clock_before_another_begins_no_window(void) {
+        struct ratelimit r[2];
+        struct shared_limit *s = shared_of(r, 2, false, 0);
+        uint64_t lost;
+        for (int i = 0; i < 10; i++)
+                CHECK(ratelimit_pass(&r[i & 1], 10 * SECOND - (i & 1) * 4000, &lost) == (i < 3));
+        CHECK(ratelimit_pass(&r[0], 5 * SECOND, &lost)); /* set back */
+        shared_limit_free(s);
+}
+
+static void a_sender_may_have_a_rule_of_its_own(void) {
+        struct shared_limit_plan plan = {.name = "all",
+                                         .interval_s = 5,
+                                         .burst = 3,
+                                         .is_per_sender = true,
+                                         .senders_max = 8,
+                                         .may_change = true};
+        _owned_(shared_limit_free) struct shared_limit *s = NULL;
+        CHECK_INT(shared_limit_new(&s, &plan), 0);
+        struct ratelimit r;
+        uint64_t lost;
+        ratelimit_share(&r, s);
+        CHECK(ratelimit_pass_sender(&r, TEXT("a"), 10 * SECOND, &lost));
+        struct limit_rules rules = {.interval_s = 5, .burst = 3, .senders = rule_of("a", 5, 1), .sender_count = 1};
+        shared_limit_change(s, &rules);
+        CHECK(!rules.senders);
+        CHECK(!ratelimit_pass_sender(&r, TEXT("a"), 10 * SECOND, &lost));
+        for (int i = 0; i < 5; i++)
+                CHECK(ratelimit_pass_sender(&r, TEXT("b"), 10 * SECOND, &lost) == (i < 3));
+        rules = (struct limit_rules){.interval_s = 5, .burst = 3, .senders = rule_of("c", 0, 0), .sender_count = 1};
+        shared_limit_change(s, &rules);
+        CHECK(ratelimit_pass_sender(&r, TEXT("a"), 10 * SECOND, &lost));
+        for (int i = 0; i < 50; i++)
+                CHECK(ratelimit_pass_sender(&r, TEXT("c"), 10 * SECOND, &lost));
+}
+
 static void senders_that_are_known_are_bounded(void) {
         struct ratelimit r[1];
         _owned_(shared_limit_free) struct shared_limit *s = shared_of(r, 1, true, 16);
@@ -129,4 +195,6 @@ static void senders_that_are_known_are_bounded(void) {
 TEST_MAIN(TEST(without_an_interval_everything_passes), TEST(a_burst_passes_and_the_rest_of_the_window_does_not),
           TEST(the_next_window_tells_what_the_last_one_lost), TEST(a_clock_set_back_ends_the_window),
           TEST(a_burst_of_nothing_discards_everything), TEST(inputs_that_share_a_limit_count_together),
-          TEST(senders_are_kept_apart_where_asked_for), TEST(senders_that_are_known_are_bounded))
+          TEST(senders_are_kept_apart_where_asked_for), TEST(senders_that_are_known_are_bounded),
+          TEST(rules_change_while_windows_run), TEST(a_thread_that_looked_at_the_clock_before_another_begins_no_window),
+          TEST(a_sender_may_have_a_rule_of_its_own))

@@ -187,7 +187,14 @@ static bool mmjsonparse_is_noticed(const void *settings) {
         return container_is_global(((const struct mmjsonparse_settings *)settings)->container);
 }
 
+/* Only a search has something to count. */
+static void mmjsonparse_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        if (((const struct mmjsonparse_settings *)own)->mode == MODE_FIND_JSON)
+                buffer_text(name, TEXT("mmjsonparse"));
+}
+
 static const struct modifier_ops mmjsonparse_ops = {
+        .statistic = mmjsonparse_statistic,
         .is_noticed = mmjsonparse_is_noticed,
         .open = mmjsonparse_open,
         .modify = mmjsonparse_modify,

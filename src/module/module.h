@@ -335,6 +335,8 @@ struct modifier_ops {
         /* HUP; while others may be in modify(). May be NULL. */
         void (*reopen)(void *instance);
         void (*close)(void *instance);
+        /* Appends the name of the object that shows the module's own counters; nothing: there is none. May be NULL. */
+        void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
 };
 
 /* ---- The module --------------------------------------------------------- */

@@ -222,7 +222,8 @@ static const struct param action_params[] = {
         PARAM_STRING(struct action_settings, external_state_file, .name = "action.externalstate.file",
                      .help = "The action is suspended while this file says SUSPENDED."),
         PARAM_STRING(struct action_settings, rate_limit_name, .name = "action.ratelimit.name",
-                     .flags = PARAM_IS_IGNORED, .help = "Names a ratelimit(); not in effect yet."),
+                     .help = "A ratelimit() object: what goes beyond it is discarded before the action, or its queue, "
+                             "takes it. All that name the object share it."),
         PARAM_BOOL(struct action_settings, copies_message, .name = "action.copymsg", .dflt = "off",
                    .help = "The action works on a copy of the message."),
         {}};

@@ -176,9 +176,9 @@ static const struct param omfwd_params[] = {
         PARAM_INT(struct omfwd_settings, limit_burst, .name = "ratelimit.burst", .dflt = "200", .min = 0,
                   .unit = "messages",
                   .help = "Messages that are sent within one interval; what goes beyond is dropped."),
-        PARAM_STRING(struct omfwd_settings, limit_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                     .help = "Name of a ratelimit() object; named limits come with a later release and are not in "
-                             "effect yet."),
+        PARAM_STRING(struct omfwd_settings, limit_name, .name = "ratelimit.name",
+                     .help = "A ratelimit() object, which takes the place of ratelimit.interval and ratelimit.burst: "
+                             "all that name it share its limit."),
         PARAM_INT(struct omfwd_settings, dscp, .name = "dscp", .dflt = "0", .min = 0, .max = 63,
                   .help = "DSCP of the packets that are sent, so that the network can rank them; 0: best effort."),
         PARAM_STRING(struct omfwd_settings, priority_string, .name = "gnutlsprioritystring",
@@ -438,7 +438,7 @@ static void fill_rules(struct omfwd *o, const struct output_host *host, const st
                 .send_buffer_bytes = is_tcp ? 0 : (int)s->send_buffer_bytes,
         };
         o->rules.server_name = o->server_name;
-        o->limit = (struct row_limit){.interval_s = s->limit_interval_s, .burst = s->limit_burst};
+        o->limit = (struct row_limit){.interval_s = s->limit_name ? 0 : s->limit_interval_s, .burst = s->limit_burst};
         o->resume_interval_ns = s->resume_interval_s * SECOND_NS;
 }
 

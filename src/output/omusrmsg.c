@@ -32,9 +32,9 @@ static const struct param omusrmsg_params[] = {
         PARAM_INT(struct omusrmsg_settings, limit_burst, .name = "ratelimit.burst", .dflt = "200", .min = 0,
                   .unit = "messages",
                   .help = "Messages that are written within one interval; what goes beyond is dropped."),
-        PARAM_STRING(struct omusrmsg_settings, limit_name, .name = "ratelimit.name", .flags = PARAM_IS_IGNORED,
-                     .help = "Name of a ratelimit() object; named limits come with a later release and are not in "
-                             "effect yet."),
+        PARAM_STRING(struct omusrmsg_settings, limit_name, .name = "ratelimit.name",
+                     .help = "A ratelimit() object, which takes the place of ratelimit.interval and ratelimit.burst: "
+                             "all that name it share its limit."),
         {}};
 
 struct omusrmsg {
@@ -91,7 +91,7 @@ static int omusrmsg_open(void **ret, const struct output_host *host, const void 
         if (!o)
                 return fail(-ENOMEM);
         o->log = host->log;
-        o->limit = (struct row_limit){.interval_s = s->limit_interval_s, .burst = s->limit_burst};
+        o->limit = (struct row_limit){.interval_s = s->limit_name ? 0 : s->limit_interval_s, .burst = s->limit_burst};
         if (!names_everybody(&s->users)) {
                 _owned_(buffer_fini) struct buffer names = {0};
                 struct text name;

@@ -8,6 +8,7 @@ import threading
 import time
 
 from harness import PATIENCE_SECONDS, Place, argument, promise, read, run, wait
+from ports import free_port
 
 CONFIG = """
 global(bus.socket="@DIR@/bus" workDirectory="@DIR@")
@@ -131,6 +132,104 @@ class Connections(Load):
             # Without a time-out, since that would make a full backlog of a local socket a failure.
             connection.connect(self.address)
             connection.sendall(message + b"\n")
+
+
+class Relp(Load):
+    """Sends over RELP and remembers what was acknowledged; a sender that is closed on sends again what was not."""
+
+    def __init__(self, port, name, messages_a_session):
+        super().__init__(name)
+        self.port, self.limit = port, messages_a_session
+        self.connection, self.stream, self.number, self.sessions = None, None, 0, 0
+
+    def ask(self, command, data):
+        """Its answer's number has come: the receiver has taken it."""
+        self.number += 1
+        self.connection.sendall(b"%d %s %d %s\n" % (self.number, command, len(data), data))
+        head = self.stream.readline()
+        if head.endswith(b"serverclose 0\n"):
+            raise ConnectionResetError
+        words = head.split(b" ", 3)
+        if len(words) < 4 or int(words[0]) != self.number:
+            raise ConnectionResetError
+        left = int(words[2]) + 1 - len(words[3])
+        rest = words[3] + self.stream.read(left)
+        assert words[1] == b"rsp" and rest.startswith(b"200 OK"), (head, rest)
+
+    def open(self):
+        self.connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE_SECONDS)
+        self.stream = self.connection.makefile("rb")
+        self.number, self.sessions = 0, self.sessions + 1
+        self.ask(b"open", b"relp_version=0\nrelp_software=test\ncommands=syslog")
+
+    def close(self):
+        if self.connection:
+            self.stream.close()
+            self.connection.close()
+            self.connection = None
+
+    def send(self, message):
+        while True:
+            try:
+                if not self.connection or self.number > self.limit:
+                    self.close()
+                    self.open()
+                self.ask(b"syslog", message)
+                return
+            except (ConnectionResetError, BrokenPipeError):
+                self.close()
+
+    def stop(self):
+        sent = super().stop()
+        self.close()
+        return sent
+
+
+@promise
+def what_was_acknowledged_over_relp_is_there_whoever_took_it():
+    with Place() as place:
+        place.file("followed", "")
+        port = free_port()
+        relp = 'module(load="imrelp")\ninput(type="imrelp" port="%d" address="127.0.0.1")\n' % port
+        daemon = place.daemon(CONFIG + relp)
+        with Successors(place, daemon) as successors:
+            loads = [Relp(port, "brief", 20), Relp(port, "long", 10**9)]
+            for load in loads:
+                load.start()
+            wait(lambda: all(load.sent > 50 for load in loads), "the load")
+            for _ in range(2):
+                old, before, sessions = successors.pid(), [load.sent for load in loads], loads[1].sessions
+                upgrade(place, "--drain", "1")
+                wait(lambda: is_gone(old), "the end of the old one")
+                wait(lambda: go_on(loads, before), "the load on the new one")
+                assert loads[1].sessions == sessions + 1, "a session that goes on ends with the old process"
+            sent = {load.label: load.stop() for load in loads}
+            successors.stop()
+            got = {line.split()[-2] + " " + line.split()[-1] for line in place.lines("out")}
+            missing = [f"{label} {n}" for label in sent for n in range(sent[label]) if f"{label} {n}" not in got]
+            assert not missing, (len(missing), missing[:5], sent)
+
+
+@promise
+def a_session_over_relp_goes_on_in_the_old_one_until_it_ends():
+    with Place() as place:
+        place.file("followed", "")
+        port = free_port()
+        relp = 'module(load="imrelp")\ninput(type="imrelp" port="%d" address="127.0.0.1")\n' % port
+        daemon = place.daemon(CONFIG + relp)
+        with Successors(place, daemon) as successors:
+            old, sender = successors.pid(), Relp(port, "relp", 10**9)
+            sender.send(b"<13>Oct 11 22:14:15 host tag: before")
+            upgrade(place)
+            sender.send(b"<13>Oct 11 22:14:15 host tag: after")
+            assert sender.sessions == 1 and not is_gone(old)
+            sender.close()
+            wait(lambda: is_gone(old), "the end of the old one")
+            sender.send(b"<13>Oct 11 22:14:15 host tag: new")
+            assert sender.sessions == 2
+            sender.close()
+            successors.stop()
+            assert [line.split()[-1] for line in place.lines("out")] == ["before", "after", "new"]
 
 
 @promise

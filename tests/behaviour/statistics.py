@@ -2,9 +2,10 @@
 """Statistics: what is reported, when, to whom; and what named rate limits count."""
 import json
 import os
+import signal
 import socket
 
-from harness import Diag, Place, promise, read, run, send_tcp, wait
+from harness import Diag, Place, argument, promise, read, run, send_tcp, wait
 from ports import free_port
 
 HEAD = """
@@ -180,6 +181,131 @@ def each_sender_has_a_limit_of_its_own_where_the_object_says_so():
         worst = of(place, "few", "ratelimit.sources")[-1]["values"]
         assert list(worst.items()) == [("127.0.0.3", 4), ("127.0.0.2", 3), ("127.0.0.1", 2)], worst
         assert len(place.lines("out")) == 15
+        assert daemon.stop() == 0
+
+
+def talking():
+    """What the daemon has to say itself is among the messages."""
+    return head().replace('processInternalMessages="off"', 'processInternalMessages="on"')
+
+
+def totals(place):
+    return (of(place, "few", "ratelimit")[-1:] or [{}])[0]
+
+
+@promise
+def a_policy_that_changes_is_in_force_at_once_and_a_broken_one_is_not():
+    with Place() as place:
+        policy = place.file("policy.yaml", "interval: 600\nburst: 2\n")
+        more = f' policy="{policy}" policyWatch="on" policyWatchDebounce="50ms"'
+        daemon = place.daemon(talking() + LIMITED.replace("MORE", more).replace("@UDP@", str(free_port())) + OUT)
+        send_tcp(daemon.port("port"), lines(5))
+        wait(lambda: totals(place).get("discarded") == 3, "the policy's burst instead of the object's")
+        place.file("new", "interval: 600\nburst: 4\n")
+        os.rename(place.file("new"), policy)
+        wait(lambda: "ratelimit 'few': its policy was read again" in place.read("out"), "the new policy")
+        send_tcp(daemon.port("port"), lines(5))
+        wait(lambda: totals(place).get("discarded") == 6, "the new policy's burst")
+        place.file("policy.yaml", "interval: 600\nbrust: 100\n")
+        wait(lambda: f"ratelimit 'few': {policy}:2:1: key 'brust' is not known here; did you mean `burst`?" in place.read("out"),
+             "the mistake with its place")
+        wait(lambda: "what was in force stays so" in place.read("out"), "what becomes of it")
+        send_tcp(daemon.port("port"), lines(5))
+        wait(lambda: totals(place).get("discarded") == 11, "the old policy still")
+        assert daemon.stop() == 0
+
+
+@promise
+def some_senders_have_limits_of_their_own_and_hup_reads_them_again():
+    with Place() as place:
+        port = free_port()
+        policy = place.file("senders.yaml", "default:\n  burst: 1\noverrides:\n- key: 127.0.0.2\n  max: 3\n")
+        more = f' perSource="on" perSourcePolicy="{policy}" perSourceTopN="1"'
+        daemon = place.daemon(talking() + LIMITED.replace("MORE", more).replace("@UDP@", str(port)) + OUT)
+
+        def send():
+            for host in ("127.0.0.1", "127.0.0.2"):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                    udp.bind((host, 0))
+                    for i in range(5):
+                        udp.sendto(f"<13>Oct 11 22:14:15 host tag: {host}-{i}".encode(), ("127.0.0.1", port))
+
+        send()
+        wait(lambda: totals(place).get("passed") == 4 and totals(place)["discarded"] == 6, "the counts")
+        assert of(place, "few", "ratelimit.sources")[-1]["values"] == {"127.0.0.1": 4}
+        place.file("senders.yaml", "default: {burst: 1}\noverrides:\n- {key: 127.0.0.1, burst: 100}\n")
+        os.kill(daemon.pid(), signal.SIGHUP)
+        wait(lambda: "ratelimit 'few': its policy was read again" in place.read("out"), "the new policy")
+        send()
+        wait(lambda: totals(place).get("passed") == 9 and totals(place)["discarded"] == 11, "the new counts")
+        assert daemon.stop() == 0
+
+
+@promise
+def outputs_that_name_one_limit_share_it_and_what_is_important_passes():
+    with Place() as place:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(20)
+            forward = (f'action(type="omfwd" target="127.0.0.1" port="{receiver.getsockname()[1]}" protocol="udp" template="m"'
+                       ' ratelimit.name="few" ratelimit.interval="600" ratelimit.burst="1" queue.type="LinkedList")\n')
+            limited = 'action(name="w" type="omfile" file="@DIR@/some" template="m" action.ratelimit.name="few")\n'
+            daemon = place.daemon(talking() + 'ratelimit(name="few" interval="600" burst="10" severity="5")\n'
+                                  + INPUT.replace("OPTIONS", "") + OUT + "if $inputname == 'imtcp' then {\n" + forward + limited + "}\n")
+            send_tcp(daemon.port("port"), lines(30) + lines(20, "error").replace("<13>", "<11>") + lines(1, "last"))
+            wait(lambda: "last0" in place.read("out"), "everything where no limit is")
+            wait(lambda: totals(place).get("discarded") == 52, "the count")
+            assert totals(place)["passed"] == 10
+            heard = [receiver.recv(1000).decode() for _ in range(20)]
+            wait(lambda: sum("error" in line for line in place.lines("some")) == 20, "all errors in the file")
+            assert "begin to drop messages due to rate-limiting by 'few'" in place.read("out")
+            assert daemon.stop() == 0
+            receiver.settimeout(0.01)
+            try:
+                while True:
+                    heard.append(receiver.recv(1000).decode())
+            except TimeoutError:
+                pass
+            assert sum("error" in line for line in heard) == 20
+            limited = [line for line in heard + place.lines("some") if "error" not in line]
+            assert len(limited) == 10, limited
+
+
+@promise
+def a_limit_that_no_object_defines_is_a_mistake_in_outputs_too():
+    with Place() as place:
+        config = place.file("c", 'ratelimit(name="a" interval="1")\naction(type="omfwd" target="127.0.0.1" ratelimit.name="b")\n'
+                            'module(load="mmutf8fix")\naction(type="mmutf8fix" action.ratelimit.name="a")\n' + OUT)
+        done = place.run(argument("daemon"), "-N1", "-f", config)
+        told = done.stdout + done.stderr
+        assert done.returncode != 0 and "ratelimit 'b' is not defined" in told, told
+        assert "'action.ratelimit.name' has no effect on mmutf8fix" in told, told
+
+
+@promise
+def a_policy_that_is_wrong_when_the_daemon_starts_is_a_mistake_with_its_place():
+    with Place() as place:
+        policy = place.file("policy.yaml", "interval: soon\n")
+        config = place.file("c", f'ratelimit(name="a" interval="5" burst="1" policy="{policy}")\n'
+                            'ratelimit(name="b" policy="/does/not/exist" policyWatchDebounce="later")\n' + OUT)
+        done = place.run(argument("daemon"), "-N1", "-f", config)
+        assert done.returncode != 0, done
+        told = done.stdout + done.stderr
+        for words in (f"{policy}:1:11: error: 'soon' is no interval", "policy '/does/not/exist' cannot be read: No such file",
+                      'policyWatchDebounce "later" is no time'):
+            assert words in told, told
+
+
+@promise
+def what_a_search_for_json_found_is_reported():
+    with Place() as place:
+        search = 'module(load="mmjsonparse")\naction(type="mmjsonparse" mode="find-json")\naction(type="mmjsonparse" cookie="")\n'
+        daemon = place.daemon(head() + INPUT.replace("OPTIONS", "") + search + OUT)
+        send_tcp(daemon.port("port"), '<13>Oct 11 22:14:15 host tag: x {"a": 1}\n' * 3 + lines(2))
+        wait(lambda: (of(place, "mmjsonparse", "mmjsonparse")[-1:] or [{}])[0].get("scan.attempted") == 5, "the report")
+        found = of(place, "mmjsonparse", "mmjsonparse")[-1]
+        assert (found["scan.found"], found["scan.failed"], found["scan.truncated"]) == (3, 2, 0), found
+        assert sum('"mmjsonparse"' in line for line in place.lines("stats")) <= sum("resource-usage" in line for line in place.lines("stats")), "one object"
         assert daemon.stop() == 0
 
 

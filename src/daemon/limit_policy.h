@@ -1,0 +1,32 @@
+/*
+ * The policy files of ratelimit() objects, in YAML.
+ *
+ *   policy=             perSourcePolicy=
+ *     interval: 60        default: { interval: 10, burst: 1000 }
+ *     burst: 1000         overrides:
+ *     severity: info        - { key: 192.0.2.1, interval: 10, burst: 50000 }
+ *
+ * What a file leaves out is as before: the object's own, for an override that of the
+ * default. `window` and `max` are other names of `interval` and `burst`. A file with a
+ * mistake is refused whole, each mistake told with its place.
+ */
+#pragma once
+
+#include "language/diagnostics.h"
+#include "message/ratelimit.h"
+
+enum {
+        POLICY_BYTES_MAX = 8 << 20,     /* of a file */
+        POLICY_SENDERS_MAX = 100000,    /* overrides in it */
+        POLICY_NUMBER_MAX = 2147483647, /* seconds, messages */
+};
+
+/*
+ * Both change rules that hold what is in force without the file; they keep them as they
+ * are with -EBADMSG, which is told in the diagnostics, and with -ENOMEM.
+ */
+int limit_policy_read(struct limit_rules *rules, const char *file, struct text text, struct diagnostics *diagnostics);
+int sender_policy_read(struct limit_rules *rules, const char *file, struct text text, struct diagnostics *diagnostics);
+
+/* "500ms", "10s", "5m", "2h"; a number alone is seconds. -EINVAL. */
+int policy_duration(int64_t *ret_ms, struct text text);

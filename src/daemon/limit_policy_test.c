@@ -1,0 +1,111 @@
+#include "daemon/limit_policy.h"
+
+#include <errno.h>
+
+#include "base/test.h"
+
+static struct limit_rules own(void) {
+        return (struct limit_rules){.interval_s = 5, .burst = 7, .severity_min = 3};
+}
+
+/* Expects one mistake: its place, and how its words begin. */
+static void expect_mistake(int (*read)(struct limit_rules *, const char *, struct text, struct diagnostics *),
+                           const char *text, unsigned line, unsigned column, const char *words) {
+        _owned_(limit_rules_fini) struct limit_rules rules = own();
+        _owned_(diagnostics_fini) struct diagnostics told = {0};
+        CHECK_INT(read(&rules, "p.yaml", text_of(text), &told), -EBADMSG);
+        CHECK_INT(rules.interval_s, 5);
+        CHECK_INT(rules.burst, 7);
+        CHECK_INT(rules.sender_count, 0);
+        CHECK(told.first);
+        if (!told.first)
+                return;
+        CHECK_TEXT(text_of(told.first->place.file), "p.yaml");
+        CHECK_INT(told.first->place.line, line);
+        CHECK_INT(told.first->place.column, column);
+        CHECK_TEXT(text_slice(text_of(told.first->message), 0, strlen(words)), words);
+}
+
+static void a_policy_sets_what_it_says_and_leaves_the_rest(void) {
+        _owned_(limit_rules_fini) struct limit_rules rules = own();
+        _owned_(diagnostics_fini) struct diagnostics told = {0};
+        CHECK_INT(limit_policy_read(&rules, "p", TEXT("interval: 2m\n"), &told), 0);
+        CHECK_INT(rules.interval_s, 120);
+        CHECK_INT(rules.burst, 7);
+        CHECK_INT(limit_policy_read(&rules, "p", TEXT("burst: 100\nseverity: info\n"), &told), 0);
+        CHECK_INT(rules.burst, 100);
+        CHECK_INT(rules.severity_min, 6);
+        CHECK_INT(told.errors, 0);
+}
+
+static void a_mistake_has_its_place_and_changes_nothing(void) {
+        expect_mistake(limit_policy_read, "interval: 60\nbrust: 5\n", 2, 1, "key 'brust' is not known here");
+        expect_mistake(limit_policy_read, "interval: soon\n", 1, 11, "'soon' is no interval");
+        expect_mistake(limit_policy_read, "interval: 500ms\n", 1, 11, "'500ms' is no interval");
+        expect_mistake(limit_policy_read, "interval: 99999999999\n", 1, 11, "'99999999999' is no interval");
+        expect_mistake(limit_policy_read, "burst: -1\n", 1, 8, "'-1' is no number of messages");
+        expect_mistake(limit_policy_read, "burst: 1\nburst: 2\n", 2, 1, "key 'burst' is given more than once");
+        expect_mistake(limit_policy_read, "severity: 8\n", 1, 11, "'8' is no severity");
+        expect_mistake(limit_policy_read, "burst: [1]\n", 1, 8, "burst: one value is expected");
+        expect_mistake(limit_policy_read, "", 1, 1, "the policy says nothing");
+        expect_mistake(limit_policy_read, "- 1\n", 1, 1, "a policy: a mapping");
+        expect_mistake(sender_policy_read, "overrides:\n  - burst: 1\n", 2, 5, "an override needs the key");
+        expect_mistake(sender_policy_read, "overrides:\n  - key: a\n  - key: a\n", 3, 10,
+                       "key 'a' has a limit already");
+        expect_mistake(sender_policy_read, "default: 3\n", 1, 10, "default: a mapping");
+        expect_mistake(sender_policy_read, "interval: 3\n", 1, 1, "key 'interval' is not known here");
+        expect_mistake(sender_policy_read,
+                       "overrides:\n"
+                       "  - key: 0123456789012345678901234567890123456789012345678901234567890123\n",
+                       2, 10, "a sender's key has 1 to 63 bytes");
+}
+
+static void senders_have_limits_of_their_own_in_the_order_of_their_keys(void) {
+        _owned_(limit_rules_fini) struct limit_rules rules = own();
+        _owned_(diagnostics_fini) struct diagnostics told = {0};
+        struct text text = TEXT("overrides:\n"
+                                "  - {key: b, max: 9, window: 1h}\n"
+                                "  - {key: ab, burst: 1}\n"
+                                "  - key: a\n"
+                                "    interval: 0\n"
+                                "default: {burst: 20, interval: 3s}\n");
+        CHECK_INT(sender_policy_read(&rules, "p", text, &told), 0);
+        CHECK_INT(rules.interval_s, 3);
+        CHECK_INT(rules.burst, 20);
+        CHECK_INT(rules.severity_min, 3);
+        CHECK_INT(rules.sender_count, 3);
+        CHECK_TEXT(text_of(rules.senders[0].name), "a");
+        CHECK_INT(rules.senders[0].interval_s, 0);
+        CHECK_INT(rules.senders[0].burst, 20);
+        CHECK_TEXT(text_of(rules.senders[1].name), "ab");
+        CHECK_INT(rules.senders[1].interval_s, 3);
+        CHECK_INT(rules.senders[1].burst, 1);
+        CHECK_TEXT(text_of(rules.senders[2].name), "b");
+        CHECK_INT(rules.senders[2].interval_s, 3600);
+        CHECK_INT(rules.senders[2].burst, 9);
+        CHECK_INT(sender_policy_read(&rules, "p", TEXT("default: {burst: 1}\n"), &told), 0);
+        CHECK_INT(rules.sender_count, 0);
+}
+
+static void more_overrides_than_the_limit_are_refused(void) {
+        _owned_(buffer_fini) struct buffer text = {0};
+        buffer_text(&text, TEXT("overrides:\n"));
+        for (int i = 0; i <= POLICY_SENDERS_MAX; i++)
+                buffer_text(&text, TEXT(" - {key: a}\n"));
+        expect_mistake(sender_policy_read, buffer_string(&text), 2, 2, "more than 100000 overrides");
+}
+
+static void a_duration_has_a_unit_or_is_seconds(void) {
+        int64_t ms;
+        CHECK(policy_duration(&ms, TEXT("5")) == 0 && ms == 5000);
+        CHECK(policy_duration(&ms, TEXT("250ms")) == 0 && ms == 250);
+        CHECK(policy_duration(&ms, TEXT("1H")) == 0 && ms == 3600000);
+        CHECK_INT(policy_duration(&ms, TEXT("")), -EINVAL);
+        CHECK_INT(policy_duration(&ms, TEXT("s")), -EINVAL);
+        CHECK_INT(policy_duration(&ms, TEXT("5 days")), -EINVAL);
+        CHECK_INT(policy_duration(&ms, TEXT("2147483648")), -EINVAL);
+}
+
+TEST_MAIN(TEST(a_policy_sets_what_it_says_and_leaves_the_rest), TEST(a_mistake_has_its_place_and_changes_nothing),
+          TEST(senders_have_limits_of_their_own_in_the_order_of_their_keys),
+          TEST(more_overrides_than_the_limit_are_refused), TEST(a_duration_has_a_unit_or_is_seconds))
