@@ -168,6 +168,9 @@ static void *worker_main(void *argument) {
                         continue;
                 uint32_t count = b->count;
                 queue_left(q);
+                /* What came while this one was still waking up found an idle worker, and called no other. */
+                if (q->worker_count > 1 && has_work(q))
+                        (void)worker_add_if_needed(q);
                 pthread_mutex_unlock(&q->lock);
                 struct batch *rest = worker_consume(q, w->number, b);
                 pthread_mutex_lock(&q->lock);
