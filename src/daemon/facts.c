@@ -26,7 +26,11 @@ static void find_host_name(struct facts *f, const struct global_settings *global
         if (gethostname(f->host_name, sizeof f->host_name) || f->host_name[0] == '\0')
                 snprintf(f->host_name, sizeof f->host_name, "localhost");
         f->host_name[sizeof f->host_name - 1] = '\0';
-        find_fqdn(f);
+        /* A name server that does not answer holds up the start, so it is asked only where its answer is shown. */
+        if (global->preserves_fqdn || global->uses_dns)
+                find_fqdn(f);
+        else
+                memcpy(f->fqdn, f->host_name, sizeof f->fqdn);
         if (global->local_host_name)
                 snprintf(f->host_name, sizeof f->host_name, "%s", global->local_host_name);
         else if (global->preserves_fqdn)

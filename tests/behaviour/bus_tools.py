@@ -67,7 +67,10 @@ def top_shows_rates_queues_and_actions_once_or_in_a_terminal():
             assert word in shown, shown
         look = json.loads(penstock(place, "top", "--once", "--json", "--interval", "100"))
         assert set(look["rates"]) == {"inputs", "queues_in", "queues_out", "actions"} and look["stats"]["queues"]
-        pid, terminal = pty.fork()
+        try:
+            pid, terminal = pty.fork()
+        except OSError as error:
+            raise Skip(f"there are no terminals here: {error}") from error
         if pid == 0:
             os.environ["TERM"] = "xterm"
             os.execv(argument("penstock"), ["penstock", "top", "--interval", "100", "--socket", place.file("bus")])

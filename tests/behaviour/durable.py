@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 
-from harness import ROOT, Place, argument, needs_root, numbered, promise, read, run, send_tcp, wait
+from harness import ROOT, Place, argument, numbered, promise, read, run, send_tcp, small_disk, wait
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "queue"))
 from messages import messages  # noqa: E402  pylint: disable=wrong-import-position
@@ -359,7 +359,6 @@ def given_up_messages_of_a_durable_queue_are_kept_too():
 
 @promise
 def a_full_disk_stops_the_sender_and_loses_nothing():
-    needs_root("mount a small file system")
     with Place() as place:
         spool(place)
         target = Target()
@@ -369,17 +368,17 @@ def a_full_disk_stops_the_sender_and_loses_nothing():
             'main_queue(queue.type="Disk" queue.fileName="main" queue.timeoutShutdown="5000" '
             'queue.spoolDirectory="@DIR@/main")\naction(type="omfile" file="@DIR@/own")')
         os.makedirs(place.file("main"))
-        script = f'mount -t tmpfs -o size=8m tmpfs {place.file("spool")} && exec "$@"'
-        daemon = place.daemon(config, launcher=("unshare", "-m", "sh", "-c", script, "sh"))
-        port = daemon.port("port")
-        line = f"<13>Oct 11 22:14:15 host tag: %d {'x' * 900}\n"
-        count = 15000
-        send_tcp(port, "".join(line % i for i in range(count)))
-        wait(lambda: "cannot write to its disk" in daemon.stderr(), "the message that the disk is full")
-        target.come_back()
-        wait(lambda: len(target.lines()) >= count, "all of it")
-        assert numbers_of(target.lines()) == list(range(count)), "lost, doubled or out of order"
-        assert daemon.stop() == 0
+        with small_disk(place.file("spool"), 8 << 10):
+            daemon = place.daemon(config)
+            port = daemon.port("port")
+            line = f"<13>Oct 11 22:14:15 host tag: %d {'x' * 900}\n"
+            count = 15000
+            send_tcp(port, "".join(line % i for i in range(count)))
+            wait(lambda: "cannot write to its disk" in daemon.stderr(), "the message that the disk is full")
+            target.come_back()
+            wait(lambda: len(target.lines()) >= count, "all of it")
+            assert numbers_of(target.lines()) == list(range(count)), "lost, doubled or out of order"
+            assert daemon.stop() == 0
         target.leave()
 
 

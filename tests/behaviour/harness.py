@@ -4,6 +4,7 @@ A test is a function whose name reads as a promise; run(globals()) runs all that
 marked with @promise, in order. Nothing sleeps for luck: wait() looks until something
 holds, and gives up after PATIENCE_SECONDS.
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -172,6 +173,23 @@ def memory_bytes(pid):
 def needs_root(why):
     if os.geteuid() != 0:
         raise Skip(f"only root can {why}")
+
+
+@contextlib.contextmanager
+def small_disk(path, kilobytes):
+    """A file system of that size at the path, while the context lasts."""
+    needs_root("mount a small disk")
+    os.makedirs(path, exist_ok=True)
+    if not shutil.which("mount"):
+        raise Skip("there is no mount program")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", path], capture_output=True,
+                          text=True, check=False)
+    if done.returncode:
+        raise Skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
 
 
 def send_tcp(port, data):

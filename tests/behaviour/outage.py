@@ -2,12 +2,10 @@
 """Destinations that go and come back: nothing is lost, the operator is told, a stop stays bounded."""
 import contextlib
 import os
-import shutil
 import socket
-import subprocess
 import time
 
-from harness import Place, needs_root, numbered, promise, run, send_tcp, wait, Skip
+from harness import Place, numbered, promise, run, send_tcp, small_disk, wait
 
 TCP = """
 global(processInternalMessages="on")
@@ -270,26 +268,9 @@ ruleset(name="work") {
         time_stop(daemon)
 
 
-@contextlib.contextmanager
-def small_disk(place, kilobytes):
-    needs_root("mount a small disk")
-    path = place.file("disk")
-    os.mkdir(path)
-    if not shutil.which("mount"):
-        raise Skip("there is no mount program")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", path], capture_output=True,
-                          text=True, check=False)
-    if done.returncode:
-        raise Skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
-
-
 @promise
 def a_disk_that_was_full_for_a_while_gets_everything():
-    with Place() as place, small_disk(place, 256):
+    with Place() as place, small_disk(place.file("disk"), 256):
         place.file("disk/ballast", "x" * (200 << 10))
         daemon = place.daemon(TCP + """
 ruleset(name="work") {
