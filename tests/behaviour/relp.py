@@ -292,26 +292,31 @@ def lost_by_death(place, daemon, port, count):
     kill(daemon)
     report = flood.finish()
     acknowledged = marks(place.file("ledger"))
-    assert report["connections_lost"] == 8 and report["acknowledged"] == len(acknowledged) > 0, report
-    return sorted(set(acknowledged) - set(marks(place.file("out"))))
+    assert report["connections_lost"] == 8 and report["acknowledged"] == len(acknowledged), report
+    return len(acknowledged), sorted(set(acknowledged) - set(marks(place.file("out"))))
 
 
 @promise
 def everything_that_was_acknowledged_survives_the_receivers_death():
-    port = free_port()
+    port, acknowledged = free_port(), 0
     for cycle in range(CYCLES):
         with Place() as place:
-            lost = lost_by_death(place, place.daemon(receiver(port)), port, 1 + cycle * 977 % 9000)
+            count, lost = lost_by_death(place, place.daemon(receiver(port)), port, 1 + cycle * 977 % 9000)
             assert not lost, f"cycle {cycle}: {len(lost)} acknowledged messages are lost, {lost[0]} first"
+            acknowledged += count
+    assert acknowledged, "nothing was ever acknowledged"
 
 
 @promise
 def a_ledger_shows_what_is_acknowledged_too_early():
     """The control of the promise before: Debian's rsyslogd acknowledges what lies in a queue in memory."""
     port = free_port()
-    with Place() as place:
-        in_memory = receiver(port).replace('queue.type="Direct"', 'queue.type="LinkedList" queue.dequeueSlowdown="1000"')
-        assert lost_by_death(place, Oracle(place, in_memory), port, 100), "nothing is missing"
+    for _ in range(5):  # on a busy machine the death may come before the first acknowledgement
+        with Place() as place:
+            in_memory = receiver(port).replace('queue.type="Direct"', 'queue.type="LinkedList" queue.dequeueSlowdown="1000"')
+            if lost_by_death(place, Oracle(place, in_memory), port, 100)[1]:
+                return
+    raise AssertionError("nothing is missing")
 
 
 @promise
