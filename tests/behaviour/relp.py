@@ -64,7 +64,7 @@ class Oracle:
     """Debian's rsyslogd with a configuration in a directory of its own."""
 
     def __init__(self, place, config):
-        root = os.environ.get("PENSTOCK_ORACLE", os.path.join(os.path.dirname(__file__), "../../build/oracle"))
+        root = os.environ.get("PENSTOCK_ORACLE", "")
         library = (glob.glob(os.path.join(root, "usr/lib/*-linux-gnu")) or [""])[0]
         program = os.path.join(root, "usr/sbin/rsyslogd")
         if not os.path.exists(program) or not os.path.exists(os.path.join(library, "rsyslog/imrelp.so")):

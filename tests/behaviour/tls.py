@@ -585,7 +585,7 @@ class Oracle:
     """Debian's rsyslogd, unpacked, with a configuration in its own directory."""
 
     def __init__(self, place, config, driver):
-        root = os.environ.get("PENSTOCK_ORACLE", os.path.join(os.path.dirname(__file__), "../../build/oracle"))
+        root = os.environ.get("PENSTOCK_ORACLE", "")
         library = (glob.glob(os.path.join(root, "usr/lib/*-linux-gnu")) or [""])[0]
         program = os.path.join(root, "usr/sbin/rsyslogd")
         module = {"gtls": "lmnsd_gtls.so", "ossl": "lmnsd_ossl.so"}[driver]
