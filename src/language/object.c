@@ -206,7 +206,11 @@ static void link_input(struct loader *l, struct making *m, struct assignment *li
         const struct module_state *module = m->module;
         o->ruleset = common_param(l, m, list, "ruleset");
         o->name = common_param(l, m, list, "name");
+        /* Of an input of the old form, what directives passed on to it stands by itself. */
+        struct assignment *passed_on = o->assignments == list ? NULL : o->assignments;
         o->assignments = list;
+        if (passed_on)
+                assignments_append(&o->assignments, passed_on);
         if (check_object(l, o->module, o->settings, module->loaded->settings, list, o->place) || l->skipping)
                 return;
         *l->input_tail = o;
