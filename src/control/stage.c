@@ -358,22 +358,6 @@ static void tell_action(struct stage *s, struct json *step, enum trace_event eve
 
 /* ---- Statements ----------------------------------------------------------------- */
 
-static const char *const kinds[] = {
-        [STATEMENT_ACTION] = "action",
-        [STATEMENT_IF] = "filter",
-        [STATEMENT_SELECTOR] = "filter",
-        [STATEMENT_PROPERTY] = "filter",
-        [STATEMENT_SET] = "set",
-        [STATEMENT_RESET] = "reset",
-        [STATEMENT_UNSET] = "unset",
-        [STATEMENT_CALL] = "call",
-        [STATEMENT_CALL_INDIRECT] = "call_indirect",
-        [STATEMENT_FOREACH] = "foreach",
-        [STATEMENT_STOP] = "stop",
-        [STATEMENT_CONTINUE] = "continue",
-        [STATEMENT_RELOAD_LOOKUP] = "reload_lookup_table",
-};
-
 static void tell_other(struct stage *s, struct json *step, const struct statement *st, struct run *run,
                        struct batch *b) {
         _owned_(buffer_fini) struct buffer text = {0};
@@ -397,7 +381,7 @@ static void tell(struct program_trace *trace, enum trace_event event, const stru
                  struct delivery *delivery, struct run *run, struct batch *b) {
         struct rehearsal_host *host = CONTAINER_OF(trace, struct rehearsal_host, trace);
         struct stage *s = CONTAINER_OF(host, struct stage, host);
-        struct json *step = begin_step(s, kinds[st->kind], &st->place);
+        struct json *step = begin_step(s, statement_name(st->kind), &st->place);
         if (st->kind == STATEMENT_ACTION) {
                 tell_action(s, step, event, st, delivery);
         } else if (event == TRACE_PASSED || event == TRACE_NOT) {

@@ -117,22 +117,6 @@ static const char *const event_names[] = {
         [TRACE_DONE] = "done",
 };
 
-static const char *const statement_names[] = {
-        [STATEMENT_ACTION] = "action",
-        [STATEMENT_IF] = "filter",
-        [STATEMENT_SELECTOR] = "filter",
-        [STATEMENT_PROPERTY] = "filter",
-        [STATEMENT_SET] = "set",
-        [STATEMENT_RESET] = "reset",
-        [STATEMENT_UNSET] = "unset",
-        [STATEMENT_CALL] = "call",
-        [STATEMENT_CALL_INDIRECT] = "call_indirect",
-        [STATEMENT_FOREACH] = "foreach",
-        [STATEMENT_STOP] = "stop",
-        [STATEMENT_CONTINUE] = "continue",
-        [STATEMENT_RELOAD_LOOKUP] = "reload_lookup_table",
-};
-
 static void write_action(struct writer *w, const struct statement *s, struct delivery *d, struct run *run,
                          struct batch *b, struct record *r) {
         _owned_(buffer_fini) struct buffer shown = {0};
@@ -160,7 +144,7 @@ static void tell(struct program_trace *hook, enum trace_event event, const struc
         if (w->out.size > TRACE_BYTES_MAX)
                 return;
         writer_open(w, NULL, '{');
-        writer_string(w, "step", statement_names[s->kind]);
+        writer_string(w, "step", statement_name(s->kind));
         writer_string(w, "outcome", event_names[event]);
         writer_string(w, "file", s->place.file);
         writer_int(w, "line", s->place.line);

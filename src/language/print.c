@@ -329,6 +329,25 @@ static void print_statement(struct buffer *out, const struct statement *s, unsig
         }
 }
 
+const char *statement_name(enum statement_kind kind) {
+        static const char *const names[] = {
+                [STATEMENT_ACTION] = "action",
+                [STATEMENT_IF] = "filter",
+                [STATEMENT_SELECTOR] = "filter",
+                [STATEMENT_PROPERTY] = "filter",
+                [STATEMENT_SET] = "set",
+                [STATEMENT_RESET] = "reset",
+                [STATEMENT_UNSET] = "unset",
+                [STATEMENT_CALL] = "call",
+                [STATEMENT_CALL_INDIRECT] = "call_indirect",
+                [STATEMENT_FOREACH] = "foreach",
+                [STATEMENT_STOP] = "stop",
+                [STATEMENT_CONTINUE] = "continue",
+                [STATEMENT_RELOAD_LOOKUP] = "reload_lookup_table",
+        };
+        return names[kind];
+}
+
 void statements_print(struct buffer *out, const struct statement *statements, unsigned depth, enum secrets secrets) {
         for (const struct statement *s = statements; s; s = s->next) {
                 indent(out, depth);

@@ -311,6 +311,8 @@ static inline const void *config_module_settings(const struct config *config, co
 /* An expression as it could be written, with the parentheses that its meaning needs. */
 void expr_print(struct buffer *out, const struct expr *expr);
 /* A list of statements as RainerScript, indented by `depth` steps of four blanks. */
+/* What traces and stories call a statement: "filter", "set" ... */
+const char *statement_name(enum statement_kind kind);
 enum secrets { SECRETS_MASKED, SECRETS_SHOWN };
 void statements_print(struct buffer *out, const struct statement *statements, unsigned depth, enum secrets secrets);
 /* One object: action(type="omfile" file="..."). */
