@@ -203,6 +203,8 @@ def a_tap_shows_what_passes_its_filter_and_ends_with_its_client():
                 assert told["tap"] == number and told["missed"] == 0
                 seen += [one["message"] for one in told["messages"]]
             assert seen == [" yes 1", " yes 2"], seen
+            # A tap shows what is delivered from then on: what came before has to be through.
+            wait(lambda: place.read("out").count("\n") == 4, "the delivery of what came before")
             from_action = other.ask("tap", **{"from": "out"})["tap"]
             send(daemon, "yes 3")
             shown = other.get(PATIENCE_SECONDS).json
