@@ -313,7 +313,9 @@ static int64_t compare(const struct expression *e, struct evaluation *ev) {
         const struct expression *right = e->arguments[1];
         if (!is_any_of(e)) {
                 struct value r = expression_eval(right, ev);
-                return holds(e->op, &left, &r, &ev->arena);
+                int64_t result = holds(e->op, &left, &r, &ev->arena);
+                /* A text is not told by how much it differs from an array. */
+                return right->kind == EXPR_ARRAY && left.kind == VALUE_TEXT ? result != 0 : result;
         }
         enum operator op = e->op == OP_NOT_EQUAL ? OP_EQUAL : e->op;
         bool found = false;

@@ -50,6 +50,8 @@ static void a_priority_has_many_names(void) {
 static void an_array_is_any_of_its_elements(void) {
         CHECK_VALUE("\"b\" == [\"a\", \"b\"]", "1");
         CHECK_VALUE("\"b\" != [\"a\", \"b\"]", "0");
+        CHECK_VALUE("\"d\" != [\"a\"]", "1");
+        CHECK_VALUE("\"d\" != \"a\"", "3");
         CHECK_VALUE("\"xb\" contains [\"a\", \"b\"]", "1");
         CHECK_VALUE("\"b\" > [\"c\", \"a\"]", "0");
         CHECK_VALUE("[\"a\", \"b\"]", "\"a\"");

@@ -350,7 +350,7 @@ static void execute_foreach(const struct step *s, struct run *run, struct batch 
                 if (v.kind != VALUE_JSON)
                         continue;
                 /* A copy: the body may change what it walks over, and needs the evaluation's arena itself. */
-                struct json *all = json_copy(&b->arena, v.json);
+                struct json *all = value_to_json(&v, &b->arena);
                 evaluation_forget(ev);
                 if (all && all->type == JSON_ARRAY)
                         for (uint32_t k = 0; k < all->count; k++)
