@@ -29,6 +29,8 @@ static void calculation_never_fails(void) {
 
 static void constants_are_read_in_the_manner_of_c_and_properties_are_not(void) {
         CHECK_VALUE("\"017\" + 1", "16");
+        CHECK_VALUE("cstr(\"017\" + 1)", "\"18\"");
+        CHECK_VALUE("-(\"017\" + 1)", "-18");
         CHECK_RUNS_TO("set $!v = $msg + 1;\n", "017", "{\"v\":18}");
         CHECK_RUNS_TO("set $!v = cnum($msg);\n", "017", "{\"v\":17}");
         CHECK_VALUE("cnum(\"0x1f\")", "21");
