@@ -58,12 +58,11 @@ struct stream_options {
         struct framing_rules rules;
         struct keepalive keepalive;
         struct ratelimit limit;
-        struct inflation_bounds inflation;
-        int64_t sessions_max; /* 0: as many as there are descriptors */
-        int64_t reads_max;    /* one connection may read so often before others get their turn; 0: any */
+        struct inflation_options inflation; /* COMPRESSION_NONE: what comes is plain */
+        int64_t sessions_max;               /* 0: as many as there are descriptors */
+        int64_t reads_max;                  /* one connection may read so often before others get their turn; 0: any */
         enum flow flow;
         bool preserves_case;
-        bool inflates;
         bool tells_open, tells_close, tells_split;
         /* How the end of a session is told. */
         void (*tell_closed)(struct module_log *log, uint32_t session, const char *peer);
@@ -104,6 +103,7 @@ struct stream_server {
         unsigned worker_count, next_worker;
         uint32_t last_session;
         atomic_uint sessions;
+        atomic_size_t windows; /* bytes of zstd's, of all connections */
         struct module_log *log;
         struct counter *counters;
 };
