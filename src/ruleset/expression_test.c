@@ -69,7 +69,7 @@ static void texts_are_cut_replaced_and_found(void) {
 
 static void a_cef_line_has_an_escaped_header(void) {
         CHECK_VALUE("tocef(\"0\", \"Ven|dor\", \"pro\\\\duct\", \"1=0\", \"id=%#|\", \"na|me=\", 5, \"a=b|c\")",
-                    "\"CEF:0|Ven\\|dor|pro\\\\duct|1=0|id\\=\\%\\#\\||na\\|me=|5|a=b|c\"");
+                    "\"CEF:0|Ven\\\\|dor|pro\\\\\\\\duct|1=0|id\\\\=\\\\%\\\\#\\\\||na\\\\|me=|5|a=b|c\"");
         CHECK_VALUE("tocef($!none, \"\", \"\", \"\", \"\", \"\", \"\", \"x\\ny\")", "\"CEF:|||||||x\\ny\"");
 }
 
