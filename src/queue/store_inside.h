@@ -30,7 +30,7 @@ enum {
         WINDOW_BYTES = 256 << 10,   /* what the reader reads at once */
         PREPARED_MAX = 4,           /* segments made ahead at most, unless fewer suffice */
         FREED_KEPT_MAX = 4,         /* segments kept for later beside them */
-        CHECKPOINT_DEFAULT = 8192,  /* completed messages before the control file is written */
+        CHECKPOINT_DEFAULT = 16384, /* the control file is written when half of it was completed */
         READ_ATTEMPTS_MAX = 8,      /* of one place that the disk cannot read, before it counts as damage */
         ROOM_PATIENCE_US = 100000,  /* a lack of room is looked into again after this */
         CHECKPOINT_DELAY_MS = 1000, /* what is complete is in the control file after this, however little it is */
@@ -177,6 +177,10 @@ struct store {
         uint64_t cursor_lsn;
         uint64_t cursor_done; /* so many messages from there on are complete; at the cursor after an open only */
         int64_t cursor_time_us;
+        uint64_t last_leased_lsn; /* of the newest frame that was leased; 0: none was */
+        uint64_t held_back_lsn;   /* of a frame that was read and held back; its count, too */
+        uint32_t held_back_count;
+        bool is_lease_awaited; /* something was held back until the control file is written */
         uint64_t quarantined, torn;
 
         struct control control; /* as it is on the disk */
