@@ -3,10 +3,11 @@
  * can do who writes the same bytes behind each other into a file that was written
  * before, and syncs once for the same number of messages.
  *
- *   store_bench DIRECTORY [--messages N] [--bytes N] [--producers N] [--window N] [--rounds N]
+ *   store_bench DIRECTORY [--messages N] [--bytes N] [--producers N] [--window N] [--rounds N] [--threads N]
  *
  * Rows are producers and windows: so many messages each appends before it waits until they are
- * durable; "free" waits only at the end. A disk that others use too changes its speed within seconds,
+ * durable; "free" waits only at the end. Two threads (--threads) drive the producers, as the loops of an
+ * input drive its connections. A disk that others use too changes its speed within seconds,
  * so floor and store take short turns, and a row shows the median of each and of the ratio of neighbours.
  * At the end the drain: lease, read, complete.
  */
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +41,7 @@ enum {
 struct bench {
         const char *directory;
         uint64_t messages;
-        uint32_t bytes, rounds;
+        uint32_t bytes, rounds, threads;
         int floor;
         char *payload;
 };
@@ -105,47 +107,90 @@ static struct result run_floor(const struct bench *b, uint32_t group) {
         return r;
 }
 
+/* Somebody who sends `window` messages and then waits for their acknowledgement, as a connection of the daemon does. */
 struct producer {
-        const struct bench *bench;
-        struct store *store;
-        uint32_t window, frame;
-        uint64_t messages;
+        uint64_t lsn; /* of the last message that was appended */
+        uint64_t done;
+        uint32_t in_window;
 };
 
-/* A frame holds up to `frame` messages, as a batch of the daemon does. */
-static void *produce(void *user) {
-        struct producer *p = user;
-        int64_t until = clock_mono_ns() + TURN_MS_MAX * INT64_C(1000000);
-        uint64_t lsn = 0, done = 0;
-        uint32_t in_window = 0;
-        while (done < p->messages && clock_mono_ns() < until) {
-                uint32_t count = MIN(p->frame, p->window - in_window);
-                int r = store_append(p->store, p->bench->payload, (size_t)count * p->bench->bytes, count, &lsn);
-                if (r)
-                        die("append", r);
-                done += count;
-                in_window += count;
-                if (in_window >= p->window) {
-                        if ((r = store_wait(p->store, lsn + count - 1)))
-                                die("wait", r);
-                        in_window = 0;
+/* Drives several producers, as an input's loop does. */
+struct driver {
+        const struct bench *bench;
+        struct store *store;
+        uint32_t window, count;
+        uint64_t messages; /* each; in the end: of all */
+        struct producer producers[PRODUCERS_MAX];
+};
+
+/* One frame, as a batch of the daemon. */
+static void append(const struct driver *d, struct producer *p) {
+        uint32_t count = MIN(MIN(d->window, (uint32_t)BATCH), d->window - p->in_window);
+        int r = store_append(d->store, d->bench->payload, (size_t)count * d->bench->bytes, count, &p->lsn);
+        if (r)
+                die("append", r);
+        p->lsn += count - 1;
+        p->done += count;
+        p->in_window += count;
+}
+
+/* Everyone who may append does so once. False: nobody may; *awaited is the lowest LSN that one waits for, 0: none. */
+static bool go_round(struct driver *d, uint64_t durable, uint64_t *awaited) {
+        bool is_active = false;
+        *awaited = 0;
+        for (uint32_t i = 0; i < d->count; i++) {
+                struct producer *p = &d->producers[i];
+                if (p->done >= d->messages)
+                        continue;
+                if (p->in_window >= d->window && p->lsn <= durable)
+                        p->in_window = 0;
+                if (p->in_window < d->window) {
+                        append(d, p);
+                        is_active = true;
+                } else if (!*awaited || p->lsn < *awaited) {
+                        *awaited = p->lsn;
                 }
         }
-        p->messages = done;
+        return is_active;
+}
+
+static void *drive(void *user) {
+        struct driver *d = user;
+        int64_t until = clock_mono_ns() + TURN_MS_MAX * INT64_C(1000000);
+        while (clock_mono_ns() < until) {
+                uint64_t awaited;
+                if (go_round(d, store_durable(d->store), &awaited))
+                        continue;
+                if (!awaited)
+                        break;
+                int r = store_wait(d->store, awaited);
+                if (r)
+                        die("wait", r);
+        }
+        uint64_t done = 0;
+        for (uint32_t i = 0; i < d->count; i++)
+                done += d->producers[i].done;
+        d->messages = done;
         return NULL;
 }
 
+/* A consumer that keeps up. */
+struct follower {
+        struct store *store;
+        uint64_t next;
+        atomic_bool is_over;
+};
+
 /* Takes everything at once, as a consumer that keeps up: no bytes are read. */
 static void *follow(void *user) {
-        struct producer *p = user;
+        struct follower *w = user;
         struct store_frame f;
-        while (__atomic_load_n(&p->window, __ATOMIC_RELAXED)) {
-                uint64_t lsn = store_durable(p->store), next = p->messages;
-                while (next <= lsn && store_lease_range(p->store, next, &f) == 0) {
-                        store_complete(p->store, f.lsn, f.count);
-                        next = f.lsn + f.count;
+        while (!atomic_load(&w->is_over)) {
+                uint64_t lsn = store_durable(w->store);
+                while (w->next <= lsn && store_lease_range(w->store, w->next, &f) == 0) {
+                        store_complete(w->store, f.lsn, f.count);
+                        w->next = f.lsn + f.count;
                 }
-                p->messages = next;
                 usleep(FOLLOW_US);
         }
         return NULL;
@@ -170,29 +215,35 @@ static void drain(struct store *s) {
         }
 }
 
-static struct result run_store(const struct bench *b, struct store *s, uint32_t count, uint32_t window) {
+static struct result run_store(const struct bench *b, struct store *s, uint32_t producers, uint32_t window) {
         struct store_state state;
         store_state(s, &state);
-        struct producer producers[PRODUCERS_MAX], follower = {b, s, 1, 0, state.next_lsn};
+        static struct driver drivers[PRODUCERS_MAX];
+        struct follower follower = {.store = s, .next = state.next_lsn};
         pthread_t threads[PRODUCERS_MAX], follower_thread;
+        uint32_t count = MIN(producers, b->threads);
         int64_t begun = clock_mono_ns();
         double cpu = cpu_seconds();
         pthread_create(&follower_thread, NULL, follow, &follower);
         for (uint32_t i = 0; i < count; i++) {
-                producers[i] = (struct producer){b, s, window, MIN(window, (uint32_t)BATCH), b->messages / count};
-                pthread_create(&threads[i], NULL, produce, &producers[i]);
+                drivers[i] = (struct driver){.bench = b,
+                                             .store = s,
+                                             .window = window,
+                                             .count = producers / count + (i < producers % count),
+                                             .messages = b->messages / producers};
+                pthread_create(&threads[i], NULL, drive, &drivers[i]);
         }
         uint64_t n = 0;
         for (uint32_t i = 0; i < count; i++) {
                 pthread_join(threads[i], NULL);
-                n += producers[i].messages;
+                n += drivers[i].messages;
         }
         store_state(s, &state);
         int r = store_wait(s, state.next_lsn - 1);
         if (r)
                 die("wait", r);
         struct result result = result_of(n, begun, cpu);
-        __atomic_store_n(&follower.window, 0, __ATOMIC_RELAXED);
+        atomic_store(&follower.is_over, true);
         pthread_join(follower_thread, NULL);
         drain(s);
         return result;
@@ -231,10 +282,10 @@ static void run_row(const struct bench *b, struct store *s, uint32_t producers, 
 /* Fills a backlog, opens it anew and takes it all. */
 static void run_drain(const struct bench *b) {
         struct store *s = open_store(b, "drain");
-        struct producer p = {b, s, FREE_WINDOW, BATCH, MIN(b->messages, UINT64_C(1000000))};
+        struct driver p = {.bench = b, .store = s, .window = FREE_WINDOW, .count = 1, .messages = b->messages};
         int64_t begun = clock_mono_ns();
         double cpu = cpu_seconds();
-        produce(&p);
+        drive(&p);
         store_close(s);
         struct result fill = result_of(p.messages, begun, cpu);
         begun = clock_mono_ns();
@@ -271,7 +322,7 @@ static void run_table(const struct bench *b, uint32_t only_producers, uint32_t o
 }
 
 int main(int count, char **arguments) {
-        struct bench b = {.messages = 2000000, .bytes = 1024, .rounds = 5};
+        struct bench b = {.messages = 2000000, .bytes = 1024, .rounds = 5, .threads = 2};
         uint64_t producers = 0, window = 0;
         for (int i = 1; i < count; i++) {
                 if (!strcmp(arguments[i], "--messages"))
@@ -280,6 +331,8 @@ int main(int count, char **arguments) {
                         b.bytes = (uint32_t)number(arguments[++i]);
                 else if (!strcmp(arguments[i], "--rounds"))
                         b.rounds = (uint32_t)number(arguments[++i]);
+                else if (!strcmp(arguments[i], "--threads"))
+                        b.threads = (uint32_t)number(arguments[++i]);
                 else if (!strcmp(arguments[i], "--producers"))
                         producers = number(arguments[++i]);
                 else if (!strcmp(arguments[i], "--window"))
@@ -287,11 +340,11 @@ int main(int count, char **arguments) {
                 else
                         b.directory = arguments[i];
         }
-        if (!b.directory || !b.messages || !b.bytes || !b.rounds || b.rounds > ROUNDS_MAX ||
+        if (!b.directory || !b.messages || !b.bytes || !b.rounds || b.rounds > ROUNDS_MAX || !b.threads ||
             producers > PRODUCERS_MAX ||
             window * (producers ? producers : (uint64_t)PRODUCERS_MAX) * b.bytes > FLOOR_BYTES) {
                 fprintf(stderr, "usage: store_bench DIRECTORY [--messages N] [--bytes N] [--producers N] [--window N] "
-                                "[--rounds N]\n");
+                                "[--rounds N] [--threads N]\n");
                 return 2;
         }
         b.payload = malloc((size_t)BATCH * b.bytes);
