@@ -16,8 +16,8 @@
  *
  * A connection belongs to one worker, and a worker is one thread. The settings are read-only once workers run.
  *
- * Unlike the rest of the house it uses sockets directly, and nothing but libc: a measuring instrument must not share
- * parts with what it measures.
+ * Unlike the rest of the house it uses sockets directly: a measuring instrument must not share parts with what it
+ * measures. TLS alone it has from io/, as everybody here.
  */
 #include "control/flood.h"
 
@@ -33,6 +33,8 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "control/commands.h"
+#include "control/flood_settings.h"
 #include "control/flood_verify.h"
 #include "control/flood_worker.h"
 
@@ -60,6 +62,7 @@ struct flood {
         struct worker *workers;
         uint32_t connection_count, worker_count;
         int signals;
+        struct tls_context *context; /* NULL: without TLS */
 };
 
 static void flood_fini_owned(struct flood *f) {
@@ -69,6 +72,7 @@ static void flood_fini_owned(struct flood *f) {
                 worker_fini(f->workers + i);
         free(f->connections);
         free(f->workers);
+        tls_context_free(f->context);
         if (f->signals >= 0)
                 close(f->signals);
 }
@@ -94,12 +98,12 @@ static int flood_connect(struct flood *f, const struct settings *s) {
         for (uint32_t i = 0; i < all; i++) {
                 struct connection *c = f->connections + i;
 
-                c->fd = -1;
+                c->wire = WIRE_CLOSED;
                 c->number = i;
                 c->quota = s->messages ? quota_of(s->messages, s->connections, i) : UINT64_MAX;
                 f->connection_count = i + 1;
 
-                int r = connection_open(c, s);
+                int r = connection_open(c, s, f->context);
                 if (r) {
                         fprintf(stderr, "flood: connection %u to %s: %s\n", i, s->address, strerror(-r));
                         return r;
@@ -129,7 +133,8 @@ static int flood_init(struct flood *f, const struct settings *s) {
                 if (r)
                         return r;
         }
-        return flood_connect(f, s);
+        r = wire_context_new(&f->context, s);
+        return r ? r : flood_connect(f, s);
 }
 
 static void *worker_main(void *argument) {
@@ -228,6 +233,11 @@ static int flood_run(const struct settings *s) {
         }
         return r ? 1 : status;
 }
+
+const struct subcommand flood_subcommands[] = {
+        {"verify", "FILE...", "find out which of the messages arrived"},
+        {},
+};
 
 int flood_main(int argc, char **argv) {
         struct settings s;

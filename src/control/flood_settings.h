@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/arguments.h"
+
 #define CONNECTIONS_MAX   20000u
 #define THREADS_MAX       64u
 #define HOSTS_MAX         100000u
 #define MESSAGE_BYTES_MAX (64u * 1024)
-#define MESSAGES_MAX      100000000000ull
-#define NS_PER_S          1000000000ull
+#define MESSAGES_MAX      100000000000ll
+#define NS_PER_S          1000000000ll
 
 enum target {
         TARGET_TCP,
@@ -57,15 +59,17 @@ struct settings {
         bool is_sequenced;
         bool is_held;
         bool is_json;
+        bool is_tls;
+        bool trusts_anyone; /* TLS: whoever the server is */
+        const char *ca_file, *cert_file, *key_file, *server_name;
         const char *tag; /* Only messages of the mix with this one; NULL: all. */
 };
 
 enum { SETTINGS_SHOWN = 1, SETTINGS_WRONG = 2 }; /* --help was answered; a mistake was told */
 int settings_read(struct settings *s, int argc, char **argv);
 
-/* Number options, for whoever reads some of his own. They say what is wrong and return false. */
-bool number_parse(const char *text, const char *name, uint64_t low, uint64_t high, uint64_t *ret);
-bool number_parse_32(const char *text, const char *name, uint32_t low, uint32_t high, uint32_t *ret);
+/* A number that an option gave, where its value is. Says what is wrong and returns false. */
+bool number_is_within(int64_t number, const char *name, int64_t low, int64_t high);
 
 /* How many of all messages are a connection's. */
 uint64_t quota_of(uint64_t messages, uint32_t connections, uint32_t connection);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "control/arguments.h"
 #include "control/flood_settings.h"
 
 /* What one connection's messages in the files show. */
@@ -224,18 +224,6 @@ static int verdict_report(const struct verdict *v, bool is_json) {
         return missing ? 1 : 0;
 }
 
-static const char verify_help[] =
-        "Usage: penstock flood verify [OPTION...] FILE...\n"
-        "\n"
-        "Reads what a daemon wrote of messages sent with --sequence, and reports for every connection what is "
-        "missing,\n"
-        "duplicate or, within one file, out of order. Exits with 1 when any is missing.\n"
-        "\n"
-        "  --messages N     So many were sent: finds those that are missing at the end, and numbers that nobody sent.\n"
-        "  --connections N  Over so many connections (1).\n"
-        "  --json           Print only the sums, as one JSON object.\n"
-        "  --help           Print this.\n";
-
 /* With the number of messages that were sent, those after the last one that arrived are known to be missing, too. */
 static int verdict_complete(struct verdict *v) {
         if (!v->messages)
@@ -249,10 +237,10 @@ static int verdict_complete(struct verdict *v) {
         return 0;
 }
 
-static int verify_run(char **paths, uint64_t messages, uint32_t connections, bool is_json) {
+static int verify_run(char **paths, size_t count, uint64_t messages, uint32_t connections, bool is_json) {
         _owned_(verdict_fini) struct verdict v = {.messages = messages, .connections = connections};
 
-        for (uint32_t i = 0; paths[i]; i++) {
+        for (uint32_t i = 0; i < count; i++) {
                 int r = verdict_read(&v, paths[i], i);
                 if (r) {
                         fprintf(stderr, "flood: %s: %s\n", paths[i], strerror(-r));
@@ -268,39 +256,42 @@ static int verify_run(char **paths, uint64_t messages, uint32_t connections, boo
         return verdict_report(&v, is_json);
 }
 
-int verify_main(int argc, char **argv) {
-        static const struct option options[] = {
-                {"messages", required_argument, NULL, 'm'},
-                {"connections", required_argument, NULL, 'c'},
-                {"json", no_argument, NULL, 'j'},
-                {"help", no_argument, NULL, 'h'},
-                {},
-        };
-        uint64_t messages = 0;
-        uint32_t connections = 1;
-        bool is_json = false, is_right = true;
+struct verify_given {
+        int64_t messages, connections;
+        bool is_json;
+};
 
-        optind = 0;
-        for (int code; (code = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
-                switch (code) {
-                case 'm':
-                        is_right &= number_parse(optarg, "messages", 1, MESSAGES_MAX, &messages);
-                        break;
-                case 'c':
-                        is_right &= number_parse_32(optarg, "connections", 1, CONNECTIONS_MAX, &connections);
-                        break;
-                case 'j':
-                        is_json = true;
-                        break;
-                case 'h':
-                        fputs(verify_help, stdout);
-                        return 0;
-                default:
-                        is_right = false;
-                }
-        if (is_right && optind == argc) {
+static const struct argument verify_options[] = {
+        {.name = "messages",
+         .takes = "N",
+         .is_number = true,
+         .offset = offsetof(struct verify_given, messages),
+         .help = "so many were sent: finds those missing at the end, and numbers that nobody sent"},
+        {.name = "connections",
+         .takes = "N",
+         .is_number = true,
+         .offset = offsetof(struct verify_given, connections),
+         .help = "over so many connections (1)"},
+        {.name = "json", .offset = offsetof(struct verify_given, is_json), .help = "print only the sums, as JSON"},
+        ARGUMENT_HELP,
+};
+
+int verify_main(int argc, char **argv) {
+        struct verify_given g = {.connections = 1};
+        int count;
+
+        int r = arguments_read(verify_options, &g, argc, argv, &count, "penstock flood verify [OPTIONS] FILE...",
+                               "Reads what a daemon wrote of messages sent with --sequence, and reports for every\n"
+                               "connection what is missing, duplicate or, within one file, out of order. Exits with 1\n"
+                               "when any is missing.");
+        if (r)
+                return r == ARGUMENTS_SHOWN ? 0 : 2;
+        if (!number_is_within(g.messages, "messages", 0, MESSAGES_MAX) ||
+            !number_is_within(g.connections, "connections", 1, CONNECTIONS_MAX))
+                return 2;
+        if (!count) {
                 fputs("flood: verify needs the files to read\n", stderr);
-                is_right = false;
+                return 2;
         }
-        return is_right ? verify_run(argv + optind, messages, connections, is_json) : 2;
+        return verify_run(argv + 1, (size_t)count, (uint64_t)g.messages, (uint32_t)g.connections, g.is_json);
 }

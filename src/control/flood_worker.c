@@ -56,23 +56,13 @@ static uint64_t pace_next_ns(const struct pace *p) {
         return p->start_ns + (uint64_t)((double)(p->sent + pace_slice(p)) * 1e9 / (double)p->rate) + 1;
 }
 
-int connection_open(struct connection *c, const struct settings *s) {
-        int r = wire_open(s, &c->fd);
-        if (r)
-                return r;
-        if (s->target == TARGET_RELP) {
-                r = relp_open(c->fd, &c->ear);
-                if (r)
-                        return r;
-        }
-        if (s->target == TARGET_RELP || (s->target == TARGET_TCP && s->batch))
-                setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        return fcntl(c->fd, F_SETFL, O_NONBLOCK | (s->target == TARGET_FILE ? O_APPEND : 0)) < 0 ? -errno : 0;
+int connection_open(struct connection *c, const struct settings *s, struct tls_context *context) {
+        int r = wire_open(&c->wire, s, context);
+        return r || s->target != TARGET_RELP ? r : relp_open(&c->wire, &c->ear);
 }
 
 void connection_fini(struct connection *c) {
-        if (c->fd >= 0)
-                close(c->fd);
+        wire_close(&c->wire);
         relp_ear_fini(&c->ear);
 }
 
@@ -117,18 +107,23 @@ enum sending {
         SENDING_LOST,
 };
 
-static int worker_stream(struct worker *w, struct connection *c, uint32_t first, uint32_t count) {
-        const struct block *b = &w->block;
-        uint32_t start = b->starts[first] + c->partial, end = b->starts[first + count];
+static ssize_t write_file(int fd, const char *bytes, size_t size) {
         ssize_t n;
 
         do
-                n = w->settings->target == TARGET_FILE ? write(c->fd, b->text + start, end - start)
-                                                       : send(c->fd, b->text + start, end - start, MSG_NOSIGNAL);
+                n = write(fd, bytes, size);
         while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
 
+static int worker_stream(struct worker *w, struct connection *c, uint32_t first, uint32_t count) {
+        const struct block *b = &w->block;
+        uint32_t start = b->starts[first] + c->partial, end = b->starts[first + count];
+
+        ssize_t n = w->settings->target == TARGET_FILE ? write_file(c->wire.fd, b->text + start, end - start)
+                                                       : wire_send(&c->wire, b->text + start, end - start);
         if (n < 0)
-                return errno == EAGAIN ? SENDING_SOME : errno == EPIPE || errno == ECONNRESET ? SENDING_LOST : -errno;
+                return n == -EAGAIN ? SENDING_SOME : n == -EPIPE || n == -ECONNRESET ? SENDING_LOST : (int)n;
 
         uint32_t position = start + (uint32_t)n;
         uint32_t next = position == end ? first + count : block_find(b, position);
@@ -173,8 +168,8 @@ static int segments_send(const struct block *b, int fd, uint32_t first, uint32_t
 static int worker_datagrams(struct worker *w, struct connection *c, uint32_t first, uint32_t count) {
         const struct block *b = &w->block;
 
-        int n = is_segmented(w->settings) ? segments_send(b, c->fd, first, count)
-                                          : sendmmsg(c->fd, b->headers + first, count, MSG_NOSIGNAL);
+        int n = is_segmented(w->settings) ? segments_send(b, c->wire.fd, first, count)
+                                          : sendmmsg(c->wire.fd, b->headers + first, count, MSG_NOSIGNAL);
         if (n < 0 && errno == ECONNREFUSED && w->settings->target == TARGET_UDP && c->refusals < REFUSALS_MAX) {
                 /* This is the answer to an earlier datagram, and nothing was sent now: nobody listens yet, or any more.
                  */
@@ -214,7 +209,7 @@ static bool worker_hear(struct worker *w, struct connection *c) {
         struct listener l = {w, c->number};
         uint64_t refused = c->ear.refused;
 
-        enum relp_hearing heard = relp_hear(c->fd, &c->ear, note_acknowledged, &l);
+        enum relp_hearing heard = relp_hear(&c->wire, &c->ear, note_acknowledged, &l);
         w->rejected += c->ear.refused - refused;
         return heard == RELP_HEARD;
 }
@@ -224,11 +219,9 @@ static void connection_finish(struct worker *w, struct connection *c, bool is_lo
         w->active--;
         w->lost += is_lost;
         if (w->settings->target == TARGET_RELP && !is_lost && !w->settings->is_held)
-                relp_close(c->fd, &c->ear, c->sent);
-        if (!w->settings->is_held) {
-                close(c->fd);
-                c->fd = -1;
-        }
+                relp_close(&c->wire, &c->ear, c->sent);
+        if (!w->settings->is_held)
+                wire_close(&c->wire);
 }
 
 /* How many messages the connection may send in one write. */
@@ -271,7 +264,10 @@ static int worker_turn(struct worker *w, uint64_t due) {
                 return r;
 
         w->pace.sent += w->sent - sent;
-        bool is_done = c->sent == c->quota && (!is_answered || c->ear.answered == c->sent);
+        int left = wire_flush(&c->wire);
+        if (left && left != -EAGAIN)
+                r = SENDING_LOST;
+        bool is_done = c->sent == c->quota && !left && (!is_answered || c->ear.answered == c->sent);
         if (r == SENDING_LOST || is_done)
                 connection_finish(w, c, r == SENDING_LOST);
         else if (r == SENDING_ALL && count)
@@ -372,10 +368,11 @@ int worker_init(struct worker *w, const struct settings *s, uint32_t index, int 
 
 /* Regular files are not for epoll, and need not be: they always have room. */
 int worker_add(struct worker *w, struct connection *c) {
-        uint32_t events = EPOLLOUT | EPOLLET | (w->settings->target == TARGET_RELP ? (uint32_t)EPOLLIN : 0);
+        bool is_heard = w->settings->target == TARGET_RELP || w->settings->is_tls;
+        uint32_t events = EPOLLOUT | EPOLLET | (is_heard ? (uint32_t)EPOLLIN : 0);
         struct epoll_event event = {.events = events, .data.ptr = c};
 
-        if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0 && errno != EPERM)
+        if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, c->wire.fd, &event) < 0 && errno != EPERM)
                 return -errno;
         ring_push(w, c);
         w->active++;

@@ -19,6 +19,7 @@
 #include "control/flood_relp.h"
 #include "control/flood_settings.h"
 #include "control/flood_text.h"
+#include "control/flood_wire.h"
 
 struct connection {
         uint64_t quota;
@@ -26,7 +27,7 @@ struct connection {
         uint32_t partial; /* Bytes of the next message that are already sent. */
         uint32_t number;
         uint32_t refusals;
-        int fd;
+        struct wire wire;
         struct relp_ear ear;
         bool is_queued;
         bool is_finished;
@@ -57,7 +58,7 @@ struct worker {
 uint64_t clock_ns(void);
 
 /* Opens a connection for the worker that will have it. 0 or -errno. */
-int connection_open(struct connection *c, const struct settings *s);
+int connection_open(struct connection *c, const struct settings *s, struct tls_context *context);
 void connection_fini(struct connection *c);
 
 /* `signals`: readable when the run is to end. */
