@@ -90,6 +90,23 @@ static void close_chunk(struct slabs *s, struct slab_chunk *chunk) {
                 s->open_end = chunk->link;
 }
 
+static struct slab_chunk *take_spare(struct slabs *s) {
+        struct slab_chunk *chunk = s->spares;
+        s->spares = chunk->next;
+        s->spare_count--;
+        return chunk;
+}
+
+static void keep_spare(struct slabs *s, struct slab_chunk *chunk) {
+        if (s->spare_count == SLAB_SPARES_MAX) {
+                munmap(chunk, SLAB_CHUNK_BYTES);
+                return;
+        }
+        chunk->next = s->spares;
+        s->spares = chunk;
+        s->spare_count++;
+}
+
 /* One that has a slab to give. */
 static struct slab_chunk *find_chunk(struct slabs *s) {
         if (!s->first)
@@ -98,8 +115,7 @@ static struct slab_chunk *find_chunk(struct slabs *s) {
                 return s->first;
         if (s->oldest)
                 return s->oldest;
-        struct slab_chunk *chunk = s->spare ? s->spare : chunk_new(s);
-        s->spare = NULL;
+        struct slab_chunk *chunk = s->spares ? take_spare(s) : chunk_new(s);
         if (chunk)
                 open_chunk(s, chunk);
         return chunk;
@@ -129,10 +145,7 @@ void slab_give(struct slabs *s, void *slab) {
         if (chunk->free != all_free(s))
                 return;
         close_chunk(s, chunk);
-        if (s->spare)
-                munmap(chunk, SLAB_CHUNK_BYTES);
-        else
-                s->spare = chunk;
+        keep_spare(s, chunk);
 }
 
 bool slab_is_lasting(const struct slabs *s, const void *slab) {
@@ -144,8 +157,8 @@ void slabs_fini(struct slabs *s) {
         assert(!s->oldest);
         if (s->first)
                 munmap(s->first, SLAB_CHUNK_BYTES);
-        if (s->spare)
-                munmap(s->spare, SLAB_CHUNK_BYTES);
+        while (s->spares)
+                munmap(take_spare(s), SLAB_CHUNK_BYTES);
         *s = (struct slabs){.slab_bytes = s->slab_bytes};
 }
 #endif

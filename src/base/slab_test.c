@@ -5,7 +5,7 @@
 
 #include "base/test.h"
 
-enum { BYTES = 300 << 10, A_CHUNK = (SLAB_CHUNK_BYTES - 4096) / BYTES, MANY = 40 };
+enum { BYTES = 300 << 10, A_CHUNK = (SLAB_CHUNK_BYTES - 4096) / BYTES, MANY = 150 };
 
 static bool is_filled(const unsigned char *slab, unsigned char with) {
         return slab[0] == with && slab[BYTES - 1] == with && memcmp(slab, slab + 1, BYTES - 1) == 0;
