@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "language/yaml_read.h"
 #include "module/settings.h"
+#include "module/yaml_read.h"
 
 enum { CODE_OF_OBJECTS = 2207, SHOWN_BYTES_MAX = 60, KEY_NAMES_MAX = 16 };
 
