@@ -154,6 +154,20 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
         return r ? pass(r) : 0;
 }
 
+/* The parsers of a ruleset; NULL: of the default one. */
+static const struct parser_chain *find_chain(void *owner, const char *ruleset) {
+        struct pipeline *p = owner;
+        const char *name = ruleset ? ruleset : p->config->default_ruleset;
+        struct station *s = name ? find_station(p, name) : NULL;
+        return s ? &s->chain : &p->stations->chain;
+}
+
+static int build_limits(struct pipeline *p, struct diagnostics *diagnostics) {
+        struct limit_key_host host = {
+                .config = p->config, .pool = p->pool, .context = &p->context, .find_chain = find_chain, .owner = p};
+        return pass(limits_new(&p->limits, &host, own_log_reporter(p->host.log), diagnostics));
+}
+
 static int build_programs(struct pipeline *p, struct diagnostics *diagnostics) {
         for (struct station *s = p->stations; s; s = s->next) {
                 int r = program_new(&s->program, s->def, &p->linker, diagnostics);
@@ -215,11 +229,11 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         if (r == 0)
                 r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
         if (r == 0)
-                r = limits_new(&p->limits, config, own_log_reporter(host->log), diagnostics);
-        if (r == 0)
                 r = statistics_new(&p->statistics, config, diagnostics);
         if (r == 0)
                 r = build_stations(p, diagnostics);
+        if (r == 0)
+                r = build_limits(p, diagnostics);
         if (r == 0)
                 r = build_programs(p, diagnostics);
         if (r == 0)
