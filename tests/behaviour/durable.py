@@ -323,6 +323,34 @@ ruleset(name="work") {
 
 
 @promise
+def what_a_direct_action_refuses_ends_among_the_dead_letters_of_the_queue_before_it():
+    with Place() as place:
+        spool(place)
+        daemon = place.daemon(HEAD + """
+main_queue(queue.type="Disk" queue.fileName="main" queue.timeoutShutdown="5000")
+template(name="path" type="string" string="@DIR@/to/%hostname%")
+template(name="after" type="string" string="%msg%%$.dead%\\n")
+ruleset(name="work") {
+  action(name="direct" type="omfile" dynaFile="path" template="m")
+  action(name="queued" type="omfile" dynaFile="path" template="m" queue.type="LinkedList" queue.timeoutShutdown="5000")
+  action(name="next" type="omfile" file="@DIR@/all" template="after")
+}
+""")
+        poison = "x" * 300
+        port = daemon.port("port")
+        send_tcp(port, numbered(0, 10) + numbered(0, 1, poison) + numbered(10, 10))
+        wait(lambda: len(place.lines("to/host")) == 40, "its neighbours, twice")
+        wait(lambda: len(place.lines("all")) == 21, "all for the next action")
+        assert daemon.stop() == 0
+        assert sorted(map(int, place.lines("all"))) == sorted([0, *range(20)])
+        dead = list(messages(place.file("spool/main.dead")))
+        assert [m["host"] for m in dead] == [poison, poison], dead
+        reasons = sorted(m["$."]["dead"]["reason"] for m in dead)
+        assert reasons == ["refused by the destination of action 'direct'",
+                           "refused by the destination of action 'queued'"], reasons
+
+
+@promise
 def what_waits_on_disk_can_be_read_without_the_daemon():
     with Place() as place:
         spool(place)
