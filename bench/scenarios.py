@@ -244,6 +244,7 @@ class DrainSynced(RelpSynced):
     name = "drain-synced"
     title = "A synced disk queue filled over RELP while its destination is away, then drained to it over TCP"
     kind = "drain"
+    queue = DiskSynced.queue + ' queue.size="10000000"'
 
     def rsyslog_rules(self, place, variant):
         return (f'action(type="omfwd" target="127.0.0.1" port="{place.sink_port}" protocol="tcp"\n'
