@@ -235,6 +235,18 @@ struct record *batch_append(struct batch *b, struct source *source) {
         return r;
 }
 
+struct record *batch_append_many(struct batch *b, struct source *source, uint32_t count) {
+        if (b->capacity - b->count < count || !hold_source(b, source))
+                return NULL;
+        struct record *first = &b->records[b->count];
+        for (uint32_t i = 0; i < count; i++) {
+                record_clear(&first[i]);
+                first[i].source = source;
+        }
+        b->count += count;
+        return first;
+}
+
 bool batch_change_source(struct batch *b, struct record *r, struct source *source) {
         if (!hold_source(b, source))
                 return false;

@@ -159,6 +159,8 @@ static void cut_end(struct record *r, const char *data, const struct sanitize_ru
 }
 
 void sanitize(struct batch *b, struct record *r, const struct sanitize_rules *rules) {
+        if (LIKELY(r->flags & RECORD_IS_PLAIN))
+                return;
         const char *data = batch_at(b, r->raw);
         cut_end(r, data, rules);
         if (r->raw.size == 0)

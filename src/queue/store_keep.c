@@ -88,7 +88,11 @@ static int write_control(struct store *s) {
                 assert(c.mark_lsn >= s->control.mark_lsn && c.generation > s->control.generation);
                 s->control = c;
         }
+        bool resumes = s->is_lease_awaited;
+        s->is_lease_awaited = false;
         pthread_mutex_unlock(&s->lock);
+        if (resumes && s->options.resumed)
+                s->options.resumed(s->options.owner);
         if (is_news)
                 store_complain(s, r, "its control file cannot be written; messages may come twice after a restart");
         return pass(r);

@@ -187,11 +187,13 @@ def what_was_taken_before_a_stop_arrives():
 
 @promise
 def a_compressed_stream_travels_under_tls():
-    with two_places() as (server, client, _):
-        to = server.daemon(listener(more='compression.mode="stream:always"'))
-        client.daemon(forwarder(to.port("port"), more='compression.mode="stream:always"'))
-        send_plain(client, 0, 3000)
-        wait(lambda: server.read("out") == numbers(0, 3000), "all messages")
+    for driver in "zlib", "zstd":
+        how = f'compression.mode="stream:always" compression.driver="{driver}"'
+        with two_places() as (server, client, _):
+            to = server.daemon(listener(more=how))
+            client.daemon(forwarder(to.port("port"), more=how))
+            send_plain(client, 0, 3000)
+            wait(lambda: server.read("out") == numbers(0, 3000), "all messages")
 
 
 @promise
