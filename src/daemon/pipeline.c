@@ -156,10 +156,7 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
 
 /* The parsers of a ruleset; NULL: of the default one. */
 static const struct parser_chain *find_chain(void *owner, const char *ruleset) {
-        struct pipeline *p = owner;
-        const char *name = ruleset ? ruleset : p->config->default_ruleset;
-        struct station *s = name ? find_station(p, name) : NULL;
-        return s ? &s->chain : &p->stations->chain;
+        return &CONTAINER_OF(pipeline_sink(owner, ruleset), struct station, sink)->chain;
 }
 
 static int build_limits(struct pipeline *p, struct diagnostics *diagnostics) {
