@@ -21,8 +21,8 @@ def unchanged(text):
     return text
 
 
-def without_backslashes_before_quotes(text):
-    return text.replace(b'\\"', b'"')
+def without_backslashes(text):
+    return text.replace(b"\\", b"")
 
 
 def with_padded_days(text):
@@ -146,8 +146,8 @@ class Explanation:
 
 
 EXPLAINED = (
-    Explanation(r'option\.json="on"|,json$', change=without_backslashes_before_quotes,
-                reason="option.json leaves a value of nothing but quotes as it is, which breaks the JSON; we escape it"),
+    Explanation(r'option\.json="on"|,json$', change=without_backslashes,
+                reason="option.json leaves a value of nothing but quotes and backslashes as it is, which breaks the JSON; we escape it"),
     Explanation(r"timereported", change=with_padded_days,
                 reason="formats the time of RFC 3164 once a message, whichever form is asked for first; we each where it is asked for"),
     Explanation(r'securePath="replace"|secpath-replace', change=without_slashes,

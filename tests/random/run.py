@@ -85,6 +85,12 @@ class Run:
         self.program, self.pairs = program, pairs
         self.directory = tempfile.mkdtemp(prefix="penstock-random-")
         self.process = None
+        self.last_lines = []  # of each pair in the configuration
+
+    def slot_of_line(self, complaint):
+        """The pair that a complaint about a line is about, or None."""
+        found = re.search(r"on or before line (\d+): ", complaint)
+        return next((slot for slot, last in enumerate(self.last_lines) if int(found.group(1)) <= last), None) if found else None
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -112,6 +118,7 @@ class Run:
                 pathlib.Path(self.path(f"p{slot}-table{at}")).write_text(table, encoding="utf-8")
             objects, statements = pair.config(f"p{slot}", self.path(f"p{slot}"))
             text += PART.format(objects=objects, statements=statements, slot=slot, directory=self.directory, end=END.decode())
+            self.last_lines.append(text.count("\n"))
         pathlib.Path(self.path("conf")).write_text(text, encoding="utf-8")
 
     def _start(self):
@@ -173,11 +180,18 @@ class Run:
 
 def outputs_of(program, pairs):
     """What each pair writes, or the Trouble it makes. Pairs that share a run and its trouble are parted until it is one's own."""
+    run = Run(program, pairs)
     try:
-        return Run(program, pairs).outputs()
+        return run.outputs()
     except Trouble as trouble:
         if len(pairs) == 1:
             return [trouble]
+        accused = run.slot_of_line(str(trouble))
+    if accused is not None:
+        alone = outputs_of(program, [pairs[accused]])
+        if isinstance(alone[0], Trouble):
+            others = outputs_of(program, pairs[:accused] + pairs[accused + 1:])
+            return others[:accused] + alone + others[accused:]
     middle = len(pairs) // 2
     return outputs_of(program, pairs[:middle]) + outputs_of(program, pairs[middle:])
 
@@ -270,7 +284,7 @@ def smaller_pairs(pair):
     if pair.environment:
         yield changed(environment="")
     yield from (changed(body=body) for body in without(pair.body))
-    yield from (changed(rulesets=rulesets) for rulesets in without(pair.rulesets))
+    yield from (changed(rulesets=rulesets) for rulesets in without(pair.rulesets) if are_rulesets(rulesets))
     for at, text in enumerate(pair.before):
         yield from (changed(before=pair.before[:at] + [smaller] + pair.before[at + 1:]) for smaller in smaller_objects(text))
     if len(pair.messages) == 1:
@@ -280,6 +294,16 @@ def smaller_pairs(pair):
         for at in range(HEADER_BYTES, len(message), size):
             if message[:at] + message[at + size:]:
                 yield changed(messages=[message[:at] + message[at + size:]])
+
+
+def are_rulesets(body):
+    return all(isinstance(block, list) and block[0].startswith("ruleset(") for block in body)
+
+
+def is_whole(pair):
+    """Whether the rulesets are there that it calls. Others need not be tried."""
+    text = generate.render(pair.body) + generate.render(pair.rulesets)
+    return set(re.findall(r"\bcall (@P@r\d+)", text)) <= set(re.findall(r'\bruleset\(name="(@P@r\d+)"', text))
 
 
 def is_named(item, text):
@@ -294,7 +318,7 @@ def shrink(oracle, ours, pair):
     """The smallest pair found that still differs. Candidates that need the same environment share a run."""
     limit = time.monotonic() + SHRINK_SECONDS
     for _ in range(SHRINK_ROUNDS_MAX):
-        candidates = list(smaller_pairs(pair))
+        candidates = [candidate for candidate in smaller_pairs(pair) if is_whole(candidate)]
         found = None
         for at in range(0, len(candidates), SHRINK_CANDIDATES_MAX):
             some = candidates[at:at + SHRINK_CANDIDATES_MAX]
