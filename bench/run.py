@@ -153,7 +153,7 @@ class Run:
         wait_until(f"{self.contestant.name} to listen", is_ready, step=0.001)
 
     def flood_arguments(self, messages, connections, target, rate=0):
-        arguments = [self.bench.flood, "--json", "--sequence", "--messages", str(messages),
+        arguments = [*self.bench.flood, "--json", "--sequence", "--messages", str(messages),
                      "--connections", str(connections), *self.scenario.flood]
         if rate:
             arguments += ["--rate", str(rate)]
@@ -216,8 +216,7 @@ def count_file_lines(path):
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE",
-                                  os.path.join(TREE, "src/control/flood_relp.c"))
+        self.flood = [options.penstock, "flood"]
         self.floor = compile_tool("floor", "bench/floor.c")
         self.calibrations = {}
         self.failures = []
@@ -323,7 +322,7 @@ class Bench:
 
         Where the filters drop messages, or write them more than once, only some of this means anything.
         """
-        command = [self.flood, "verify", "--json", "--messages", str(messages), "--connections", str(connections)]
+        command = [*self.flood, "verify", "--json", "--messages", str(messages), "--connections", str(connections)]
         done = subprocess.run(command + output_files(run.place), capture_output=True, text=True, check=False,
                               timeout=STEP_SECONDS_MAX)
         if done.returncode > 1:
@@ -594,6 +593,8 @@ def parse_options():
     names = [s.name for s in SCENARIOS]
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("--daemon", default=os.path.join(TREE, "build/src/daemon/penstockd"), help="our daemon's program")
+    p.add_argument("--penstock", default=os.path.join(TREE, "build/src/control/penstock"),
+                   help="the program whose `flood` makes the load and looks what arrived")
     p.add_argument("--daemon-variant", action="append", metavar="NAME",
                    help="how ours is configured, more than once possible (default: default)")
     p.add_argument("--scenario", action="append", choices=names, help="only this one; more than once possible")

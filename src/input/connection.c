@@ -54,8 +54,8 @@ int connection_new(struct connection **ret, struct stream_worker *worker, int fd
         c->watch = (struct watch){.fd = -1, .events = EPOLLIN, .ready = ready};
         c->worker = worker;
         c->session = session;
-        if (worker->server->options.inflates) {
-                int r = inflation_new(&c->inflation, &worker->server->options.inflation);
+        if (worker->server->options.inflation.kind != COMPRESSION_NONE) {
+                int r = inflation_new(&c->inflation, &worker->server->options.inflation, &worker->server->windows);
                 if (r)
                         return pass(r);
         }
@@ -356,7 +356,7 @@ static const char *failure_of(const struct connection *c, int error) {
         if (error == -EBADMSG)
                 return "the stream is not compressed as configured";
         if (error == -E2BIG)
-                return "the compressed stream expands beyond its bounds";
+                return "the compressed stream expands beyond its bounds (compression.max...)";
         const char *words = c->tls ? tls_complaint(c->tls->tls) : "";
         return *words ? words : fail_text(error);
 }

@@ -72,4 +72,5 @@ bool durable_is_from(const struct batch *b);
 bool durable_is_behind(const struct batch *b);
 
 uint64_t durable_waiting(struct durable *d);    /* messages that nobody has */
+bool durable_has_next(struct durable *d);       /* whether durable_take() would give some now; else changed() tells */
 uint64_t durable_unfinished(struct durable *d); /* those, and the ones handed out */

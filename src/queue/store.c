@@ -305,21 +305,30 @@ uint64_t store_durable(struct store *s) {
         return lsn;
 }
 
+static int wait_by_hand(struct store *s, uint64_t lsn) {
+        while (s->durable_lsn < lsn && !s->error)
+                (void)store_flush_round(s);
+        return s->durable_lsn < lsn ? pass(s->error) : 0;
+}
+
 int store_wait(struct store *s, uint64_t lsn) {
-        int r = 0;
+        if (s->is_by_hand)
+                return wait_by_hand(s, lsn);
         pthread_mutex_lock(&s->lock);
         assert(lsn < s->next_lsn);
-        while (s->durable_lsn < lsn && !(r = s->error)) {
-                if (!s->is_by_hand) {
-                        pthread_cond_wait(&s->moved, &s->lock);
-                        continue;
-                }
+        if (s->durable_lsn >= lsn || s->error) {
+                int r = s->durable_lsn >= lsn ? 0 : s->error;
                 pthread_mutex_unlock(&s->lock);
-                store_flush_round(s);
-                pthread_mutex_lock(&s->lock);
+                return r ? pass(r) : 0;
         }
+        struct waiter w = {.next = s->waiters, .lsn = lsn};
+        sem_init(&w.told, 0, 0);
+        s->waiters = &w;
         pthread_mutex_unlock(&s->lock);
-        return pass(r);
+        while (sem_wait(&w.told))
+                assert(errno == EINTR);
+        sem_destroy(&w.told);
+        return w.result ? pass(w.result) : 0;
 }
 
 void store_state(struct store *s, struct store_state *state) {

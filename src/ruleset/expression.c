@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "module/settings.h"
 
 struct expression {
         enum expr_kind kind;
@@ -105,6 +106,63 @@ static void fold(struct expression *e) {
         e->constant = v;
 }
 
+/* ---- Names of priorities ---- */
+
+static const struct named_priority {
+        struct text name;
+        enum property_id number;
+        unsigned shift; /* a number in a text is that of a whole priority where a facility is meant */
+        int (*by_name)(struct text name);
+        struct expr tree;
+} named_priorities[] = {
+        {{"syslogfacility-text", sizeof "syslogfacility-text" - 1},
+         PROPERTY_FACILITY,
+         3,
+         facility_by_name,
+         {.kind = EXPR_PROPERTY, .string = {"syslogfacility", sizeof "syslogfacility" - 1}}},
+        {{"syslogseverity-text", sizeof "syslogseverity-text" - 1},
+         PROPERTY_SEVERITY,
+         0,
+         severity_by_name,
+         {.kind = EXPR_PROPERTY, .string = {"syslogseverity", sizeof "syslogseverity" - 1}}},
+};
+
+static const struct named_priority *find_named_priority(const struct expression *e) {
+        for (size_t i = 0; e->kind == EXPR_PROPERTY && i < ARRAY_SIZE(named_priorities); i++)
+                if (text_equal_nocase(e->tree->string, named_priorities[i].name))
+                        return &named_priorities[i];
+        return NULL;
+}
+
+/*
+ * $syslogseverity-text == "error" is a comparison of numbers in rsyslog, so that "err", "ERROR" and "3" mean the same.
+ * Only == and != with one constant text on the right, and not $syslogpriority-text; what is no name is compared as a
+ * text.
+ */
+static void compare_priority_by_number(struct expression *e) {
+        if (e->kind != EXPR_BINARY || (e->op != OP_EQUAL && e->op != OP_NOT_EQUAL))
+                return;
+        struct expression *left = e->arguments[0], *right = e->arguments[1];
+        const struct named_priority *priority = find_named_priority(left);
+        if (!priority || right->kind == EXPR_NUMBER || !is_constant(right))
+                return;
+        _owned_(arena_fini) struct arena made = {0};
+        struct evaluation ev = {.arena = made};
+        struct value v = expression_eval(right, &ev);
+        made = ev.arena;
+        bool is_digits = v.text.size && v.text.data[0] >= '0' && v.text.data[0] <= '9';
+        int64_t number = is_digits ? text_number(v.text, NULL) >> priority->shift : priority->by_name(v.text);
+        if (number < 0 && !is_digits)
+                return;
+        left->property.id = priority->number;
+        left->tree = &priority->tree;
+        for (uint32_t i = 0; i < right->count; i++)
+                expression_free(right->arguments[i]);
+        right->count = 0;
+        right->kind = EXPR_NUMBER;
+        right->constant = value_number(number);
+}
+
 static int compile(struct expression **ret, const struct expr *tree, struct compiler *c) {
         _owned_(expression_free) struct expression *e = calloc(1, sizeof *e);
         if (!e)
@@ -144,6 +202,7 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
         if (r)
                 return pass(r);
         fold(e);
+        compare_priority_by_number(e);
         *ret = TAKE(e);
         return 0;
 }

@@ -113,6 +113,9 @@ static inline void render_step(const struct step *step, struct property_context 
         case STEP_REPLACED:
                 replacer_render(step->replacer, context, b, r, out);
                 break;
+        case STEP_MEMBER:
+                replacer_render_member(step->replacer, step->text, context, b, r, out);
+                break;
         case STEP_OPEN:
         case STEP_CLOSE:
                 break; /* render_members() */

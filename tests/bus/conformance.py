@@ -1166,6 +1166,10 @@ def a_policy_says_who_may_subscribe_send_and_own_a_name(bus, _):
         return
     with bus.connect(2) as root, bus.connect(2) as watcher:
         root.subscribe("Secret").subscribe("ZoneMgr")
+        # Who no rule is about may do all.
+        equal(root.command("client", {"client": root.lname})[1]["groups"], [["Secret", "*"], ["ZoneMgr", "*"]])
+        watcher.send(b"x", "Secret")
+        equal(root.get().body, b"x")
         as_user(bus, 12345, f"""
 a = Client(path, 2)
 secret = {root.lname!r}
