@@ -32,13 +32,18 @@ static bool is_compressed(struct text raw) {
         return (method & 15) == 8 && (method << 8 | flags) % 31 == 0;
 }
 
+static void take_expanded(struct record *r, struct span text) {
+        r->raw = text;
+        r->flags &= (uint16_t)~RECORD_IS_PLAIN; /* that told of what was received */
+}
+
 static void expand(struct batch *b, struct record *r, size_t bytes_max) {
         struct text raw = batch_text(b, r->raw);
         struct span span;
         size_t size;
         char *room = batch_room(b, bytes_max, &span);
         if (room && decompress_message(text_slice(raw, 1, raw.size), room, bytes_max, &size) == 0)
-                r->raw = (struct span){span.at, (uint32_t)size};
+                take_expanded(r, (struct span){span.at, (uint32_t)size});
 }
 
 /* PARSE_NOT_MINE: no parser of the chain takes it. */
