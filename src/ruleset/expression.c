@@ -14,7 +14,8 @@ struct expression {
         struct property property;      /* EXPR_PROPERTY, EXPR_VARIABLE */
         struct expression **arguments; /* EXPR_ARRAY, EXPR_FUNCTION, EXPR_UNARY, EXPR_BINARY */
         uint32_t count;
-        bool reads_as_c;           /* arithmetic between constants outside of functions: "010" is 8 */
+        bool is_of_facility; /* $syslogfacility == or != a constant number: that of an invalid one is 24, not a text */
+        bool reads_as_c;     /* arithmetic between constants outside of functions: "010" is 8 */
         struct function_call call; /* EXPR_FUNCTION */
         const struct expr *tree;   /* what it was made of; lent */
 };
@@ -210,6 +211,9 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
                 return pass(r);
         fold(e);
         compare_priority_by_number(e);
+        e->is_of_facility = tree->kind == EXPR_BINARY && (e->op == OP_EQUAL || e->op == OP_NOT_EQUAL) &&
+                            e->count == 2 && e->arguments[0]->kind == EXPR_PROPERTY &&
+                            e->arguments[0]->property.id == PROPERTY_FACILITY && e->arguments[1]->kind == EXPR_NUMBER;
         *ret = TAKE(e);
         return 0;
 }
@@ -316,7 +320,8 @@ static bool is_any_of(const struct expression *e) {
 
 /* An array on the right is an "any of"; with != it is a "none of". */
 static int64_t compare(const struct expression *e, struct evaluation *ev) {
-        struct value left = expression_eval(e->arguments[0], ev);
+        struct value left =
+                e->is_of_facility ? value_number(ev->record->facility) : expression_eval(e->arguments[0], ev);
         const struct expression *right = e->arguments[1];
         if (!is_any_of(e)) {
                 struct value r = expression_eval(right, ev);
