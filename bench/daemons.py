@@ -251,7 +251,7 @@ class Floor(Contestant):
         return "bench/floor.c"
 
     def variants(self, scenario):
-        return [] if scenario.kind in ("idle", "start") else ["-"]
+        return ["-"] if scenario.has_floor and scenario.kind not in ("idle", "start") else []
 
     def config(self, scenario, place, variant):
         return ""
