@@ -1,5 +1,7 @@
 #include "message/stamp_text.h"
 
+#include <string.h>
+
 #define ROW(ten) #ten "0" #ten "1" #ten "2" #ten "3" #ten "4" #ten "5" #ten "6" #ten "7" #ten "8" #ten "9"
 const char stamp_two_digits[200] = ROW(0) ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) ROW(9);
 
@@ -22,6 +24,21 @@ char *stamp_rfc3164(char *to, const struct stamp *s, char pad) {
                 to[-2] = pad;
         *to++ = ' ';
         return time_of_day(to, s);
+}
+
+char *stamp_wall_rfc3164(char *to, int64_t wall_us) {
+        static _Thread_local struct {
+                int64_t second;
+                char text[16];
+        } last = {.second = -1};
+        int64_t second = wall_us / 1000000;
+        if (UNLIKELY(second != last.second)) {
+                struct stamp s = stamp_of_wall(wall_us);
+                stamp_rfc3164(last.text, &s, ' ');
+                last.second = second;
+        }
+        __builtin_memcpy(to, last.text, sizeof last.text);
+        return to + strlen("Mar  1 01:02:03");
 }
 
 char *stamp_digits(char *to, uint32_t number, unsigned digits) {
