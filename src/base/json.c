@@ -68,11 +68,39 @@ struct json *json_object(struct arena *a) {
         return json_new(a, JSON_OBJECT);
 }
 
+/* Takes the first gap out of the list; a member comes into its place, so those behind move. */
+static uint32_t take_gap(struct json *object) {
+        struct json_member **first = &object->gaps;
+        for (struct json_member **at = &object->gaps; *at; at = &(*at)->next)
+                if ((*at)->place < (*first)->place)
+                        first = at;
+        uint32_t place = (*first)->place;
+        *first = (*first)->next;
+        for (struct json_member *gap = object->gaps; gap; gap = gap->next)
+                gap->place++;
+        return place;
+}
+
+static void fill_gap(struct json *object, struct json_member *member) {
+        struct json_member **at = &object->first;
+        for (uint32_t place = take_gap(object); place > 0; place--)
+                at = &(*at)->next;
+        member->next = *at;
+        *at = member;
+        if (!member->next)
+                object->last = member;
+        object->count++;
+}
+
 int json_take_member(struct arena *a, struct json *object, struct text name, struct json *value) {
         struct json_member *member = arena_alloc(a, sizeof *member);
         if (!member)
                 return fail(-ENOMEM);
         *member = (struct json_member){.name = name, .value = value};
+        if (object->gaps) {
+                fill_gap(object, member);
+                return 0;
+        }
         if (object->last)
                 object->last->next = member;
         else
@@ -119,10 +147,18 @@ int json_append(struct arena *a, struct json *array, struct json *value) {
         return 0;
 }
 
+static void leave_gap(struct json *object, struct json_member *removed, uint32_t place) {
+        for (struct json_member *gap = object->gaps; gap; gap = gap->next)
+                gap->place -= gap->place > place;
+        *removed = (struct json_member){.place = place, .next = object->gaps};
+        object->gaps = removed;
+}
+
 bool json_remove(struct json *object, struct text name) {
         assert(object->type == JSON_OBJECT);
         struct json_member *before = NULL;
-        for (struct json_member *m = object->first; m; before = m, m = m->next) {
+        uint32_t place = 0;
+        for (struct json_member *m = object->first; m; before = m, m = m->next, place++) {
                 if (!text_equal(m->name, name))
                         continue;
                 if (before)
@@ -132,6 +168,7 @@ bool json_remove(struct json *object, struct text name) {
                 if (object->last == m)
                         object->last = before;
                 object->count--;
+                leave_gap(object, m, place);
                 return true;
         }
         return false;
@@ -175,6 +212,7 @@ struct json *json_copy(struct arena *a, const struct json *value) {
         } else if (value->type == JSON_OBJECT) {
                 copy->count = 0;
                 copy->first = copy->last = NULL;
+                copy->gaps = NULL;
                 for (const struct json_member *m = value->first; m; m = m->next) {
                         struct json *inner = json_copy(a, m->value);
                         if (!inner || json_add(a, copy, m->name, inner))

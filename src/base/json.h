@@ -28,8 +28,15 @@ enum json_type {
         JSON_OBJECT,
 };
 
+/*
+ * A removed member leaves a gap, which the next new one fills: libfastjson's order, and so rsyslog's. A gap is the
+ * removed member itself, in a list of its own.
+ */
 struct json_member {
-        struct text name;
+        union {
+                struct text name;
+                uint32_t place; /* of a gap: how many members stand before it */
+        };
         struct json *value;
         struct json_member *next;
 };
@@ -54,6 +61,7 @@ struct json {
                 struct {
                         struct json_member *first;
                         struct json_member *last;
+                        struct json_member *gaps;
                 };
         };
 };
@@ -70,7 +78,7 @@ struct json *json_array(struct arena *a);
 struct json *json_object(struct arena *a);
 struct json *json_copy(struct arena *a, const struct json *value); /* deep */
 
-/* Adds or replaces; -ENOMEM. The value is not copied. */
+/* Adds or replaces; -ENOMEM. The value is not copied. What is new goes where one was removed, else to the end. */
 int json_set(struct arena *a, struct json *object, struct text name, struct json *value);
 int json_append(struct arena *a, struct json *array, struct json *value);
 /* Adds a member without looking whether one of that name is there already. */

@@ -303,7 +303,33 @@ static void even_the_lenient_manner_refuses(void) {
                   -EBADMSG);
 }
 
-TEST_MAIN(TEST(the_lenient_manner_takes_what_libfastjson_takes), TEST(even_the_lenient_manner_refuses),
+static void what_is_new_goes_where_one_was_removed(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        struct json *object = parse(&a, "{\"a\":1,\"b\":2,\"c\":3,\"d\":4}");
+        CHECK(json_remove(object, TEXT("d")) && json_remove(object, TEXT("c")) && json_remove(object, TEXT("a")));
+        const char *names[] = {"e", "f", "g", "h"};
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                CHECK_INT(json_set(&a, object, text_of(names[i]), json_int(&a, (int64_t)i)), 0);
+        json_print(&out, object, JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&out), "{\"e\":0,\"b\":2,\"f\":1,\"g\":2,\"h\":3}");
+}
+
+static void a_copy_has_no_gaps(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        struct json *object = parse(&a, "{\"a\":1,\"b\":2}");
+        CHECK(json_remove(object, TEXT("a")));
+        struct json *copy = json_copy(&a, object);
+        CHECK_INT(json_set(&a, copy, TEXT("c"), json_int(&a, 3)), 0);
+        CHECK_INT(json_set(&a, object, TEXT("d"), json_int(&a, 4)), 0);
+        json_print(&out, copy, JSON_COMPACT);
+        json_print(&out, object, JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&out), "{\"b\":2,\"c\":3}{\"d\":4,\"b\":2}");
+}
+
+TEST_MAIN(TEST(what_is_new_goes_where_one_was_removed), TEST(a_copy_has_no_gaps),
+          TEST(the_lenient_manner_takes_what_libfastjson_takes), TEST(even_the_lenient_manner_refuses),
           TEST(values_print_in_both_styles), TEST(numbers_print_as_they_came),
           TEST(an_integer_beyond_64_bits_is_held_at_the_edge), TEST(made_doubles_read_back_the_same),
           TEST(escapes_are_those_of_libfastjson), TEST(escapes_are_found_wherever_they_stand),

@@ -118,6 +118,7 @@ static int merge(struct arena *a, struct json *object, const struct json *from, 
                 object->first = from->first;
                 object->last = from->last;
                 object->count = from->count;
+                object->gaps = NULL;
                 return 0;
         }
         for (const struct json_member *m = from->first; m; m = m->next) {

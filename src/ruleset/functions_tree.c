@@ -54,11 +54,11 @@ static struct value call_get_property(const struct function_call *c, struct eval
         if (!json || name.size == 0 || (json->type != JSON_OBJECT && json->type != JSON_ARRAY))
                 return of_json(json);
         if (json->type == JSON_OBJECT)
-                return of_json(member(json, name, ev->context->is_case_sensitive));
+                return value_of_member(member(json, name, ev->context->is_case_sensitive));
         bool is_whole;
         int64_t index = text_number(name, &is_whole);
         bool is_in = is_whole && index >= 0 && index < json->count;
-        return of_json(is_in ? json->items[index] : NULL);
+        return value_of_member(is_in ? json->items[index] : NULL);
 }
 
 /* ---- Making trees ------------------------------------------------------------------- */
