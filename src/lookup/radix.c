@@ -82,8 +82,8 @@ static void write_dense(struct buffer *out, const struct branch *branches, size_
 }
 
 static int write_node(struct builder *b, struct text prefix, uint32_t value, size_t branches_from, uint32_t *ret) {
-        const struct branch *branches = b->branches + branches_from;
         size_t count = b->count - branches_from;
+        const struct branch *branches = count ? b->branches + branches_from : NULL;
         assert(count <= 256 && prefix.size <= RADIX_KEY_BYTES_MAX);
         if (b->out.size >= LINK_NONE)
                 return fail(-EFBIG);
