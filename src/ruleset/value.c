@@ -174,11 +174,12 @@ static int text_difference(struct text a, struct text b) {
  */
 static int64_t difference(const struct value *left, const struct value *right, struct arena *a) {
         bool left_is, right_is;
-        int64_t l = value_to_number(left, &left_is), r = value_to_number(right, &right_is);
         if (right->kind == VALUE_JSON) {
+                value_to_number(left, &left_is);
                 if (left->kind != VALUE_TEXT || left_is)
                         return 1;
         } else if (left->kind == VALUE_NUMBER || right->kind == VALUE_NUMBER) {
+                int64_t l = value_to_number(left, &left_is), r = value_to_number(right, &right_is);
                 if (left_is && right_is)
                         return l != r;
         }

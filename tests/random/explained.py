@@ -1,8 +1,8 @@
 """Where we differ from rsyslogd on purpose. doc/configuration.md tells the users the same.
 
 An explanation has to be proven, not only to fit: `change` and `fits` hold when all outputs of a pair are equal but for the
-one thing it is about; `witness` asks rsyslogd for the values in the pair, and holds when one is such that it must go wrong there. What an
-explanation does not prove is a failure.
+one thing it is about; `suspects` asks rsyslogd for values in the pair, and holds when one is such that it must go wrong
+there, and the outputs are equal once the pair says in its place what is right. What is not proven is a failure.
 """
 
 import dataclasses
@@ -39,12 +39,6 @@ def fits_around_out_of_memory(said, ours):
     return len(pieces) > 1 and re.fullmatch(rb'(?:"[^"]*":)?(?:"")?'.join(map(re.escape, pieces)), ours)
 
 
-def fits_behind_long_tags(said, ours):
-    """Behind its first 512 bytes, a tag is NUL bytes in rsyslogd."""
-    parts = re.split(rb"([^ \n\0]{512})(\0+)", said)
-    return len(parts) > 1 and re.fullmatch(b"".join(b"[^ \\n]{%d}" % len(part) if at % 3 == 2 else re.escape(part) for at, part in enumerate(parts)), ours)
-
-
 def are_same_but(explanations, one, other):
     def are_same(theirs, ours):
         for explanation in explanations:
@@ -53,7 +47,10 @@ def are_same_but(explanations, one, other):
     return one.keys() == other.keys() and all(are_same(one[name], other[name]) for name in one)
 
 
-# ---------------------------------------------------------------- witnesses
+# ---------------------------------------------------------------- suspects
+
+# Each gives, of the head of a statement, expressions to ask rsyslogd for, and what makes of their values the head that
+# says what rsyslogd should have seen, or None where it saw right.
 
 def condition_of(head):
     found = re.fullmatch(r"(?:\} else )?if (.*) then \{", head, re.S)
@@ -83,52 +80,63 @@ def sign(number):
     return (number > 0) - (number < 0)
 
 
-def compares_beyond_32_bits(pair, ask):
-    def orders(head):
-        for node in nodes_of(head):
-            if node.kind in expression.ORDERS:
-                yield [part.parts[0].text if part.kind == "[" else part.text for part in node.parts]
+def order_beyond_32_bits(head):
+    def cure_of(node):
+        def cure(left, right):
+            left, right = whole_number(left), whole_number(right)
+            if left is None or right is None or sign(left - right) == sign(signed(left - right, WORD_BITS)):
+                return None
+            holds = {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[node.kind]
+            return head.replace(node.text, str(int(holds)))
+        return cure
+    for node in nodes_of(head):
+        if node.kind in expression.ORDERS:
+            yield [part.parts[0].text if part.kind == "[" else part.text for part in node.parts], cure_of(node)
 
-    def is_cut(left, right):
-        left, right = whole_number(left), whole_number(right)
-        return left is not None and right is not None and sign(left - right) != sign(signed(left - right, WORD_BITS))
-    return any(is_cut(*row) for row in ask(pair, orders))
 
+def truth_beyond_8_bits(head):
+    condition = condition_of(head)
 
-def has_truth_beyond_8_bits(pair, ask):
-    def truths(head):
-        condition = condition_of(head)
-        return [[condition.text]] if condition else []
-
-    def is_cut(text):
+    def cure(text):
         digits = re.match(rb"-?[0-9]*", text).group()
         number = int(digits) if digits.strip(b"-") else 0
-        return number % (1 << WORD_BITS * 2) != 0 and number % (1 << TRUTH_BITS) == 0
-    return any(is_cut(text) for (text,) in ask(pair, truths))
+        is_cut = number % (1 << WORD_BITS * 2) != 0 and number % (1 << TRUTH_BITS) == 0
+        return head.replace(condition.text, "1") if is_cut else None
+    if condition:
+        yield [condition.text], cure
 
 
-def parses_no_object_into_all_variables(pair, ask):
-    def sources(head):
-        for node in nodes_of(head):
-            if node.kind == "parse_json" and node.parts[1].text in ('"\\$!"', '"\\$."'):
-                yield [node.parts[0].text]
-    return any(not text.lstrip().startswith(b"{") for (text,) in ask(pair, sources))
+def no_object_parsed_into_all_variables(head):
+    def cure(text):
+        return None if text.lstrip().startswith(b"{") else ""
+    for node in nodes_of(head):
+        if node.kind == "parse_json" and node.parts[1].text in ('"\\$!"', '"\\$."'):
+            yield [node.parts[0].text], cure
 
 
-def gets_a_property_that_is_not_there(pair, ask):
-    def properties(head):
-        for node in nodes_of(head):
-            if node.kind == "get_property":
-                yield [node.text, f"strlen({node.text})"]
-    return any(text == b"" and size == b"1" for text, size in ask(pair, properties))
+def property_that_is_not_there(head):
+    def cure_of(node):
+        return lambda text, size: head.replace(node.text, '""') if text == b"" and size == b"1" else None
+    for node in nodes_of(head):
+        if node.kind == "get_property":
+            yield [node.text, f"strlen({node.text})"], cure_of(node)
 
 
-def sets_an_object_where_something_is(pair, ask):
-    def sets(head):
-        name, value = assignment_of(head)
-        if name and " set " in f" {head}":
-            yield [value.text, f"exists({name})"]
-    return any(text.startswith(b"{") and there == b"1" for text, there in ask(pair, sets))
+def key_beyond_31_bits(head):
+    def cure_of(node):
+        def cure(text):
+            number = int(re.match(rb"-?[0-9]*", text).group().rstrip(b"-") or b"0")
+            return head.replace(node.text, '""') if signed(number, WORD_BITS) < 0 else None
+        return cure
+    for node in nodes_of(head):
+        if node.kind == "lookup":
+            yield [node.parts[1].text], cure_of(node)
+
+
+def object_set_where_something_is(head):
+    name, value = assignment_of(head)
+    if name and " set " in f" {head}":
+        yield [value.text, f"exists({name})"], lambda text, there: "" if text.startswith(b"{") and there == b"1" else None
 
 
 # ---------------------------------------------------------------- explanations
@@ -139,10 +147,10 @@ class Explanation:
     reason: str
     change: object = unchanged  # what makes both outputs equal
     fits: object = None  # whether an output of rsyslogd's is one of ours but for the one thing
-    witness: object = None  # of the pair, and what asks rsyslogd
+    suspects: object = None  # of the head of a statement
 
     def is_of_outputs(self):
-        return self.witness is None
+        return self.suspects is None
 
 
 EXPLAINED = (
@@ -154,44 +162,53 @@ EXPLAINED = (
                 reason="replaces slashes in a part of a property, and passes over the byte behind each; we replace each"),
     Explanation(r'position\.to="-', fits=fits_around_out_of_memory,
                 reason="says **OUT OF MEMORY** of a part that ends before it begins; we show nothing"),
-    Explanation(r"syslogtag|RSYSLOG_", fits=fits_behind_long_tags,
-                reason="a tag made of an APP-NAME of more than 512 bytes is NUL bytes from there on; ours is whole"),
-    Explanation("", witness=compares_beyond_32_bits, reason="compares the order of numbers by the low 32 bits of their difference; we by all"),
-    Explanation("", witness=has_truth_beyond_8_bits, reason="takes a number for true by its low 8 bits; we by all"),
-    Explanation("parse_json", witness=parses_no_object_into_all_variables,
+    Explanation("", suspects=order_beyond_32_bits, reason="compares the order of numbers by the low 32 bits of their difference; we by all"),
+    Explanation("", suspects=truth_beyond_8_bits, reason="takes a number for true by its low 8 bits; we by all"),
+    Explanation("parse_json", suspects=no_object_parsed_into_all_variables,
                 reason="what is no object takes the place of all variables when it is parsed into them; with us they stay an object"),
-    Explanation("get_property", witness=gets_a_property_that_is_not_there,
+    Explanation("get_property", suspects=property_that_is_not_there,
                 reason="get_property() of what is not there is a text of one NUL byte; with us it is empty"),
-    Explanation("set ", witness=sets_an_object_where_something_is,
+    Explanation("lookup", suspects=key_beyond_31_bits,
+                reason="a key of 2^31 and more stands before all indexes of a sparse array; with us behind smaller ones"),
+    Explanation("set ", suspects=object_set_where_something_is,
                 reason="an object that is set where something is joins all variables; with us it joins what is there, or takes its place"),
 )
 
 
-def watched(body, wanted, rows):
-    """The body, with what writes each wanted expression ahead of the statement it stands in."""
+def heads_of(statement):
+    return [statement] if isinstance(statement, str) else [part for part in statement if isinstance(part, str)]
+
+
+def watched(body, suspects, found):
+    """The body, with what writes each suspect's expressions ahead of the statement it stands in."""
     result = []
     for statement in body:
-        for head in [statement] if isinstance(statement, str) else [part for part in statement if isinstance(part, str)]:
-            for texts in wanted(head):
+        for head in heads_of(statement):
+            for texts, cure in suspects(head):
                 for at, text in enumerate(texts):
-                    result.append(f'reset $.witness = {text};\naction(type="omfile" file="@D@/w{len(rows)}-{at}" template="@P@tw")')
-                rows.append(len(texts))
+                    result.append(f'reset $.witness = {text};\naction(type="omfile" file="@D@/w{len(found)}-{at}" template="@P@tw")')
+                found.append((head, len(texts), cure))
         result.append(statement if isinstance(statement, str) else
-                      [part if isinstance(part, str) else watched(part, wanted, rows) for part in statement])
+                      [part if isinstance(part, str) else watched(part, suspects, found) for part in statement])
     return result
 
 
-def asker(outputs_of):
-    """What gives, of a pair, the values of wanted expressions: a row each time rsyslogd came to the statement."""
-    def ask(pair, wanted):
-        rows = []
-        changes = {"body": watched(pair.body, wanted, rows), "rulesets": watched(pair.rulesets, wanted, rows), "before": [*pair.before, WITNESS_TEMPLATE]}
-        if not rows:
-            return []
-        output = outputs_of(dataclasses.replace(pair, **changes))
-        columns = [[output.get(f"w{row}-{at}", b"").splitlines() for at in range(count)] for row, count in enumerate(rows)]
-        return [values for some in columns for values in zip(*some)]
-    return ask
+def replaced(body, old, new):
+    return [(new if statement == old else statement) if isinstance(statement, str) else replaced(statement, old, new) for statement in body]
+
+
+def cured(pair, suspects, oracle):
+    """The pair in which rsyslogd sees right, or None where no suspect is guilty, or not each time."""
+    found, is_guilty = [], False
+    output = oracle(dataclasses.replace(pair, body=watched(pair.body, suspects, found), rulesets=watched(pair.rulesets, suspects, found),
+                                        before=[*pair.before, WITNESS_TEMPLATE]))
+    for at, (head, count, cure) in enumerate(found):
+        columns = [output.get(f"w{at}-{column}", b"").splitlines() for column in range(count)]
+        cures = {cure(*values) for values in zip(*columns)}
+        if len(cures) == 1 and cures != {None}:
+            pair = dataclasses.replace(pair, body=replaced(pair.body, head, *cures), rulesets=replaced(pair.rulesets, head, *cures))
+            is_guilty = True
+    return pair if is_guilty else None
 
 
 def fitting(pair):
@@ -209,11 +226,13 @@ def why_outputs_differ(pair, one, other):
     return []
 
 
-def why(pair, one, other, outputs_of):
-    """The reasons, of a shrunk pair. `one` and `other` are what rsyslogd and we have written; outputs_of() runs rsyslogd again."""
+def why(pair, one, other, oracle, ours):
+    """The reasons, of a shrunk pair. `one` and `other` are what rsyslogd and we have written; oracle() and ours() run them again."""
     reasons = why_outputs_differ(pair, one, other)
-    ask = asker(outputs_of)
     for explanation in fitting(pair):
-        if not reasons and explanation.witness and explanation.witness(pair, ask):
+        if reasons:
+            break
+        well = explanation.suspects and cured(pair, explanation.suspects, oracle)
+        if well and oracle(well) == ours(well):
             reasons = [explanation.reason]
     return reasons

@@ -22,6 +22,7 @@ import random
 BATCH_PAIRS = 40
 MESSAGES_MAX = 24
 HUGE_BYTES = 9000
+TAG_BYTES_SAFE = 400  # rsyslogd shows memory of others behind 512 bytes of a tag that is made of an APP-NAME
 
 PROPERTIES = ("msg rawmsg rawmsg-after-pri hostname source fromhost fromhost-ip syslogtag programname pri pri-text syslogfacility "
               "syslogfacility-text syslogseverity syslogseverity-text syslogpriority syslogpriority-text "
@@ -499,7 +500,7 @@ class Maker:
             self.priority() + stamp + b" " + tag + text,
             self.priority() + stamp + text,
             b"<" + self.pick((b"", b"999", b"192", b"0013", b"-1", b"x", b"13", b"1>2")) + self.pick((b">", b"")) + stamp + b" host tag:" + text,
-            self.priority() + b"1 " + self.pick((b"-", self.stamp(), b"x")) + b" " + self.pick((b"", b"host", b"host app", b"host app - -")) + text,
+            self.priority() + b"1 " + self.pick((b"-", self.stamp(), b"x")) + b" " + self.pick((b"", b"host", b"host app", b"host app - -")) + text[:TAG_BYTES_SAFE],
             self.priority() + self.pick((b" ", b": ", b"[x] ", b"Oct", b"Oct 11 ", b"2017-10-05T")) + text,
         ))
 

@@ -37,8 +37,8 @@ import generate
 HERE = pathlib.Path(__file__).resolve().parent
 RECORDED = HERE / "recorded.txt"
 RECORDED_PAIRS = 200
-START_SECONDS = 5
-DRAIN_SECONDS = 4
+START_SECONDS = 30
+DRAIN_SECONDS = 30
 SHRINK_ROUNDS_MAX = 60
 SHRINK_SECONDS = 6
 SHRINK_CANDIDATES_MAX = 40
@@ -417,16 +417,18 @@ class Campaign:
 
     def explain(self, pair, one, other):
         """What to show of a pair that differs: as small as it has to be, its outputs, and why they differ."""
-        def asked(watched):
-            output = outputs_of(self.oracle, [watched])[0]
-            return output if isinstance(output, dict) else {}
+        def asked(program):
+            def ask(some):
+                output = outputs_of(program, [some])[0]
+                return output if isinstance(output, dict) else {}
+            return ask
         reasons = [] if isinstance(other, Trouble) else explained.why_outputs_differ(pair, one, other)
         if reasons:
             return pair, (one, other), reasons
         small = shrink(self.oracle, self.ours, pair)
         one, other = (outputs_of(program, [small])[0] for program in (self.oracle, self.ours))
         if isinstance(one, dict) and isinstance(other, dict):
-            reasons = explained.why(small, one, other, asked)
+            reasons = explained.why(small, one, other, asked(self.oracle), asked(self.ours))
         return small, (one, other), reasons
 
     def report(self, promise):
