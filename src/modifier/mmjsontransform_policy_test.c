@@ -55,7 +55,7 @@ static void keys_are_dropped_then_renamed(void) {
                                    "    - a.b.c\n";
         apply(text, "{\"usr\":1,\"ctx.old\":2,\"debug\":{\"x\":1},\"k\":3}", 0,
               "{\"user.name\":1,\"ctx.new\":2,\"k\":3}");
-        apply(text, "{\"ctx\":{\"old\":2},\"a\":{\"b.c\":1,\"d\":2}}", 0, "{\"a\":{\"d\":2},\"ctx.new\":2}");
+        apply(text, "{\"ctx\":{\"old\":2},\"a\":{\"b.c\":1,\"d\":2}}", 0, "{\"ctx.new\":2,\"a\":{\"d\":2}}");
         apply(text, "{\"a.b\":{\"c\":1}}", 0, "{}");
         apply(text, "{\"usr\":1,\"user.name\":2}", -EEXIST, "user.name");
 }
