@@ -52,7 +52,7 @@ static int bus_flush(struct penstock_bus *bus) {
                 return -ENOTCONN;
         ssize_t sent = 0;
         do {
-                sent = outbox_send(&bus->outbox, bus->fd, &frames);
+                sent = outbox_send(&bus->outbox, bus->fd, BUS_SEND_BYTES, &frames);
         } while (sent > 0 && !outbox_is_empty(&bus->outbox));
         uint32_t events = EPOLLIN | (outbox_is_empty(&bus->outbox) ? 0u : (uint32_t)EPOLLOUT);
         int r = unix_wait_watch(&bus->wait, bus->fd, events);

@@ -18,6 +18,7 @@
 
 enum {
         BUS_READ_BYTES = 64 * 1024,
+        BUS_SEND_BYTES = 256 * 1024,
         BUS_MESSAGES_A_ROUND = 4096, /* that one penstock_bus_process() hands out */
         BUS_QUEUE_LIMIT = 16 << 20,
         BUS_BACKLOG_BYTES_MAX = 64 << 20,   /* that penstock_bus_call_sync() keeps while it waits */

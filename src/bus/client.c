@@ -1,7 +1,7 @@
 /*
  * A connection: its turns of reading, its queue, flow control, and its end.
  *
- * A turn reads at most TURN_BYTES or TURN_MESSAGES. Small frames are read into the
+ * A turn reads at most turn_bytes() or TURN_MESSAGES. Small frames are read into the
  * broker's scratch and cut there; the body of a large one is received in place.
  * What was read and not served waits in `rest`, and the client in broker->more.
  */
@@ -20,6 +20,21 @@ struct turn {
         size_t bytes;
         unsigned messages;
 };
+
+/* Short turns as long as there is more than one who sends. */
+static size_t turn_bytes(const struct broker *b) {
+        return b->reads_in_row < READS_ALONE ? TURN_BYTES : TURN_BYTES_ALONE;
+}
+
+/* It has sent something. */
+static void note_read(struct client *c) {
+        struct broker *b = c->broker;
+        if (b->read_last != c->subscriber.serial)
+                b->reads_in_row = 0;
+        else if (b->reads_in_row < READS_ALONE)
+                b->reads_in_row++;
+        b->read_last = c->subscriber.serial;
+}
 
 /* ---- Waiting for the socket ------------------------------------------------ */
 
@@ -162,7 +177,7 @@ void client_flush(struct client *c) {
         list_remove(&c->dirty);
         if (c->is_doomed || outbox_is_empty(&c->outbox))
                 return;
-        ssize_t bytes = c->is_gone ? -EPIPE : outbox_send(&c->outbox, c->watch.fd, &c->sent);
+        ssize_t bytes = c->is_gone ? -EPIPE : outbox_send(&c->outbox, c->watch.fd, turn_bytes(c->broker), &c->sent);
         if (bytes < 0 && bytes != -ETOOMANYREFS) {
                 /* It may have sent something before it went, which is still to be served: reading finds the end. */
                 c->is_gone = true;
@@ -279,6 +294,7 @@ static bool receive_some(struct client *c, struct turn *turn) {
                 stream_ended(c, got);
                 return false;
         }
+        note_read(c);
         turn->bytes -= MIN(turn->bytes, (size_t)got);
         if (fd_count > 0) {
                 int r = receiver_take_fds(&c->receiver, fds, fd_count);
@@ -310,7 +326,7 @@ static void charge_partial(struct client *c) {
 }
 
 void client_turn(struct client *c) {
-        struct turn turn = {.bytes = TURN_BYTES, .messages = TURN_MESSAGES};
+        struct turn turn = {.bytes = turn_bytes(c->broker), .messages = TURN_MESSAGES};
         if (may_read(c) && c->rest_begin < c->rest_end)
                 take_rest(c, &turn);
         bool has_more = true;
@@ -438,7 +454,7 @@ void client_end(struct client *c) {
                 broker_log(b, SEVERITY_INFO, LOG_CONNECT, "%s has left", c->lname);
         /* An answer to `drop` or `shutdown` is still due. */
         if (!c->is_gone && !outbox_is_empty(&c->outbox)) {
-                ssize_t bytes = outbox_send(&c->outbox, c->watch.fd, &c->sent);
+                ssize_t bytes = outbox_send(&c->outbox, c->watch.fd, SIZE_MAX, &c->sent);
                 c->account->bytes -= bytes > 0 ? (uint64_t)bytes : 0;
         }
         while (!list_is_empty(&c->blocks))

@@ -53,8 +53,22 @@ int outbox_push(struct outbox *o, struct frame *frame, enum wire_version version
         return 0;
 }
 
-/* The frames of one call: descriptors leave with the first byte of a call, so their frame begins one. */
-static size_t gather(const struct outbox *o, struct iovec *pieces, size_t *bytes) {
+/* The last of the pieces ends where `bytes` are as many as allowed. Returns how many pieces are left. */
+static size_t cut(struct iovec *pieces, size_t count, size_t *bytes, size_t most) {
+        while (*bytes > most) {
+                size_t over = MIN(*bytes - most, pieces[count - 1].iov_len);
+                pieces[count - 1].iov_len -= over;
+                *bytes -= over;
+                count -= pieces[count - 1].iov_len == 0;
+        }
+        return count;
+}
+
+/*
+ * The frames of one call, `most` bytes at most: descriptors leave with the first byte of a call, so their frame begins
+ * one.
+ */
+static size_t gather(const struct outbox *o, struct iovec *pieces, size_t *bytes, size_t most) {
         size_t count = 0;
         *bytes = 0;
         for (uint32_t i = 0; i < o->count && count + FRAME_PIECES_MAX <= OUTBOX_PIECES_MAX; i++) {
@@ -65,10 +79,10 @@ static size_t gather(const struct outbox *o, struct iovec *pieces, size_t *bytes
                         break;
                 count += frame_pieces(frame, entry_version(*entry), sent, pieces + count);
                 *bytes += frame_wire_bytes(frame, entry_version(*entry)) - sent;
-                if (*bytes >= OUTBOX_BYTES_A_TURN)
+                if (*bytes >= most)
                         break;
         }
-        return count;
+        return cut(pieces, count, bytes, most);
 }
 
 static void drop_first(struct outbox *o) {
@@ -100,12 +114,12 @@ static void advance(struct outbox *o, size_t bytes, uint64_t *frames) {
         }
 }
 
-ssize_t outbox_send(struct outbox *o, int fd, uint64_t *frames) {
+ssize_t outbox_send(struct outbox *o, int fd, size_t most, uint64_t *frames) {
         struct iovec pieces[OUTBOX_PIECES_MAX];
         size_t total = 0;
-        while (o->count > 0 && total < OUTBOX_BYTES_A_TURN) {
+        while (o->count > 0 && total < most) {
                 size_t bytes;
-                size_t count = gather(o, pieces, &bytes);
+                size_t count = gather(o, pieces, &bytes, most - total);
                 const struct frame *first = entry_frame(*entry_at(o, 0));
                 size_t fd_count = o->first_sent == 0 ? first->fd_count : 0;
                 ssize_t sent = unix_stream_send(fd, pieces, count, first->fds, fd_count);

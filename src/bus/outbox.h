@@ -7,8 +7,7 @@
 #include "bus/frame.h"
 
 enum {
-        OUTBOX_PIECES_MAX = 128,          /* that one call of the kernel gets */
-        OUTBOX_BYTES_A_TURN = 256 * 1024, /* that one call of outbox_send() sends, about */
+        OUTBOX_PIECES_MAX = 128, /* that one call of the kernel gets */
 };
 
 struct outbox_entry {
@@ -28,5 +27,7 @@ int outbox_push(struct outbox *o, struct frame *frame, enum wire_version version
 static inline bool outbox_is_empty(const struct outbox *o) {
         return o->count == 0;
 }
-/* Sends some: how many bytes, 0 when the socket takes none; *frames counts those that are gone. -errno. */
-ssize_t outbox_send(struct outbox *o, int fd, uint64_t *frames);
+/*
+ * Sends some, `most` bytes or less: how many, 0 when the socket takes none; *frames counts those that are gone. -errno.
+ */
+ssize_t outbox_send(struct outbox *o, int fd, size_t most, uint64_t *frames);

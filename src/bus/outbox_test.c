@@ -64,13 +64,15 @@ static void what_goes_in_comes_out_through_a_narrow_socket(void) {
                 frame_unref(f);
         }
         free(body);
-        int seen = 0;
+        int seen = 0, turn = 0;
         while (seen < FRAMES) {
                 char data[5000];
                 struct iovec piece = {data, sizeof data};
                 size_t fd_count, at = 0;
                 int fds[UNIX_STREAM_FDS_MAX];
-                CHECK(outbox_send(&o, pair[0], &frames) >= 0);
+                size_t most = 1 + (size_t)(turn++ % 7) * 1000;
+                ssize_t sent = outbox_send(&o, pair[0], most, &frames);
+                CHECK(sent >= 0 && sent <= (ssize_t)most);
                 ssize_t got = unix_stream_receive(pair[1], &piece, 1, fds, &fd_count);
                 while (got > 0 && at < (size_t)got) {
                         struct frame *f = NULL;

@@ -753,7 +753,7 @@ static void tell_limit(struct delivery *d, const struct ratelimit *limit, uint64
 }
 
 /* The records that the limit lets through. Several threads may submit, so what one counts with is its own. */
-static size_t select_within_limit(struct delivery *d, const struct batch *b, const uint16_t *selection, size_t count,
+static size_t select_within_limit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count,
                                   uint16_t *within) {
         struct ratelimit limit;
         ratelimit_share(&limit, d->plan.limit);
@@ -765,10 +765,10 @@ static size_t select_within_limit(struct delivery *d, const struct batch *b, con
         int64_t now_us = clock_wall_us();
         size_t kept = 0;
         for (size_t i = 0; i < count; i++) {
-                const struct record *r = &b->records[selection[i]];
-                struct text sender = r->source ? text_of(r->source->address) : TEXT_NONE;
+                struct record *r = &b->records[selection[i]];
+                struct limited_message message = {.source = r->source, .batch = b, .record = r};
                 uint64_t lost = 0;
-                bool passes = r->severity < severity_min || ratelimit_pass_sender(&limit, sender, now_us, &lost);
+                bool passes = r->severity < severity_min || ratelimit_pass_message(&limit, &message, now_us, &lost);
                 if (passes)
                         within[kept++] = selection[i];
                 tell_limit(d, &limit, lost, !passes && limit.discarded == 1);

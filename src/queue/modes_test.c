@@ -399,6 +399,26 @@ static void a_full_disk_holds_who_can_wait_and_discards_from_who_cannot(void) {
         CHECK_INT(ended(q), 0);
 }
 
+static void what_waits_in_memory_and_finds_no_room_when_the_disk_opens_is_told_as_lost(void) {
+        begin(QUEUE_DISK);
+        settings.disk_bytes_max = 2 << 20;
+        settings.size = NUMBERS_MAX;
+        struct queue *q;
+        struct queue_consumer consumer = {.consume = take, .hurry = hurry, .consumer = &taker};
+        CHECK_INT(queue_new(&q, "test", &settings, consumer, &listener), 0);
+        CHECK_INT(queue_start(q), 0);
+        shut(true);
+        for (uint32_t pushed = 0; pushed < NUMBERS_MAX / 2; pushed += 1000)
+                push(q, pushed, 1000);
+        queue_push(q, waited_for(1000000, 1000), FLOW_FULL);
+        CHECK_INT(queue_open(q, &place), 0);
+        CHECK(counter_get(&queue_counters(q)->discarded_full) >= 1000);
+        CHECK_INT(lost_count, 1);
+        CHECK_INT(done_count, 0);
+        shut(false);
+        CHECK_INT(ended(q), 0);
+}
+
 static void without_a_file_name_a_disk_queue_is_a_list(void) {
         begin(QUEUE_DISK);
         settings.file_name = NULL;
@@ -719,6 +739,7 @@ TEST_MAIN(TEST(a_disk_queue_keeps_the_order_whether_memory_or_disk_has_it),
           TEST(what_was_delivered_of_a_batch_before_the_stop_does_not_come_again),
           TEST(a_message_is_complete_with_its_last_holder), TEST(what_a_durable_queue_handed_on_is_never_discarded),
           TEST(a_full_disk_holds_who_can_wait_and_discards_from_who_cannot),
+          TEST(what_waits_in_memory_and_finds_no_room_when_the_disk_opens_is_told_as_lost),
           TEST(without_a_file_name_a_disk_queue_is_a_list), TEST(a_queue_that_has_no_place_says_so_and_works_in_memory),
           TEST(many_senders_and_workers_lose_nothing_over_the_disk),
           TEST(an_encrypted_compressed_chained_queue_comes_back_after_a_restart),

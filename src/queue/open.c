@@ -175,7 +175,9 @@ static void join(struct queue *q, struct parts *parts) {
                 b = admit_to_disk(q, b, 0);
                 if (!b)
                         continue;
+                /* Nobody delivered it: whoever can bring it again is to do so. */
                 counter_add(&q->counters.discarded_full, b->count);
+                batch_lose(b);
                 batch_unref(b);
         }
         q->mode = mode;

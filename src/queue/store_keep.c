@@ -41,6 +41,16 @@ static int write_control_file(struct store *s, const struct control *c) {
         return pass(r);
 }
 
+/*
+ * Under lock: the segment that holds the mark. Where nothing was admitted yet it is the first that may be: whatever is
+ * older is not needed, though its file may still be there to be used again, its header written in place.
+ */
+static uint64_t mark_sequence(const struct store *s, struct place mark) {
+        if (mark.segment)
+                return mark.segment->sequence;
+        return s->segments_count ? s->segments[0]->sequence : s->next_sequence;
+}
+
 /* Under lock: what the control file should say now. */
 static struct control control_now(struct store *s) {
         struct control c = {
@@ -53,10 +63,8 @@ static struct control control_now(struct store *s) {
         };
         store_settle_cursor(s);
         struct place mark = store_mark_place(s);
-        if (mark.segment) {
-                c.mark_segment = mark.segment->sequence;
-                c.mark_offset = mark.offset;
-        }
+        c.mark_segment = mark_sequence(s, mark);
+        c.mark_offset = mark.offset;
         memcpy(c.queue_id, s->queue_id, sizeof c.queue_id);
         strncpy(c.name, s->name, sizeof c.name - 1);
         return c;

@@ -2,6 +2,8 @@
 """penstock upgrade: one penstockd replaces another, and nothing is lost on the way."""
 import json
 import os
+import re
+import select
 import socket
 import subprocess
 import threading
@@ -208,6 +210,112 @@ def what_was_acknowledged_over_relp_is_there_whoever_took_it():
             got = {line.split()[-2] + " " + line.split()[-1] for line in place.lines("out")}
             missing = [f"{label} {n}" for label in sent for n in range(sent[label]) if f"{label} {n}" not in got]
             assert not missing, (len(missing), missing[:5], sent)
+
+
+DURABLE = """
+global(bus.socket="@DIR@/bus" workDirectory="@DIR@")
+module(load="imrelp")
+input(type="imrelp" port="%d" address="127.0.0.1")
+main_queue(queue.type="Disk" queue.fileName="main" queue.syncQueueFiles="on")
+template(name="m" type="string" string="%%msg%%\\n")
+action(type="omfwd" target="127.0.0.1" port="%d" protocol="tcp" template="m" action.resumeRetryCount="-1"
+       action.resumeInterval="1")
+"""
+
+
+class Unhurried(Relp):
+    """Sends messages without waiting for their answers."""
+
+    def offer(self, messages):
+        self.open()
+        for message in messages:
+            self.number += 1
+            data = b"<13>Oct 11 22:14:15 host tag: " + message.encode()
+            self.connection.sendall(b"%d syslog %d %s\n" % (self.number, len(data), data))
+
+    def answers(self, count):
+        return [int(self.stream.readline().split(b" ")[0]) for _ in range(count)]
+
+    def has_answers(self):
+        return bool(select.select([self.connection], [], [], 0)[0])
+
+
+class Destination:
+    """Where messages go that nobody took so far."""
+
+    def __init__(self, port):
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.got = set()
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self):
+        while True:
+            try:
+                with self.listener.accept()[0] as connection, connection.makefile("r", encoding="ascii") as lines:
+                    for line in lines:
+                        self.got.add(line.strip())
+            except OSError:
+                return
+
+
+def received_by_main_queue(place):
+    """Of the process that has the bus now."""
+    told = place.run(argument("penstock"), "bus", "call", "--socket", place.file("bus"), "Penstock", "queue.list")
+    return sum(int(n) for n in re.findall(r'"enqueued":\s*(\d+)', told.stdout))
+
+
+def kill_the_new_one(successors):
+    pid = successors.pid()
+    os.kill(pid, 9)
+    wait(lambda: is_gone(pid), "its death")
+    os.unlink(successors.daemon.pid_file)
+
+
+@promise
+def what_was_acknowledged_survives_the_death_of_the_new_one_before_and_after_it_has_the_disk():
+    with Place() as place:
+        port, destination = free_port(), free_port()
+        config = DURABLE % (port, destination)
+        daemon = place.daemon(config)
+        old_sender, sender = Unhurried(port, "old", 10**9), Unhurried(port, "new", 10**9)
+        stuck = Unhurried(port, "stuck", 10**9)
+        acknowledged = [f"old {n}" for n in range(50)]
+        with Successors(place, daemon) as successors:
+            old_sender.offer(acknowledged)
+            assert len(old_sender.answers(50)) == 50
+            upgrade(place, "--drain", str(PATIENCE_SECONDS))
+            wait(lambda: successors.pid() not in (0, daemon.process.pid), "the pid of the new one")
+            # The old process has the disk as long as a session goes on; the new one has messages in memory alone.
+            sender.offer(f"memory {n}" for n in range(50))
+            wait(lambda: received_by_main_queue(place) >= 50, "messages in the new one")
+            assert not sender.has_answers(), "acknowledged, and neither delivered nor on disk"
+            kill_the_new_one(successors)
+            sender.close()
+            old_sender.close()
+            assert daemon.process.wait(PATIENCE_SECONDS) == 0
+        with Successors(place, place.daemon(config)) as successors:
+            old = successors.pid()
+            old_sender.offer(["before"])
+            assert old_sender.answers(1)
+            upgrade(place, "--drain", str(PATIENCE_SECONDS))
+            wait(lambda: successors.pid() not in (0, old), "the pid of the new one")
+            # A worker has the first one in its hands until it can be delivered; the others wait.
+            stuck.offer(["stuck"])
+            wait(lambda: received_by_main_queue(place) >= 1, "a message in the new one")
+            sender.offer(f"disk {n}" for n in range(50))
+            wait(lambda: received_by_main_queue(place) >= 51, "messages in the new one")
+            old_sender.close()
+            # With the end of the old one the queue goes to disk, and the answers come.
+            assert len(sender.answers(50)) == 50
+            kill_the_new_one(successors)
+            sender.close()
+            stuck.close()
+            acknowledged += ["before"] + [f"disk {n}" for n in range(50)]
+        receiver = Destination(destination)
+        with Successors(place, place.daemon(config)) as successors:
+            wait(lambda: receiver.got.issuperset(acknowledged), "all that was acknowledged")
+            successors.stop()
+        receiver.listener.close()
 
 
 @promise

@@ -8,13 +8,15 @@
  *   latency   round trips a second, and their 50th and 99th percentile
  *   oneway    messages a second, of PAIRS senders to as many receivers
  *   fanout    deliveries a second, of one sender to PAIRS receivers
- *   beside    latency of 100 bytes while another pair streams messages of SIZE
+ *   beside    latency of 100 bytes while another pair streams messages of SIZE, and what that pair moves
  *
- * Prints one line of JSON. Every process is ours and ends with the run.
+ * Prints one line of JSON. Every process is ours and ends with the run. They wait for each other on numbers that all of
+ * them see, by futex, so that nobody looks again and again beside what is measured.
  */
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -27,7 +29,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,12 +44,15 @@ enum {
         HEAD_BYTES = 1024,
         SAMPLES_MAX = 1 << 20,
         RUN_SECONDS_MAX = 50,
+        START_SECONDS_MAX = 10, /* that the peers have to come up */
         SEQ_FIRST = 1000000000,
 };
 
 /* What all processes of a run share. */
 struct shared {
-        _Atomic int ready, go, stop;
+        _Atomic int ready, go; /* peers that have come up; the clock runs */
+        _Atomic int failures;
+        _Atomic uint64_t streamed; /* bytes that have come beside what is timed */
         char names[PEERS_MAX][128];
         _Atomic int64_t finished_ns;
         _Atomic int64_t started_ns;
@@ -92,6 +99,32 @@ static int64_t now_ns(void) {
 static void die(const char *what) {
         fprintf(stderr, "bus_bench: %s: %s\n", what, strerror(errno));
         exit(1);
+}
+
+/* ---- Waiting for each other ------------------------------------------------------- */
+
+static void raise_number(_Atomic int *number) {
+        atomic_fetch_add(number, 1);
+        syscall(SYS_futex, number, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* False when it took too long. */
+static bool await_number(_Atomic int *number, int wanted) {
+        const struct timespec patience = {.tv_sec = START_SECONDS_MAX};
+        for (int now; (now = atomic_load(number)) < wanted;)
+                if (syscall(SYS_futex, number, FUTEX_WAIT, now, &patience, NULL, 0) && errno == ETIMEDOUT)
+                        return false;
+        return true;
+}
+
+static void arrive(void) {
+        raise_number(&shared->ready);
+}
+
+static void arrive_and_await_go(void) {
+        arrive();
+        if (!await_number(&shared->go, 1))
+                die("the run does not begin");
 }
 
 /* ---- Connections ---------------------------------------------------------------- */
@@ -379,7 +412,15 @@ static void dbus_subscribe(struct connection *c, int channel, bool is_fanout) {
         write_all(
                 c, frame,
                 dbus_frame(frame, 1, 0, "org.freedesktop.DBus", "AddMatch", 0, "type='signal',interface='org.bench'"));
-        usleep(100000); /* the answer is one of those that do not count */
+        for (bool is_answered = false; !is_answered;) {
+                struct found f = dbus_next(c->data + c->begin, c->end - c->begin);
+                if (f.bytes == 0) {
+                        read_more(c);
+                        continue;
+                }
+                is_answered = c->data[c->begin + 1] == 2;
+                c->begin += f.bytes;
+        }
 }
 
 static size_t dbus_message(char *to, int channel, size_t size, bool is_fanout) {
@@ -596,17 +637,6 @@ static const struct target targets[] = {
         {"floor", false, floor_greet, NULL, floor_next, floor_message, floor_request, floor_request, NULL},
 };
 
-static void arrive(int wanted) {
-        atomic_fetch_add(&shared->ready, 1);
-        while (atomic_load(&shared->ready) < wanted && !atomic_load(&shared->go))
-                usleep(500);
-}
-
-static void await_go(void) {
-        while (!atomic_load(&shared->go))
-                usleep(200);
-}
-
 static void announce(int place, const struct connection *c) {
         snprintf(shared->names[place], sizeof shared->names[place], "%s", c->name);
 }
@@ -617,9 +647,9 @@ static void run_receiver(const struct target *t, const char *address, int channe
         announce(channel, &c);
         if (t->subscribe)
                 t->subscribe(&c, channel, is_fanout);
-        arrive(0);
+        arrive();
         for (size_t i = 0; i < count; i++)
-                receive(t, &c);
+                atomic_fetch_add_explicit(&shared->streamed, receive(t, &c).bytes, memory_order_relaxed);
         int64_t now = now_ns(), last = atomic_load(&shared->finished_ns);
         while (now > last && !atomic_compare_exchange_weak(&shared->finished_ns, &last, now))
                 ;
@@ -641,21 +671,20 @@ static void run_sender(const struct target *t, const char *address, int channel,
         char *bytes = malloc(batch * (size + HEAD_BYTES)), *end = bytes;
         if (!bytes)
                 die("memory");
-        arrive(0);
-        await_go();
+        arrive_and_await_go();
         size_t one = t->message(bytes, channel, size, is_fanout);
         for (size_t i = 0; i < batch; i++, end += one)
                 memcpy(end, bytes, one);
-        for (size_t done = 0; done < count && !atomic_load(&shared->stop);) {
+        for (size_t done = 0; done < count;) {
                 size_t part = count - done < batch ? count - done : batch;
                 write_all(&c, bytes, part * one);
                 done += part;
                 drain(&c);
         }
-        while (!atomic_load(&shared->stop)) {
-                drain(&c);
-                usleep(1000);
-        }
+        char data[4096];
+        while (read(c.fd, data, sizeof data) > 0)
+                ;
+        pause(); /* it goes when the run ends: its connection may not end before */
 }
 
 /* Who has subscribed to something in redis cannot publish, and has a second connection for that. */
@@ -671,8 +700,7 @@ static void run_service(const struct target *t, const char *address, int channel
                 t->subscribe(&c, is_named ? channel + 32 : channel, false);
         char *reply = malloc(size + HEAD_BYTES);
         struct connection out = outgoing(t, address, &c);
-        arrive(0);
-        await_go();
+        arrive_and_await_go();
         size_t bytes = t->reply(reply, channel, size, &c);
         for (;;) {
                 struct found f = receive(t, &c);
@@ -696,8 +724,7 @@ static void run_asker(const struct target *t, const char *address, int channel, 
                 t->subscribe(&c, channel, false);
         char *request = malloc(size + HEAD_BYTES), seq[16];
         struct connection out = outgoing(t, address, &c);
-        arrive(0);
-        await_go();
+        arrive_and_await_go();
         size_t bytes = t->request(request, channel, size, &c);
         for (size_t i = 0; i < count; i++) {
                 uint32_t serial = (uint32_t)i + 1;
@@ -725,6 +752,7 @@ static int child_count;
         do {                                                                                                           \
                 pid_t pid_ = fork();                                                                                   \
                 if (pid_ == 0) {                                                                                       \
+                        prctl(PR_SET_PDEATHSIG, SIGKILL);                                                              \
                         call;                                                                                          \
                         _exit(0);                                                                                      \
                 }                                                                                                      \
@@ -732,22 +760,19 @@ static int child_count;
         } while (0)
 
 static void await_ready(int wanted) {
-        for (int i = 0; atomic_load(&shared->ready) < wanted; i++) {
-                if (i > 20000)
-                        die("the peers do not come up");
-                usleep(500);
-        }
+        if (!await_number(&shared->ready, wanted))
+                die("the peers do not come up");
 }
 
 static void start_clock(void) {
         atomic_store(&shared->started_ns, now_ns());
-        atomic_store(&shared->go, 1);
+        raise_number(&shared->go);
 }
 
 static void await_child(int which) {
         int status;
         if (waitpid(children[which], &status, 0) < 0 || status != 0)
-                atomic_store(&shared->stop, 2);
+                atomic_fetch_add(&shared->failures, 1);
         children[which] = 0;
 }
 
@@ -776,7 +801,7 @@ static void run_streams(const struct target *t, const char *address, size_t size
         double seconds = (double)(shared->finished_ns - shared->started_ns) / 1e9;
         double messages = (double)count * pairs;
         printf("{\"rate\": %.0f, \"mb_s\": %.1f, \"failed\": %s}\n", messages / seconds,
-               messages * (double)size / seconds / 1e6, shared->stop ? "true" : "false");
+               messages * (double)size / seconds / 1e6, shared->failures ? "true" : "false");
 }
 
 static void run_latency(const struct target *t, const char *address, size_t size, size_t count, size_t beside) {
@@ -793,6 +818,8 @@ static void run_latency(const struct target *t, const char *address, size_t size
         }
         start_clock();
         await_child(1);
+        double seconds = (double)(now_ns() - shared->started_ns) / 1e9;
+        uint64_t streamed = atomic_load(&shared->streamed);
         size_t n = shared->sample_count;
         if (n == 0)
                 die("no samples");
@@ -800,8 +827,9 @@ static void run_latency(const struct target *t, const char *address, size_t size
         for (size_t i = 0; i < n; i++)
                 sum += shared->samples[i];
         qsort(shared->samples, n, sizeof(double), compare_doubles);
-        printf("{\"rate\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n", 1e6 * (double)n / sum,
-               shared->samples[n / 2], shared->samples[n * 99 / 100], shared->samples[n - 1]);
+        printf("{\"rate\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"beside_mb_s\": %.1f}\n",
+               1e6 * (double)n / sum, shared->samples[n / 2], shared->samples[n * 99 / 100], shared->samples[n - 1],
+               (double)streamed / seconds / 1e6);
 }
 
 int main(int argc, char **argv) {
@@ -832,7 +860,6 @@ int main(int argc, char **argv) {
         else
                 run_streams(t, address, size, count, pairs, strcmp(scenario, "fanout") == 0);
         fflush(stdout);
-        atomic_store(&shared->stop, 1);
         end_children();
         return 0;
 }
