@@ -154,6 +154,17 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
         return r ? pass(r) : 0;
 }
 
+/* The parsers of a ruleset; NULL: of the default one. */
+static const struct parser_chain *find_chain(void *owner, const char *ruleset) {
+        return &CONTAINER_OF(pipeline_sink(owner, ruleset), struct station, sink)->chain;
+}
+
+static int build_limits(struct pipeline *p, struct diagnostics *diagnostics) {
+        struct limit_key_host host = {
+                .config = p->config, .pool = p->pool, .context = &p->context, .find_chain = find_chain, .owner = p};
+        return pass(limits_new(&p->limits, &host, own_log_reporter(p->host.log), diagnostics));
+}
+
 static int build_programs(struct pipeline *p, struct diagnostics *diagnostics) {
         for (struct station *s = p->stations; s; s = s->next) {
                 int r = program_new(&s->program, s->def, &p->linker, diagnostics);
@@ -215,11 +226,11 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         if (r == 0)
                 r = lookups_new(&p->tables, config, own_log_reporter(host->log), diagnostics);
         if (r == 0)
-                r = limits_new(&p->limits, config, own_log_reporter(host->log), diagnostics);
-        if (r == 0)
                 r = statistics_new(&p->statistics, config, diagnostics);
         if (r == 0)
                 r = build_stations(p, diagnostics);
+        if (r == 0)
+                r = build_limits(p, diagnostics);
         if (r == 0)
                 r = build_programs(p, diagnostics);
         if (r == 0)
@@ -290,7 +301,16 @@ int pipeline_open(struct pipeline *p) {
 
 /* Backlogs that the configuration has forgotten; every queue that is configured has its own open by now. */
 static void report_orphans(struct pipeline *p) {
-        orphans_report(p->place.work_directory, own_log_reporter(p->host.log));
+        struct orphans search = {.reporter = own_log_reporter(p->host.log)};
+        orphans_look(&search, p->place.work_directory);
+        orphans_look(&search, queue_spool(p->main_queue));
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        orphans_look(&search, queue_spool(s->queue));
+        size_t at = 0;
+        for (struct delivery *d; (d = actions_next(p->actions, &at));)
+                if (delivery_queue(d))
+                        orphans_look(&search, queue_spool(delivery_queue(d)));
 }
 
 static void open_disk(struct pipeline *p, struct queue *q) {

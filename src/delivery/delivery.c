@@ -29,7 +29,9 @@ enum {
 struct listener {
         struct reporter reporter;
         struct reporter *next;
-        pthread_mutex_t lock; /* guards reason */
+        pthread_mutex_t lock; /* guards all below */
+        int error;            /* errno of the last failure; 0: none, or it had none */
+        bool is_fresh;        /* the output has said something since the last failure was noted */
         char reason[DELIVERY_REASON_BYTES_MAX];
 };
 
@@ -110,6 +112,7 @@ static void listen_and_pass(struct reporter *reporter, enum severity severity, i
         if (severity <= SEVERITY_WARNING) {
                 pthread_mutex_lock(&l->lock);
                 snprintf(l->reason, sizeof l->reason, "%s", line);
+                l->is_fresh = true;
                 pthread_mutex_unlock(&l->lock);
         }
         report(l->next, severity, code, "%s", line);
@@ -118,6 +121,7 @@ static void listen_and_pass(struct reporter *reporter, enum severity severity, i
 static void forget_reason(struct delivery *d) {
         pthread_mutex_lock(&d->listener.lock);
         d->listener.reason[0] = '\0';
+        d->listener.error = 0;
         pthread_mutex_unlock(&d->listener.lock);
 }
 
@@ -127,12 +131,18 @@ static void copy_reason(struct delivery *d, char reason[DELIVERY_REASON_BYTES_MA
         pthread_mutex_unlock(&d->listener.lock);
 }
 
-/* The output said nothing, but left a number. */
+/* The number that the output left, and its text where the output said nothing, or nothing since it was another. */
 static void note_error(struct delivery *d, int error) {
-        pthread_mutex_lock(&d->listener.lock);
-        if (!d->listener.reason[0] && error)
-                snprintf(d->listener.reason, sizeof d->listener.reason, "%s", fail_text(error));
-        pthread_mutex_unlock(&d->listener.lock);
+        struct listener *l = &d->listener;
+        pthread_mutex_lock(&l->lock);
+        bool is_other = error && abs(error) != l->error;
+        if (is_other)
+                l->error = abs(error);
+        if (!l->reason[0] || (is_other && !l->is_fresh))
+                snprintf(l->reason, sizeof l->reason, "%s",
+                         error ? fail_text(error) : "the destination does not take messages");
+        l->is_fresh = false;
+        pthread_mutex_unlock(&l->lock);
 }
 
 static void tell_suspended(struct delivery *d) {
@@ -147,6 +157,9 @@ void delivery_status(struct delivery *d, struct delivery_status *ret) {
         *ret = (struct delivery_status){
                 .state = d->state, .is_held = atomic_load(&d->is_held), .retries = d->retries, .retry_in_ms = -1};
         copy_reason(d, ret->reason);
+        pthread_mutex_lock(&d->listener.lock);
+        ret->error = d->listener.error;
+        pthread_mutex_unlock(&d->listener.lock);
         if (ret->state != DELIVERY_READY)
                 ret->retry_in_ms = MAX((d->retry_at_ns - clock_mono_ns()) / 1000000, (int64_t)0);
 }
@@ -244,10 +257,15 @@ static int64_t interval_s(const struct delivery *d) {
 }
 
 static void report_suspended(struct delivery *d, const char *what) {
+        struct delivery_status now;
+        delivery_status(d, &now);
+        char number[64] = "";
+        if (now.error)
+                snprintf(number, sizeof number, " (errno %d, %s)", now.error, fail_name(now.error));
         report(d->plan.reporter, SEVERITY_WARNING, RSYSLOG_SUSPENDED,
                "action '%s' suspended (module '%s%s'), %s. There should be messages before this one giving the reason "
-               "for suspension.",
-               d->plan.name, d->plan.module_prefix, d->plan.module->name, what);
+               "for suspension. The last one: %s%s",
+               d->plan.name, d->plan.module_prefix, d->plan.module->name, what, now.reason, number);
 }
 
 static void report_next_retry(struct delivery *d, int64_t seconds) {
@@ -397,12 +415,14 @@ static bool is_ready(struct delivery *d) {
                 bool must_wait = d->state == DELIVERY_SUSPENDED || d->is_attempt;
                 if (must_wait && clock_mono_ns() < d->retry_at_ns && !atomic_exchange(&d->wants_retry, false))
                         return false;
+                fail_forget();
                 if (!d->ops->resume || d->ops->resume(d->instance) == DELIVER_DONE) {
                         /* Without a resume() the next delivery is the test; it reports then. */
                         if (d->ops->resume)
                                 resume(d);
                         return true;
                 }
+                note_error(d, fail_last());
                 if (!back_off(d))
                         return false;
         }
@@ -439,9 +459,10 @@ static void print_refused(struct delivery *d, struct batch *b, struct record *r,
  * Keeps a record that is not delivered in the dead-letter store of a durable queue: it was acknowledged. False: the
  * daemon ends, and the record stays where it is.
  */
-static bool bury(struct delivery *d, struct batch *b, uint16_t index, const char *reason, int error) {
+static bool bury(struct delivery *d, struct queue *queue, struct batch *b, uint16_t index, const char *reason,
+                 int error) {
         for (;;) {
-                int r = d->queue && !d->is_attempt ? queue_bury(d->queue, b, index, reason, error) : -ENODEV;
+                int r = queue && !d->is_attempt ? queue_bury(queue, b, index, reason, error) : -ENODEV;
                 if (r == 0 || r == -ENODEV)
                         return true;
                 d->retry_at_ns = clock_mono_ns() + MAX(interval_s(d), (int64_t)1) * 1000000000;
@@ -475,11 +496,27 @@ static void write_error_file(struct delivery *d, struct batch *b, uint16_t index
 }
 
 /*
+ * Among the dead letters of the action's own queue; without one on disk, of the queue that the record came from, where
+ * several actions may have refused something.
+ */
+static bool bury_refused(struct delivery *d, struct batch *b, uint16_t index, int error) {
+        static const char why[] = "refused by the destination";
+        if (d->queue && queue_is_durable(d->queue))
+                return bury(d, d->queue, b, index, why, error);
+        struct queue *behind = queue_behind(b);
+        if (!behind)
+                return true;
+        char reason[DELIVERY_REASON_BYTES_MAX];
+        snprintf(reason, sizeof reason, "%s of action '%s'", why, d->plan.name);
+        return bury(d, behind, b, index, reason, error);
+}
+
+/*
  * A record that the destination will never take: counted, kept in action.errorfile and the dead-letter store. False: it
  * could not be kept before the daemon's end.
  */
 static bool refuse(struct delivery *d, struct batch *b, uint16_t index, int error) {
-        if (!bury(d, b, index, "refused by the destination", error))
+        if (!bury_refused(d, b, index, error))
                 return false;
         counter_add(&d->counters.refused, 1);
         write_error_file(d, b, index, error);
@@ -488,19 +525,22 @@ static bool refuse(struct delivery *d, struct batch *b, uint16_t index, int erro
 
 /* ---- Delivering --------------------------------------------------------- */
 
-/* One transaction: begin, deliver, commit. */
+/* One transaction: begin, deliver, commit. What fails without a number has that of the failure on its way. */
 static struct outcome transact(struct delivery *d, const struct work *work) {
+        fail_forget();
         if (d->ops->begin) {
                 enum verdict v = d->ops->begin(d->instance);
                 if (v != DELIVER_DONE)
-                        return (struct outcome){.verdict = v};
+                        return (struct outcome){.verdict = v, .error = abs(fail_last())};
         }
         struct outcome o = d->ops->deliver(d->instance, work);
         assert(o.taken <= work->count);
+        if (o.verdict == DELIVER_UNAVAILABLE && !o.error)
+                o.error = abs(fail_last());
         if (d->ops->commit && o.taken > 0) {
                 enum verdict v = d->ops->commit(d->instance);
                 if (v != DELIVER_DONE && v != DELIVER_WILL_DELAY)
-                        return (struct outcome){.verdict = v};
+                        return (struct outcome){.verdict = v, .error = abs(fail_last())};
         }
         return o;
 }
@@ -650,7 +690,7 @@ static void schedule_flush(struct delivery *d) {
 /* Retries are used up: what a durable queue accepted goes to its dead letters. Returns how many of the rows. */
 static size_t give_up(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count) {
         for (size_t i = 0; i < count; i++)
-                if (!bury(d, b, rows[i], "given up after action.resumeRetryCount retries", d->last_error))
+                if (!bury(d, d->queue, b, rows[i], "given up after action.resumeRetryCount retries", d->last_error))
                         return i;
         return count;
 }
@@ -713,7 +753,7 @@ static void tell_limit(struct delivery *d, const struct ratelimit *limit, uint64
 }
 
 /* The records that the limit lets through. Several threads may submit, so what one counts with is its own. */
-static size_t select_within_limit(struct delivery *d, const struct batch *b, const uint16_t *selection, size_t count,
+static size_t select_within_limit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count,
                                   uint16_t *within) {
         struct ratelimit limit;
         ratelimit_share(&limit, d->plan.limit);
@@ -725,10 +765,10 @@ static size_t select_within_limit(struct delivery *d, const struct batch *b, con
         int64_t now_us = clock_wall_us();
         size_t kept = 0;
         for (size_t i = 0; i < count; i++) {
-                const struct record *r = &b->records[selection[i]];
-                struct text sender = r->source ? text_of(r->source->address) : TEXT_NONE;
+                struct record *r = &b->records[selection[i]];
+                struct limited_message message = {.source = r->source, .batch = b, .record = r};
                 uint64_t lost = 0;
-                bool passes = r->severity < severity_min || ratelimit_pass_sender(&limit, sender, now_us, &lost);
+                bool passes = r->severity < severity_min || ratelimit_pass_message(&limit, &message, now_us, &lost);
                 if (passes)
                         within[kept++] = selection[i];
                 tell_limit(d, &limit, lost, !passes && limit.discarded == 1);

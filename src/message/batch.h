@@ -112,6 +112,7 @@ struct batch {
         atomic_uint references;
         atomic_uint holders;
         atomic_bool is_lost; /* batch_lose() */
+        bool is_slab;        /* record table and first region are one slab of the pool */
         bool is_bare;        /* a view that has its parent's bytes, but holds it no more */
         uint32_t count;      /* of records */
         uint32_t capacity;

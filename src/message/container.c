@@ -44,8 +44,6 @@ int container_add(const struct container *c, const struct property_context *cont
                 const struct json *there = container_get(c, context, b, r);
                 if (there && value->type == JSON_OBJECT)
                         path = TEXT("");
-                else if (there && there->type < JSON_ARRAY && value->type == JSON_ARRAY)
-                        return -EINVAL;
         }
         return add_at(c->scope, path, context, b, r, value);
 }

@@ -396,11 +396,13 @@ bool durable_is_from(const struct batch *b) {
         return lease_of(b) != NULL;
 }
 
-bool durable_is_behind(const struct batch *b) {
-        for (; b; b = b->is_bare ? NULL : b->parent)
-                if (lease_of(b))
-                        return true;
-        return false;
+void *durable_owner_behind(const struct batch *b) {
+        for (; b; b = b->is_bare ? NULL : b->parent) {
+                const struct lease *l = lease_of(b);
+                if (l)
+                        return l->durable->plan.owner;
+        }
+        return NULL;
 }
 
 /* From memory, when the oldest in the store is the oldest kept. Lock held. */

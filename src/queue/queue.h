@@ -89,6 +89,8 @@ struct queue_place {
 int queue_open(struct queue *q, const struct queue_place *place);
 /* Whether what the queue accepts is kept over a restart, now. */
 bool queue_is_durable(const struct queue *q);
+/* The queue on disk that keeps b, or what it is a view of, until everybody is done with it; NULL: none does. */
+struct queue *queue_behind(const struct batch *b);
 /*
  * Keeps one record that nobody can deliver in the queue's dead-letter store, "<file name>.dead", which is opened when
  * first needed; on return it is durable. -ENODEV: the queue is not durable, there is none.
@@ -118,6 +120,8 @@ uint64_t queue_unfinished(struct queue *q); /* those, and the ones in work */
 const struct queue_counters *queue_counters(const struct queue *q);
 /* How many consumers may run at the same time (contexts that the consumer must have). */
 unsigned queue_workers(const struct queue *q);
+/* queue.spoolDirectory; NULL where it says nothing. */
+const char *queue_spool(const struct queue *q);
 /* Whether it has something on disk, once it is open. */
 bool queue_wants_disk(const struct queue *q);
 /* How it stands; a direct queue has nothing waiting. */

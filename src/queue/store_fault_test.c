@@ -431,6 +431,59 @@ static void nothing_is_acknowledged_into_a_directory_that_is_gone(void) {
         CHECK(store_close(store) != 0);
 }
 
+/* One that is segments ahead fails after the other. */
+static void run_until_writing_works(void) {
+        for (unsigned i = 0; i < 20 && (i == 0 || store->error); i++) {
+                (void)store_flush_round(store);
+                (void)store_keep_round(store, false);
+        }
+        CHECK_INT(store->error, 0);
+}
+
+static void a_directory_that_is_gone_is_made_again(void) {
+        fixture_begin();
+        open_it();
+        for (unsigned i = 0; i < 3; i++)
+                append_it(100, 1);
+        CHECK_INT(store_wait(store, 3), 0);
+        append_it(100, 1);
+        disk_sim_remove_directory(sim, SPOOL);
+        CHECK_INT(store_wait(store, 4), -ENOENT);
+        run_until_writing_works();
+        CHECK_INT(heard_durable, 4);
+        append_it(200, 1);
+        CHECK_INT(store_wait(store, 5), 0);
+        /* What only the old one had is lost, and that is told; the rest is there, after the power went, too. */
+        lose_power();
+        open_it();
+        struct store_frame f;
+        CHECK_INT(store_lease(store, &f), 0);
+        CHECK_INT(f.lsn, 4);
+        free(f.payload);
+        CHECK_INT(heard_lost, 3);
+        lease_it(5, 1);
+        close_it();
+}
+
+static void without_syncing_too_a_directory_that_is_gone_is_noticed(void) {
+        fixture_begin();
+        options.is_synced = false;
+        open_it();
+        append_it(100, 1);
+        CHECK_INT(store_wait(store, 1), 0);
+        disk_sim_remove_directory(sim, SPOOL);
+        append_it(100, 1);
+        CHECK_INT(store_wait(store, 2), -ENOENT);
+        run_until_writing_works();
+        lose_process();
+        open_it();
+        struct store_frame f;
+        CHECK_INT(store_lease(store, &f), 0);
+        CHECK_INT(f.lsn, 2);
+        free(f.payload);
+        close_it();
+}
+
 static void links_in_the_spool_are_refused(void) {
         static const char *const names[] = {"lock", "control.0", "control.1"};
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -669,6 +722,7 @@ TEST_MAIN(TEST(a_file_that_was_being_made_when_the_process_died_is_in_nobodys_wa
           TEST(what_an_output_refused_comes_again_first_after_a_restart),
           TEST(opening_costs_the_same_however_much_waits), TEST(a_full_disk_stops_admission_and_nothing_else),
           TEST(a_read_only_disk_is_said_at_the_door), TEST(nothing_is_acknowledged_into_a_directory_that_is_gone),
+          TEST(a_directory_that_is_gone_is_made_again), TEST(without_syncing_too_a_directory_that_is_gone_is_noticed),
           TEST(links_in_the_spool_are_refused), TEST(two_daemons_do_not_share_a_spool),
           TEST(a_missing_segment_is_lost_exactly), TEST(a_damaged_file_is_set_aside_when_it_is_done_with),
           TEST(a_place_that_the_disk_cannot_read_does_not_hold_up_the_rest_for_ever),

@@ -92,16 +92,13 @@ static int check_name(struct store *s) {
 }
 
 static int sync_writing(struct store *s) {
-        if (!s->options.is_synced) {
-                publish(s, s->written_lsn, false);
-                return 0;
-        }
-        int r = s->disk->ops->sync_data(s->disk, s->writing_fd);
+        bool is_synced = s->options.is_synced;
+        int r = is_synced ? s->disk->ops->sync_data(s->disk, s->writing_fd) : 0;
         if (!r)
                 r = check_name(s);
         if (r)
                 return pass(r);
-        publish(s, s->written_lsn, true);
+        publish(s, s->written_lsn, is_synced);
         return 0;
 }
 

@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "io/disk.h"
 #include "queue/control.h"
@@ -34,6 +35,7 @@ enum {
         READ_ATTEMPTS_MAX = 8,      /* of one place that the disk cannot read, before it counts as damage */
         ROOM_PATIENCE_US = 100000,  /* a lack of room is looked into again after this */
         CHECKPOINT_DELAY_MS = 1000, /* what is complete is in the control file after this, however little it is */
+        RENEWALS_MAX = 16,          /* times that a vanished directory is made again */
         BACK_OFF_MS_MIN = 10,
         BACK_OFF_MS_MAX = 1000,
 };
@@ -114,8 +116,11 @@ struct store {
         struct reporter *reporter;
         struct store_options options;
         char *path, *name;
-        int directory, lock_file, control_files[CONTROL_FILES];
-        struct disk_info directory_info;
+        atomic_int directory;   /* changes when it vanished and was made again */
+        _Atomic uint32_t owner; /* of the directory */
+        int lock_file, control_files[CONTROL_FILES];
+        int retired[RENEWALS_MAX]; /* directories that vanished: somebody may be about to look into one */
+        uint32_t retired_count;
         uint8_t queue_id[SEGMENT_ID_BYTES];
         uint8_t session[SEGMENT_SALT_BYTES];
         uint64_t segment_bytes, staged_bytes_max, checkpoint;
@@ -202,6 +207,13 @@ struct store {
 
 /* Opens without threads: whoever calls runs the rounds below. Deterministic as far as the disk is. */
 int store_open_by_hand(struct store **ret, const struct store_options *options, struct reporter *reporter);
+
+/* store.c: the directory of the store, made where it is missing, and the lock that says that it is ours. */
+struct held_directory {
+        int fd, lock;
+        uint32_t owner;
+};
+int store_hold_directory(struct store *s, struct held_directory *ret);
 
 /* store_append.c */
 enum { PLAN_WAITS = 1 };

@@ -98,7 +98,7 @@ static int write_control(struct store *s) {
         return pass(r);
 }
 
-int store_control_files(struct store *s) {
+static int open_control_files(struct store *s) {
         for (unsigned i = 0; i < CONTROL_FILES; i++) {
                 if (s->control_files[i] < 0) {
                         int fd = store_open_file(s, control_file_name(i), O_RDWR | O_CREAT, NULL);
@@ -107,6 +107,13 @@ int store_control_files(struct store *s) {
                         s->control_files[i] = fd;
                 }
         }
+        return 0;
+}
+
+int store_control_files(struct store *s) {
+        int opened = open_control_files(s);
+        if (opened)
+                return pass(opened);
         /* Both are written, so that later writes need no space. */
         for (unsigned i = 0; i < CONTROL_FILES; i++) {
                 struct control c = control_now(s);
@@ -421,6 +428,56 @@ static void drop_freed(struct store *s) {
         }
 }
 
+/* Under lock: segments made ahead went with their directory. Nothing was admitted to them. */
+static void forget_prepared(struct store *s) {
+        while (s->segments_count > s->plan_at) {
+                struct store_segment *gone = s->segments[--s->segments_count];
+                s->bytes -= gone->size;
+                free(gone);
+        }
+}
+
+/*
+ * The directory went, with all that was in it, while it was in use: another takes its place. What is not durable yet,
+ * and what memory has as well, is written there; what only the old one had is met as lost when its turn comes, and
+ * reported.
+ */
+static int renew_directory(struct store *s) {
+        struct disk_info info;
+        int r = s->disk->ops->info(s->disk, s->directory, &info);
+        if (r)
+                return pass(r);
+        if (info.links || s->retired_count == RENEWALS_MAX)
+                return fail(-ENOENT);
+        struct held_directory held;
+        r = store_hold_directory(s, &held);
+        if (r)
+                return pass(r);
+        s->retired[s->retired_count++] = s->directory;
+        s->disk->ops->close(s->disk, s->lock_file);
+        s->lock_file = held.lock;
+        pthread_mutex_lock(&s->lock);
+        s->directory = held.fd;
+        s->owner = held.owner;
+        forget_prepared(s);
+        pthread_mutex_unlock(&s->lock);
+        for (unsigned i = 0; i < CONTROL_FILES; i++) {
+                s->disk->ops->close(s->disk, s->control_files[i]);
+                s->control_files[i] = -1;
+        }
+        r = open_control_files(s);
+        for (unsigned i = 0; !r && i < CONTROL_FILES; i++)
+                r = write_control(s);
+        if (!r)
+                r = s->disk->ops->sync(s->disk, s->directory);
+        report(s->reporter, SEVERITY_ERR, 0,
+               "queue %s: %s was removed while in use, and was made again: messages that were nowhere but there are "
+               "lost, "
+               "and are reported when their turn comes",
+               s->name, s->path);
+        return pass(r);
+}
+
 /* Those who wait are told; the others need not know that what nobody wants yet could not be made. */
 static void note_lack(struct store *s, int error) {
         pthread_mutex_lock(&s->lock);
@@ -447,6 +504,8 @@ int store_keep_round(struct store *s, bool now) {
         int r = writes ? write_control(s) : 0;
         free_segments(s);
         int lack = prepare(s);
+        if (lack == -ENOENT && renew_directory(s) == 0)
+                lack = prepare(s);
         if (lack)
                 note_lack(s, lack);
         drop_freed(s);

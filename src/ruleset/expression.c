@@ -14,6 +14,7 @@ struct expression {
         struct property property;      /* EXPR_PROPERTY, EXPR_VARIABLE */
         struct expression **arguments; /* EXPR_ARRAY, EXPR_FUNCTION, EXPR_UNARY, EXPR_BINARY */
         uint32_t count;
+        bool reads_as_c;           /* arithmetic between constants outside of functions: "010" is 8 */
         struct function_call call; /* EXPR_FUNCTION */
         const struct expr *tree;   /* what it was made of; lent */
 };
@@ -24,6 +25,7 @@ struct compiler {
         const struct expression_names *names;
         struct diagnostics *diagnostics;
         unsigned depth;
+        unsigned inside; /* so many functions and minus signs: where rsyslog calculates nothing ahead */
 };
 
 static int compile(struct expression **ret, const struct expr *tree, struct compiler *c);
@@ -176,10 +178,15 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
         e->tree = tree;
         e->kind = tree->kind;
         e->op = tree->op;
+        bool is_inside = tree->kind == EXPR_FUNCTION || (tree->kind == EXPR_UNARY && tree->op == OP_NEGATE);
+        c->inside += is_inside;
         int r = compile_arguments(e, tree, c);
         if (r)
                 return pass(r);
+        c->inside -= is_inside;
         c->depth--;
+        e->reads_as_c = tree->kind == EXPR_BINARY && c->inside == 0 && is_constant(e->arguments[0]) &&
+                        is_constant(e->arguments[1]);
         switch (tree->kind) {
         case EXPR_STRING:
                 e->constant = value_text(tree->string);
@@ -313,7 +320,9 @@ static int64_t compare(const struct expression *e, struct evaluation *ev) {
         const struct expression *right = e->arguments[1];
         if (!is_any_of(e)) {
                 struct value r = expression_eval(right, ev);
-                return holds(e->op, &left, &r, &ev->arena);
+                int64_t result = holds(e->op, &left, &r, &ev->arena);
+                /* A text is not told by how much it differs from an array. */
+                return right->kind == EXPR_ARRAY && left.kind == VALUE_TEXT ? result != 0 : result;
         }
         enum operator op = e->op == OP_NOT_EQUAL ? OP_EQUAL : e->op;
         bool found = false;
@@ -339,11 +348,9 @@ static struct value concat(const struct expression *e, struct evaluation *ev) {
 
 static struct value calculate(const struct expression *e, struct evaluation *ev) {
         struct value left = expression_eval(e->arguments[0], ev), right = expression_eval(e->arguments[1], ev);
-        /* Between constants, which are calculated once, rsyslog reads texts in the manner of C. */
-        bool is_fixed = is_constant(e->arguments[0]) && is_constant(e->arguments[1]);
         /* Unsigned, so that an overflow wraps as it does in rsyslog. */
-        uint64_t l = (uint64_t)(is_fixed ? value_to_operand(&left) : value_to_number(&left, NULL));
-        uint64_t r = (uint64_t)(is_fixed ? value_to_operand(&right) : value_to_number(&right, NULL));
+        uint64_t l = (uint64_t)(e->reads_as_c ? value_to_operand(&left) : value_to_number(&left, NULL));
+        uint64_t r = (uint64_t)(e->reads_as_c ? value_to_operand(&right) : value_to_number(&right, NULL));
         switch (e->op) {
         case OP_ADD:
                 return value_number((int64_t)(l + r));

@@ -29,6 +29,8 @@ static void calculation_never_fails(void) {
 
 static void constants_are_read_in_the_manner_of_c_and_properties_are_not(void) {
         CHECK_VALUE("\"017\" + 1", "16");
+        CHECK_VALUE("cstr(\"017\" + 1)", "\"18\"");
+        CHECK_VALUE("-(\"017\" + 1)", "-18");
         CHECK_RUNS_TO("set $!v = $msg + 1;\n", "017", "{\"v\":18}");
         CHECK_RUNS_TO("set $!v = cnum($msg);\n", "017", "{\"v\":17}");
         CHECK_VALUE("cnum(\"0x1f\")", "21");
@@ -50,6 +52,8 @@ static void a_priority_has_many_names(void) {
 static void an_array_is_any_of_its_elements(void) {
         CHECK_VALUE("\"b\" == [\"a\", \"b\"]", "1");
         CHECK_VALUE("\"b\" != [\"a\", \"b\"]", "0");
+        CHECK_VALUE("\"d\" != [\"a\"]", "1");
+        CHECK_VALUE("\"d\" != \"a\"", "3");
         CHECK_VALUE("\"xb\" contains [\"a\", \"b\"]", "1");
         CHECK_VALUE("\"b\" > [\"c\", \"a\"]", "0");
         CHECK_VALUE("[\"a\", \"b\"]", "\"a\"");

@@ -294,7 +294,8 @@ static void render_path(const struct template *t, struct property_context *conte
 void template_render(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
                      bool escapes_path, struct buffer *out) {
         size_t spans = t->host_uses * r->host.size + t->tag_uses * r->tag.size + t->msg_uses * r->msg.size;
-        if (UNLIKELY(!buffer_reserve(out, t->fixed_bytes + spans + 1)))
+        size_t room = t->fixed_bytes + spans + 1;
+        if (UNLIKELY(out->capacity - out->size < room) && !buffer_reserve(out, room))
                 return;
         if (LIKELY(t->is_plain && !escapes_path)) {
                 if (LIKELY(t->is_direct && r->host.size && r->tag.size && r->reported.is_set))

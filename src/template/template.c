@@ -329,8 +329,9 @@ int template_new(struct template **ret, const struct template_def *def, struct d
                 return pass(r);
         if (c.is_unusable)
                 return -EINVAL;
-        for (size_t i = 0; i < t->count && template_builtin(text_of(t->name)) == def; i++)
-                t->steps[i].fills_empty = t->steps[i].kind == STEP_MSG_SPACE;
+        bool fills_empty = template_fills_empty(def);
+        for (size_t i = 0; i < t->count; i++)
+                t->steps[i].fills_empty = fills_empty && t->steps[i].kind == STEP_MSG_SPACE;
         measure(t);
         *ret = TAKE(t);
         return 0;

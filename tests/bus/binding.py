@@ -4,15 +4,22 @@
     binding.py --broker build/src/bus/penstock-bus --library build/src/bus/libpenstock-bus.so.1
 """
 import argparse
+import asyncio
 import ctypes
+import json
 import os
+import select
+import socket
+import struct
 import sys
+import tempfile
+import threading
 import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
-from wire import Broker  # noqa: E402
+from wire import Broker, pack  # noqa: E402
 
 PROMISES = []
 
@@ -192,6 +199,61 @@ def other_c_code_gets_the_same_connection(bus, _):
     assert pointer == bus.pointer
     assert _c.penstock_bus_lname(pointer).decode() == bus.lname
     assert _c.penstock_bus_fd(pointer) == bus.fileno()
+
+
+@promise
+def it_works_in_a_foreign_loop(bus, path):
+    from penstock_bus import Bus
+    seen = []
+
+    async def serve():
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        bus.on_event("tick", lambda n: seen.append(n) or (n == 9 and ended.set_result(None)))
+        bus.call("ZoneMgr", "get_zone_count", lambda value, error: seen.append((value, error)))
+        loop.add_reader(bus.fileno(), bus.process)
+        bus.call("Msgq", "members", lambda *_: [other.notify("tick", n=n) for n in range(10)] and other.flush())
+        await asyncio.wait_for(ended, 10)
+        loop.remove_reader(bus.fileno())
+
+    with Bus(path) as other:
+        asyncio.run(serve())
+    assert (42, None) in seen and [n for n in seen if n != (42, None)] == list(range(10)), seen
+
+
+@promise
+def an_old_broker_is_spoken_to_in_version_one(_, __):
+    """It ignores the member `protocol`, and answers as it always did."""
+    from penstock_bus import Bus, _c
+    asked = []
+
+    def serve(listener):
+        with listener.accept()[0] as peer, peer.makefile("rwb", buffering=0) as stream:
+            def take():
+                length, = struct.unpack(">I", stream.read(4))
+                rest = b""
+                while len(rest) < length:
+                    rest += stream.read(length - len(rest))
+                size, = struct.unpack(">H", rest[:2])
+                return json.loads(rest[2:2 + size]), rest[2 + size:]
+            asked.append(take())
+            asked.append(select.select([peer], [], [], 0)[0])
+            stream.write(pack({"type": "getlname"}, {"lname": "1_2@old"}))
+            asked.append(take())
+
+    with tempfile.TemporaryDirectory(prefix="bus.") as place, socket.socket(socket.AF_UNIX) as listener:
+        path = os.path.join(place, "socket")
+        listener.bind(path)
+        listener.listen()
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        with Bus(path) as bus:
+            assert bus.lname == "1_2@old" and _c.penstock_bus_protocol(bus.pointer) == 1
+            bus.send(b"body", group="g")
+            bus.flush()
+            thread.join(10)
+    assert asked[0] == ({"type": "getlname", "protocol": 2}, b"") and asked[1] == [], asked
+    assert asked[2][0]["group"] == "g" and asked[2][1] == b"body", asked
 
 
 def main():

@@ -200,13 +200,17 @@ def ping_answers_the_same_body(bus, version):
 @promise(*BOTH)
 def subscribing_has_no_answer_and_null_is_ignored(bus, version):
     with bus.connect(version) as a, bus.connect(version) as b:
-        for header in ({"group": None, "instance": "*"}, {"group": "g", "instance": None}, {"instance": "*"}, {"group": 7}):
+        wrong = ({"group": None, "instance": "*"}, {"group": "g", "instance": None}, {"instance": "*"}, {"group": 7})
+        for header in wrong:
             a.put({"type": "subscribe", **header})
-            a.put({"type": "unsubscribe", **header})
         a.nothing()
         b.send(b"x", "g")
+        b.sync()
         a.nothing()
         a.subscribe("g")
+        for header in wrong:
+            a.put({"type": "unsubscribe", **header})
+        a.nothing()
         b.send(b"x", "g")
         equal(a.get().body, b"x")
         a.unsubscribe("g")
@@ -1044,6 +1048,19 @@ def trace_tells_what_happens(bus, _):
 
 
 @promise(2)
+def trace_tells_of_errors(bus, _):
+    with bus.connect(2) as t, bus.connect(2) as a, bus.connect(2) as b:
+        equal(t.command("trace", {"filter": {"type": "error"}}), [0])
+        b.subscribe("g")
+        seq = a.send(b"q", "g", want_answer=True)
+        a.sync()
+        b.close()
+        record = t.get().json["notification"][1]
+        equal((record["event"], record["code"], record["from"], record["header"]["seq"]), ("error", -2, a.lname, seq))
+        a.get()
+
+
+@promise(2)
 def trace_filters_must_all_match_and_bodies_come_on_request(bus, _):
     with bus.connect(2) as t, bus.connect(1) as a, bus.connect(2) as b, bus.connect(2) as c:
         b.subscribe("g")
@@ -1186,6 +1203,36 @@ a.nothing()
 """)
         root.nothing()
         bus.await_said("may not subscribe")
+
+
+# ---- The log ----------------------------------------------------------------
+
+
+@promise("notice", "info", fresh=True)
+def the_log_tells_what_is_noteworthy_by_level(bus, level):
+    with bus.connect(2) as a:
+        equal(a.command("config_update", {"log_level": level}), [0])
+        with bus.connect(2) as b:
+            lname = b.lname
+        with bus.connect(1) as c:
+            c.raw(b"\0\0\0\1\0\0")
+            check(c.is_closed())
+        a.send(b"", "nobody-there", want_answer=True)
+        a.get()
+        for words in ("lengths that contradict", "breaks the protocol", "dropped " + c.lname, "nobody-there", "no such recipient"):
+            bus.await_said(words)
+        equal(f"{lname} has connected" in bus.said(), level == "info")
+        equal(f"{lname} has left" in bus.said(), level == "info")
+
+
+@promise(2, fresh=True)
+def the_log_has_a_limit(bus, _):
+    with bus.connect(2) as a:
+        for i in range(200):
+            a.send(b"", f"nobody-{i}", want_answer=True)
+            a.get()
+        lines = [line for line in bus.said().splitlines() if "no such recipient" in line]
+        check(0 < len(lines) <= 20, len(lines))
 
 
 # ---- Start ------------------------------------------------------------------

@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 COMPILE = [os.environ.get("CC", "cc"), "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-pthread", "-I" + os.path.join(ROOT, "src")]
 
-# (file, what stands there, what the mutant has, promises of which at least one must fail)
+# (file, what stands there, what the mutant has, promises of which at least one must fail; "faults: " those of faults.py)
 MUTANTS = [
     ("wire.c", "length < counted || ", "", "lengths that contradict"),
     ("wire.c", "raw.reserved || ", "", "wrong attachment"),
@@ -63,6 +63,71 @@ MUTANTS = [
     ("broker.c", "if (probe(path) == 0) {", "if (0) {", "second broker"),
     ("broker.c", "(void)file_remove(b->socket_path);", ";", "unlinks"),
     ("settings.c", "rule->uid != subject->uid", "0", "policy says"),
+    ("receiver.c", "memcpy(r->head + r->head_size, *data, part);", "memcpy(r->head, *data, part);", "any pieces"),
+    ("client.c", "c->rest_end = size;", "c->rest_end = 0;", "come joined"),
+    ("wire.c", "length - counted - header,", "length - counted - header + (length - counted == header),", "body may be empty"),
+    ("client.c", "has_more = receive_some(c, &turn);", "has_more = receive_some(c, &turn) || !receiver_is_idle(&c->receiver);", "half a frame blocks"),
+    ("header.c", "        scan_space(&s);\n        const char *begin", "        const char *begin", "white space may"),
+    ("scan.c", "} else if (c < 0x80) {", "} else if (c < ' ') {\n                        return -EBADMSG;\n                } else if (c < 0x80) {", "raw control"),
+    ("post.c", "{HEADER_REPLY, raw_or_null(&header->fields[HEADER_SEQ])},",
+     "{HEADER_REPLY, text_slice(raw_or_null(&header->fields[HEADER_SEQ]), 0, MIN(header->fields[HEADER_SEQ].text.size, (size_t)10))},", "seq keeps"),
+    ("route.c", "return LIKELY(is_right) ? 0 : set_from(c, frame, header);", "return replace_twins(c, frame, header);", "bytes pass through"),
+    ("route.c", "post_getlname(c, is_new ? header : NULL);", "if (c->received == 1)\n                post_getlname(c, is_new ? header : NULL);", "getlname answers"),
+    ("route.c", "frame_body(frame), c);", "text_slice(frame_body(frame), 0, MIN(frame_body(frame).size, (size_t)100)), c);", "ping answers"),
+    ("route.c", "if (value->kind != SCAN_STRING)\n                return false;", "if (value->kind != SCAN_STRING)\n                return true;", "null is ignored"),
+    ("route.c", "if (value->kind != SCAN_STRING)\n                return false;", "if (value->kind != SCAN_STRING)\n                return true;", "null group or"),
+    ("route.c", "                take_stop(c);", "                take_stop(c);\n        else\n                client_doom(c, \"unknown\");", "other types"),
+    ("client.c", "subscriber_init(&c->subscriber, b->serial++);", "subscriber_init(&c->subscriber, b->serial);", "never reused"),
+    ("route.c", "struct client *to = p->to.data ? route_find", "if (p->group.data)\n                deliver_to_group(p);\n        struct client *to = p->to.data ? route_find", "lname is reached"),
+    ("route.c", "TEXT(\"*\"), b->room[2]", "TEXT_NONE, b->room[2]", "missing instance or to"),
+    ("outbox.c", "o->bytes += frame_wire_bytes(frame, version);", """o->bytes += frame_wire_bytes(frame, version);
+        if (o->count > 2) {
+                struct outbox_entry *x = entry_at(o, o->count - 1), *y = entry_at(o, o->count - 2), t = *x;
+                *x = *y;
+                *y = t;
+        }""", "order holds"),
+    ("directory.c", "if (channel_place(c, s) >= 0)\n                return DIRECTORY_UNCHANGED;", "", "are a set"),
+    ("client.c", "        client_leave(c);\n", "", "are a set"),
+    ("command.c", ",\\\"unknown command: ", ",\\\"what: ", "an unknown command"),
+    ("post.c", "b->self.lname, to->lname);", "\"msgq\", to->lname);", "answers as a client"),
+    ("broker.c", "        post_membership(b, \"connected\", c, TEXT_NONE, NULL);\n", "", "told at accept"),
+    ("route.c", "        post_getlname(c, is_new ? header : NULL);", "        if (is_new)\n                c->version = WIRE_2;\n        post_getlname(c, is_new ? header : NULL);", "the old framing"),
+    ("outbox.c", "return entry.tagged & 1 ? WIRE_2 : WIRE_1;", "return WIRE_2;", "versions reach"),
+    ("receiver.c", "memcpy(f->fds, r->fds, r->frame_fds * sizeof(int));", """for (uint16_t i = 0; i < r->frame_fds; i++)
+                f->fds[i] = r->fds[r->frame_fds - 1 - i];""", "arrive in order"),
+    ("client.c", "if (fd_count > 0) {", "if (fd_count > 0 && receiver_is_idle(&c->receiver)) {", "ride on any byte"),
+    ("receiver.c", "if (r->frame_fds == WIRE_FDS_MAX) {", "if (0) {", "too many descriptors"),
+    ("frame.c", "unix_stream_close(f->fds[i]);", ";", "no descriptor leaks"),
+    ("command.c", "buffer_format(&call->out, \",\\\"%s\\\"\", c->lname);", "buffer_format(&call->out, \",\\\"%s\\\"\", call->from->lname);", "lname behind"),
+    ("route.c", "        return ask(c, owns ?", "        if (text_starts(group, TEXT(\"Event/\")))\n                return false;\n        return ask(c, owns ?", "anyone may"),
+    ("request.c", "                        request_end(q);\n                        return true;", "                        return true;", "its first answer"),
+    ("client.c", "request_forget_recipient(c);", ";", "die in every state"),
+    ("request.c", "end_with(q, BUS_TIMED_OUT, TEXT_NONE);", "request_end(q);", "times out once"),
+    ("request.c", "broker_log(b, SEVERITY_ERR, LOG_TIMEOUT,", "if (0)\n                broker_log(b, SEVERITY_ERR, LOG_TIMEOUT,", "times out once"),
+    ("command.c", "(int)c->version);", "1);", "clients and client"),
+    ("command.c", "if (call->drops)", "if (0)", "drop closes"),
+    ("trace.c", "if (e->code)", "if (0)", "trace tells"),
+    ("broker.c", "return file_remove(path);", "return -EADDRINUSE;", "nobody serves"),
+    ("broker.c", "if (options->socket_path)\n                return options->socket_path;", "", "path comes from"),
+    ("broker.c", "if (environment && *environment)", "if (0)", "path comes from"),
+    ("settings.c", "if (l.mistakes) {", "if (0) {", "wrong configuration"),
+    ("penstock_bus.c", "options.listener = activated_socket();", ";", "systemds socket"),
+    ("penstock_bus.c", "tell_service_manager(\"READY=1\");", ";", "systemds socket"),
+    ("broker.c", "if (b->client_count >= (uint64_t)b->settings.clients_max) {", "if (0) {", "beyond the limit"),
+    ("broker.c", "(int64_t)severity > b->settings.log_level || ", "", "the log tells"),
+    ("broker.c", "if (limit->lines++ < LOG_LINES_A_PERIOD)", "if (1)", "the log has a limit"),
+    ("request.c", "trace_message(b, \"error\", requester, kept, &header, code);", ";", "trace tells of errors"),
+    # What faults.py sees.
+    ("client.c", "hold_back(sender, c);", ";", "faults: holds its senders back"),
+    ("client.c", "queue_limit / 2)", "queue_limit)", "faults: holds its senders back"),
+    ("client.c", "client_doom(c, \"it has taken no byte for stall_timeout\");", ";", "faults: stuck reader|descriptors of a stuck"),
+    ("client.c", "c->progress_ns = clock_mono_coarse_ns();", ";", "faults: now and then"),
+    ("client.c", "client_doom(c, \"it does not read what the broker tells it\");", ";", "faults: its own answers"),
+    ("broker.c", "c->account->clients > (uint64_t)b->settings.user_clients_max", "0", "faults: so many connections"),
+    ("receiver.c", "r->budget && r->budget->used > r->budget->limit", "0", "faults: so many descriptors"),
+    ("route.c", "c->subscriber.count >= (uint64_t)b->settings.subscriptions_max", "0", "faults: so many subscriptions"),
+    ("request.c", "if (!request_is_awaited(q))\n", "if (0)\n", "faults: requests to clients that die"),
+    ("client.c", "if (events == 0 || !c->watch.is_added) {", "if (!c->watch.is_added) {", "faults: does not spin"),
 ]
 
 
@@ -72,6 +137,12 @@ def sources():
     base = [f for f in glob.glob(os.path.join(ROOT, "src", "base", "*.c")) if not f.endswith(("_test.c", "_fuzz.c"))]
     io = [os.path.join(ROOT, "src", "io", n + ".c") for n in ("file", "loop", "unix_stream")]
     return bus + base + io
+
+
+def suite_and_pattern(promises):
+    """Whose promises they are, and what their functions are called."""
+    suite, _, words = promises.rpartition(": ")
+    return suite or "conformance", words.replace(" ", "_")
 
 
 def compile_one(source, target):
@@ -90,9 +161,9 @@ def run_mutant(place, objects, number, mutant):
         changed.write(text.replace(old, new))
     compile_one(source, target)
     subprocess.run(COMPILE + [target] + [o for s, o in objects.items() if s != path] + ["-lm", "-o", program], check=True)
-    pattern = "|".join(p.replace(" ", "_") for p in promises.split("|"))
+    suite, pattern = suite_and_pattern(promises)
     try:
-        done = subprocess.run([sys.executable, os.path.join(HERE, "conformance.py"), "--broker", program, "--only", pattern],
+        done = subprocess.run([sys.executable, os.path.join(HERE, suite + ".py"), "--broker", program, "--only", pattern],
                               capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         return None

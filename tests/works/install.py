@@ -41,7 +41,9 @@ def programs_header_unit_and_pages_are_where_they_belong():
         home = install(place)
         for path in ("sbin/penstockd", "bin/penstock", "include/penstock/module.h", "lib/systemd/system/penstockd.service",
                      "share/doc/penstock/README.md", "share/doc/penstock/doc/configuration.md",
-                     "share/doc/penstock/doc/reference/omfile.md", "share/doc/penstock/examples/module/omgreet.c"):
+                     "share/doc/penstock/doc/reference/omfile.md", "share/man/man3/penstock_bus.3",
+                     "share/man/man3/penstock-bus-python.3", "share/man/man8/penstock-bus.8", "include/penstock/bus.h",
+                     "share/penstock/python/penstock_bus/__init__.py", "share/doc/penstock/examples/module/omgreet.c"):
             assert os.path.isfile(os.path.join(home, path)), f"{path} is not installed"
         outside = [f for f in os.listdir(place) if not home.startswith(os.path.join(place, f))]
         assert not outside, f"outside of the prefix: {outside}"
