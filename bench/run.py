@@ -122,6 +122,9 @@ class Run:
         kind = socket.SOCK_DGRAM if self.scenario.transport == "udp" else socket.SOCK_STREAM
         self.place = Place(directory, free_port(kind))
         os.mkdir(self.place.output)
+        self.scenario.prepare(self.place)
+        if self.scenario.kind in ("forward", "drain"):
+            self.place.sink_port = free_port()
         return self
 
     def __exit__(self, *_):
@@ -132,7 +135,6 @@ class Run:
         return process
 
     def start_sink(self, keeps_text=False):
-        self.place.sink_port = free_port()
         text = [os.path.join(self.place.output, "sink")] if keeps_text else []
         arguments = [self.bench.floor, "sink", str(self.place.sink_port), self.place.counter, *text]
         self.sink = self.launch(Process(arguments, self.place.directory, name="sink"))
@@ -153,7 +155,7 @@ class Run:
         wait_until(f"{self.contestant.name} to listen", is_ready, step=0.001)
 
     def flood_arguments(self, messages, connections, target, rate=0):
-        arguments = [self.bench.flood, "--json", "--sequence", "--messages", str(messages),
+        arguments = [*self.bench.flood, "--json", "--sequence", "--messages", str(messages),
                      "--connections", str(connections), *self.scenario.flood]
         if rate:
             arguments += ["--rate", str(rate)]
@@ -216,8 +218,7 @@ def count_file_lines(path):
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE",
-                                  os.path.join(TREE, "src/control/flood_relp.c"))
+        self.flood = [options.penstock, "flood"]
         self.floor = compile_tool("floor", "bench/floor.c")
         self.calibrations = {}
         self.failures = []
@@ -232,7 +233,7 @@ class Bench:
 
     def calibrate_now(self, scenario, contestant, variant):
         with Run(self, scenario, contestant, variant) as run:
-            if scenario.kind == "forward":
+            if scenario.kind in ("forward", "drain"):
                 run.start_sink(keeps_text=True)
             if scenario.kind == "imfile":
                 run.place.input_file = self.make_input(run, scenario.block)
@@ -245,7 +246,7 @@ class Bench:
                 flood.stop()
             run.wait_until_settled(lambda: output_bytes(run.place))
             run.daemon.stop()
-            if scenario.kind == "forward":
+            if scenario.kind in ("forward", "drain"):
                 run.sink.stop()
             return Calibration(output_files(run.place), scenario.block)
 
@@ -299,6 +300,8 @@ class Bench:
                 flood.stop()
             result["flood_cpu"] = summary.get("cpu_seconds", 0.0)
             result["lost_connections"] = summary.get("connections_lost", 0)
+            if scenario.kind == "relp":
+                result["rate_acknowledged"] = summary["acknowledged"] / summary["seconds"]
 
             if scenario.kind == "udp" and not self.options.quick:
                 result["lines"] = run.count_lines()
@@ -314,7 +317,7 @@ class Bench:
             # Where more than the rest is lost, the moment is that of the last growth, with all that arrived.
             share = min(result["lines"] / expected_lines, NEARLY_ALL) if result["loss"] else NEARLY_ALL
             result["rate"] = messages * share / nearly_seconds
-            if scenario.kind in ("load", "imfile", "connections"):
+            if scenario.kind in ("load", "imfile", "connections", "relp"):
                 result.update(self.verify(run, messages, connections, calibration))
         return result
 
@@ -323,7 +326,7 @@ class Bench:
 
         Where the filters drop messages, or write them more than once, only some of this means anything.
         """
-        command = [self.flood, "verify", "--json", "--messages", str(messages), "--connections", str(connections)]
+        command = [*self.flood, "verify", "--json", "--messages", str(messages), "--connections", str(connections)]
         done = subprocess.run(command + output_files(run.place), capture_output=True, text=True, check=False,
                               timeout=STEP_SECONDS_MAX)
         if done.returncode > 1:
@@ -361,6 +364,49 @@ class Bench:
         return output_bytes(run.place) >= expected and summary["rate"] > rate * 0.97
 
     # The special scenarios.
+
+    def drain(self, scenario, contestant, variant):
+        """Fills a queue whose destination is away, until its senders are told that all is kept; then it comes."""
+        messages = self.messages(scenario, contestant)
+        connections = min(scenario.connections, messages // 10)
+        with Run(self, scenario, contestant, variant) as run:
+            run.start_daemon()
+            run.wait_for_daemon()
+            busy, cpu, start = machine_busy(), run.daemon.cpu(), time.monotonic()
+            flood = run.start_flood(messages, connections)
+            wait_until("the queue to take all", lambda: run.flood_summary(flood), LOAD_SECONDS_MAX)
+            summary = run.flood_summary(flood)
+            filled_cpu = run.daemon.cpu()
+            run.start_sink()
+            arrived = lambda: counter_read(run.place)[0]
+            wait_until("the first message to be drained", arrived, LOAD_SECONDS_MAX, step=0.001)
+            began, first = time.monotonic(), arrived()
+            end = self.wait_for_drained(arrived, messages)
+            result = {
+                "cpu": run.daemon.cpu() - cpu,
+                "busy": machine_busy() - busy,
+                "flood_cpu": summary["cpu_seconds"],
+                "seconds": time.monotonic() - start,
+                "messages": messages,
+                "rate": (summary["acknowledged"] or summary["sent"]) / summary["seconds"],
+                "rate_drained": (arrived() - first) / max(end - began, 1e-3),
+                "cpu_filling": (filled_cpu - cpu) / messages * 1e6,
+                "rss_peak_kib": run.daemon.rss_peak_kib(),
+            }
+            result["is_gentle"] = run.daemon.stop()
+            result.update(lines=arrived(), loss=messages - arrived(), lost_connections=summary["connections_lost"])
+            result["cpu_per_million"] = result["cpu"] / max(result["lines"], 1) * 1e6
+            return result
+
+    @staticmethod
+    def wait_for_drained(arrived, messages):
+        """When the last message came, of all or of those that come at all."""
+        last, grown = arrived(), time.monotonic()
+        while last < messages and time.monotonic() - grown < STALL_SECONDS:
+            time.sleep(0.002)
+            if (now := arrived()) != last:
+                last, grown = now, time.monotonic()
+        return grown
 
     def idle(self, scenario, contestant, variant):
         seconds = 1 if self.options.quick else IDLE_SECONDS
@@ -400,7 +446,7 @@ class Bench:
     # All rounds.
 
     def measure(self, scenario, contestant, variant):
-        action = {"idle": self.idle, "start": self.start}.get(scenario.kind, self.load)
+        action = {"idle": self.idle, "start": self.start, "drain": self.drain}.get(scenario.kind, self.load)
         try:
             result = action(scenario, contestant, variant)
         except (BenchError, subprocess.TimeoutExpired, OSError) as error:
@@ -461,6 +507,10 @@ def brief(r):
     for name in ("malformed", "unmarked", "missing", "duplicate", "out_of_order", "lost_connections"):
         if r.get(name):
             text += f", {name} {r[name]}"
+    if "rate_acknowledged" in r:
+        text += f", acknowledged {r['rate_acknowledged']:,.0f}/s"
+    if "rate_drained" in r:
+        text += f", filled {r['rate']:,.0f}/s with {r['cpu_filling']:.3f} CPU s/M, drained {r['rate_drained']:,.0f}/s"
     if "rate_max" in r:
         text += f", without loss up to {r['rate_max']:,}/s"
     if "kib_per_connection" in r:
@@ -493,6 +543,11 @@ def number(value, digits=3):
 COLUMNS = {
     "load": (("CPU s / M messages", "cpu_per_million", 3, 1), ("messages/s", "rate", 0, 1),
              ("peak RSS MiB", "rss_peak_kib", 1, 1 / 1024), ("lost", "loss", 0, 1)),
+    "relp": (("CPU s / M messages", "cpu_per_million", 3, 1), ("acknowledged/s", "rate_acknowledged", 0, 1),
+             ("messages/s", "rate", 0, 1), ("peak RSS MiB", "rss_peak_kib", 1, 1 / 1024), ("lost", "loss", 0, 1)),
+    "drain": (("CPU s / M messages", "cpu_per_million", 3, 1), ("filled/s", "rate", 0, 1),
+              ("drained/s", "rate_drained", 0, 1), ("peak RSS MiB", "rss_peak_kib", 1, 1 / 1024),
+              ("lost", "loss", 0, 1)),
     "udp": (("CPU s / M messages", "cpu_per_million", 3, 1), ("messages/s", "rate", 0, 1),
             ("without loss up to", "rate_max", 0, 1), ("peak RSS MiB", "rss_peak_kib", 1, 1 / 1024),
             ("lost", "loss", 0, 1)),
@@ -574,7 +629,7 @@ def write_report(path, state):
 def flood_command(bench, scenario):
     if scenario.kind in ("idle", "start"):
         return ""
-    target = {"tcp": "tcp:127.0.0.1:PORT", "udp": "udp:127.0.0.1:PORT", "unix": "unix:PATH"}[scenario.transport]
+    target = "unix:PATH" if scenario.transport == "unix" else scenario.target(Place("", "PORT"))
     words = ["penstock flood --sequence --messages", str(bench.options.messages or scenario.messages), "--connections",
              str(scenario.connections), *scenario.flood]
     if scenario.rate:
@@ -594,6 +649,8 @@ def parse_options():
     names = [s.name for s in SCENARIOS]
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("--daemon", default=os.path.join(TREE, "build/src/daemon/penstockd"), help="our daemon's program")
+    p.add_argument("--penstock", default=os.path.join(TREE, "build/src/control/penstock"),
+                   help="the program whose `flood` makes the load and looks what arrived")
     p.add_argument("--daemon-variant", action="append", metavar="NAME",
                    help="how ours is configured, more than once possible (default: default)")
     p.add_argument("--scenario", action="append", choices=names, help="only this one; more than once possible")

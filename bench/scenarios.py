@@ -7,6 +7,7 @@ of one run. A `Variant` is one way of tuning the same meaning; the first one of 
 
 import dataclasses
 import os
+import subprocess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Variant:
     queue: str = "default"  # rsyslog's main queue: default, direct, large
     writer: str = "sync"  # omfile: sync, async
     tcp: str = "imtcp"
+    driver: str = "ossl"  # rsyslog's TLS: ossl, gtls
     is_tuned: bool = False  # syslog-ng: large fetches, windows and buffers
 
     def __str__(self):
@@ -135,6 +137,10 @@ class Scenario:
     rate = 0
     block = 1000  # Messages after which flood's text repeats.
     slow = {}  # Who would take too long with all of them, and how many they get.
+    has_floor = True
+
+    def prepare(self, place):
+        """Makes what the configurations name."""
 
     def rsyslog(self, place, variant):
         sessions = self.connections + 100 if self.connections > 100 else 0
@@ -183,7 +189,10 @@ class DiskSynced(Scenario):
     def rsyslog(self, place, variant):
         return (rsyslog_head(place, variant)
                 + f'main_queue({self.queue} queue.fileName="main" queue.timeoutShutdown="10000")\n'
-                + rsyslog_tcp(place, variant) + self.rsyslog_rules(place, variant))
+                + self.rsyslog_input(place, variant) + self.rsyslog_rules(place, variant))
+
+    def rsyslog_input(self, place, variant):
+        return rsyslog_tcp(place, variant)
 
 
 class DiskWritten(DiskSynced):
@@ -199,6 +208,98 @@ class DiskAssisted(DiskSynced):
     slow = {"rsyslog": 500_000}
     queue = ('queue.type="LinkedList" queue.size="50000" queue.highWatermark="2000" queue.lowWatermark="500" '
              'queue.fullDelayMark="50000"')
+
+
+class RelpSynced(DiskSynced):
+    """The senders' own figure: how fast they are told that their messages are kept."""
+
+    name = "relp-synced"
+    title = "RELP, 8 connections, window 128, to a file through a disk queue, acknowledged when synced"
+    kind = "relp"
+    messages = 2_000_000
+    connections = 8
+    slow = {"rsyslog": 5000}
+    flood = ("--window", "128")
+    has_floor = False
+
+    def rsyslog_input(self, place, variant):
+        return f'module(load="imrelp")\ninput(type="imrelp" address="127.0.0.1" port="{place.port}")\n'
+
+    def target(self, place):
+        return f"relp:127.0.0.1:{place.port}"
+
+
+class RelpMemory(RelpSynced):
+    name = "relp"
+    title = "RELP, 8 connections, window 128, to a file"
+    slow = {}
+
+    def rsyslog(self, place, variant):
+        return rsyslog_head(place, variant) + self.rsyslog_input(place, variant) + self.rsyslog_rules(place, variant)
+
+
+class DrainSynced(RelpSynced):
+    """A destination that is not there until all is in the queue."""
+
+    name = "drain-synced"
+    title = "A synced disk queue filled over RELP while its destination is away, then drained to it over TCP"
+    kind = "drain"
+    queue = DiskSynced.queue + ' queue.size="10000000"'
+
+    def rsyslog_rules(self, place, variant):
+        return (f'action(type="omfwd" target="127.0.0.1" port="{place.sink_port}" protocol="tcp"\n'
+                f'       template="RSYSLOG_TraditionalForwardFormat"\n'
+                f'       action.resumeRetryCount="-1" action.resumeInterval="1")\n')
+
+
+class DrainAssisted(DrainSynced):
+    """Over TCP: what is in memory is nothing that a sender is told is kept."""
+
+    name = "drain-assisted"
+    title = "A burst into a memory queue that spills from 2,000 messages on while its destination is away, then drained"
+    slow = {"rsyslog": 500_000}
+    flood = ()
+    queue = DiskAssisted.queue
+
+    def rsyslog_input(self, place, variant):
+        return rsyslog_tcp(place, variant)
+
+    def target(self, place):
+        return f"tcp:127.0.0.1:{place.port}"
+
+
+class Tls(Scenario):
+    """Whoever the server is, and whoever sends: what is measured is the ciphers' cost, not the handshake's."""
+
+    name = "tls"
+    title = "TCP with TLS, 1 connection, to a file"
+    flood = ("--any-server",)
+    has_floor = False
+    rsyslog_variants = [
+        Variant("ossl"),
+        Variant("ossl, direct queue, async writer", queue="direct", writer="async"),
+        Variant("gtls", driver="gtls"),
+        Variant("gtls, direct queue, async writer", queue="direct", writer="async", driver="gtls"),
+    ]
+    syslog_ng_variants = []
+
+    def prepare(self, place):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=bench", "-keyout", os.path.join(place.directory, "key.pem"),
+                        "-out", os.path.join(place.directory, "cert.pem")], check=True, stderr=subprocess.DEVNULL)
+
+    def rsyslog(self, place, variant):
+        certificate, key = (os.path.join(place.directory, name) for name in ("cert.pem", "key.pem"))
+        return (rsyslog_head(place, variant)
+                + f'global(defaultNetstreamDriverCAFile="{certificate}" defaultNetstreamDriverCertFile="{certificate}"\n'
+                + f'       defaultNetstreamDriverKeyFile="{key}")\n'
+                + f'module(load="imtcp" streamDriver.name="{variant.driver}" streamDriver.mode="1"\n'
+                + '       streamDriver.authMode="anon")\n'
+                + f'input(type="imtcp" address="127.0.0.1" port="{place.port}")\n'
+                + self.rsyslog_rules(place, variant))
+
+    def target(self, place):
+        return f"tls:127.0.0.1:{place.port}"
 
 
 class UdpFile(Scenario):
@@ -537,7 +638,7 @@ class Start2000(Scenario):
 
 
 SCENARIOS = [
-    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(),
+    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), RelpMemory(), RelpSynced(), DrainSynced(), DrainAssisted(), Tls(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(),
     ForwardTcp(), Dynafiles1000(),
     Lookup("lookup-10", 10), Lookup("lookup-1k", 1000), Lookup("lookup-100k", 100_000), Lookup("lookup-1m", 1_000_000), Imfile1g(),
     Connections10000(), Idle(), Start2000(),

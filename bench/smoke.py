@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Do the benchmarks still work? Takes some seconds and needs no daemon.
+"""Do the benchmarks still work? Takes some seconds and needs no daemon. `smoke.py PENSTOCK`.
 
 The instrument has to be able to say no, so flood verify is shown what is missing, doubled, out of order and torn.
 """
@@ -10,14 +10,14 @@ import subprocess
 import sys
 import tempfile
 
-from daemons import TREE, compile_tool
+from daemons import TREE
 
-flood = compile_tool("flood", "src/control/flood.c", "-DFLOOD_STANDALONE",
-                     os.path.join(TREE, "src/control/flood_relp.c"))
+PENSTOCK = sys.argv[1] if len(sys.argv) > 1 else os.path.join(TREE, "build/src/control/penstock")
+FLOOD = [PENSTOCK, "flood"]
 
 
 def verify(path, *options):
-    done = subprocess.run([flood, "verify", "--json", *options, path], capture_output=True, text=True, check=False)
+    done = subprocess.run([*FLOOD, "verify", "--json", *options, path], capture_output=True, text=True, check=False)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -28,7 +28,7 @@ def expect(what, verdict, status, **wanted):
 
 def check_verify(directory):
     path = os.path.join(directory, "log")
-    subprocess.run([flood, "--sequence", "--messages", "5000", "--connections", "3", "file:" + path], check=True,
+    subprocess.run([*FLOOD, "--sequence", "--messages", "5000", "--connections", "3", "file:" + path], check=True,
                    stdout=subprocess.DEVNULL)
     with open(path, encoding="ascii") as file:
         lines = file.readlines()
@@ -52,7 +52,8 @@ def check_verify(directory):
 def main():
     with tempfile.TemporaryDirectory() as directory:
         check_verify(directory)
-    return subprocess.run([sys.executable, os.path.join(TREE, "bench", "run.py"), "--quick", "--only-floor"],
+    return subprocess.run([sys.executable, os.path.join(TREE, "bench", "run.py"), "--quick", "--only-floor",
+                           "--penstock", PENSTOCK],
                           check=False, stdout=subprocess.DEVNULL).returncode
 
 

@@ -28,8 +28,15 @@ enum json_type {
         JSON_OBJECT,
 };
 
+/*
+ * A removed member leaves a gap, which the next new one fills: libfastjson's order, and so rsyslog's. A gap is the
+ * removed member itself, in a list of its own.
+ */
 struct json_member {
-        struct text name;
+        union {
+                struct text name;
+                uint32_t place; /* of a gap: how many members stand before it */
+        };
         struct json *value;
         struct json_member *next;
 };
@@ -39,8 +46,13 @@ struct json {
         uint32_t count; /* of items or members */
         union {
                 bool is_true;
-                int64_t integer;
-                double real;
+                struct {
+                        union {
+                                int64_t integer;
+                                double real;
+                        };
+                        struct text literal; /* as parsed, or empty */
+                };
                 struct text string;
                 struct {
                         struct json **items;
@@ -49,10 +61,12 @@ struct json {
                 struct {
                         struct json_member *first;
                         struct json_member *last;
+                        struct json_member *gaps;
                 };
         };
-        struct text literal; /* of a number, as parsed; else empty */
 };
+/* With its member, a value takes one line of the processor's cache. */
+static_assert(sizeof(struct json) == 32 && sizeof(struct json_member) == 32, "a member and its value take 64 bytes");
 
 /* Constructors; NULL without memory. Text is copied into the arena. */
 struct json *json_null(struct arena *a);
@@ -64,7 +78,7 @@ struct json *json_array(struct arena *a);
 struct json *json_object(struct arena *a);
 struct json *json_copy(struct arena *a, const struct json *value); /* deep */
 
-/* Adds or replaces; -ENOMEM. The value is not copied. */
+/* Adds or replaces; -ENOMEM. The value is not copied. What is new goes where one was removed, else to the end. */
 int json_set(struct arena *a, struct json *object, struct text name, struct json *value);
 int json_append(struct arena *a, struct json *array, struct json *value);
 /* Adds a member without looking whether one of that name is there already. */
@@ -84,17 +98,25 @@ int json_parse(struct arena *a, struct text t, struct json **ret, size_t *used);
  * The same for text of others: either quote, raw control bytes in strings, a \u0000 that ends its string, comments, a
  * comma behind the last item, words in any case, NaN and Infinity, leading zeros, integers held at the edge of 64 bits,
  * numbers that end early ("1.", "1e"). *used counts white space and comments behind the value, too. A number or
- * word that the text ends in might go on, so it is none; a NUL byte is an error everywhere. Unless the configuration is
- * case-sensitive, names that differ in case only are one member: the first name, the last value.
+ * word that the text ends in might go on, so it is none; a NUL byte is an error everywhere.
  */
-int json_parse_lenient(struct arena *a, struct text t, bool is_case_sensitive, struct json **ret, size_t *used);
+enum json_how {
+        JSON_IS_CASE_SENSITIVE =
+                1 << 0,        /* else names that differ in case only are one member: first name, last value */
+        JSON_IS_LENT = 1 << 1, /* the text outlives the arena's values, which point into it */
+};
+int json_parse_lenient(struct arena *a, struct text t, unsigned how, struct json **ret, size_t *used);
 
 enum json_style {
         JSON_COMPACT, /* {"a":1,"b":[1,2]} */
         JSON_SPACED,  /* { "a": 1, "b": [ 1, 2 ] }: rsyslog's own, libfastjson's spacing */
 };
 void json_print(struct buffer *out, const struct json *value, enum json_style style);
+/* The same as the content of a JSON string: all of it escaped once more. */
+void json_print_quoted(struct buffer *out, const struct json *value, enum json_style style);
 /* How many bytes at the start of the text stand in a JSON string as they are. */
 size_t json_plain(struct text t);
 /* The content of a JSON string, escaped as libfastjson does (slash as \/), without the quotes. */
 void json_escape(struct buffer *out, struct text t);
+/* The same with \u00XX in capitals, as rsyslog escapes single values. */
+void json_escape_in_capitals(struct buffer *out, struct text t);

@@ -74,6 +74,83 @@ static void escapes_are_those_of_libfastjson(void) {
         CHECK_TEXT(buffer_as_text(&out), "a\\/b\\\\c\\\"d\\b\\t\\n\\f\\r\\u0001\\u000b\\u001f\x7f\xc3\xa9\xff\\u0000z");
 }
 
+/* Byte by byte, as a reader of the standard would write it. */
+static void escape_slowly(struct buffer *out, struct text t, const char *format) {
+        static const char special[] = "\b\t\n\f\r\"/\\", letters[] = "btnfr\"/\\";
+        for (size_t i = 0; i < t.size; i++) {
+                const char *found = t.data[i] ? strchr(special, t.data[i]) : NULL;
+                if (found)
+                        buffer_format(out, "\\%c", letters[found - special]);
+                else if ((unsigned char)t.data[i] < ' ')
+                        buffer_format(out, format, t.data[i]);
+                else
+                        buffer_byte(out, t.data[i]);
+        }
+}
+
+/* Of every size, with what needs an escape at every place. */
+static void escapes_are_found_wherever_they_stand(void) {
+        static const char marks[] = {'"', '/', '\\', '\n', '\x1f', '\0', '\x7f', '\xff'};
+        char bytes[70];
+        for (size_t size = 0; size < sizeof bytes; size++)
+                for (size_t at = 0; at < size; at++) {
+                        memset(bytes, 'x', size);
+                        bytes[at] = marks[(size + at) % sizeof marks];
+                        bytes[size - 1 - at / 2] = marks[at % sizeof marks];
+                        struct text t = {bytes, size};
+                        _owned_(buffer_fini) struct buffer small = {0}, capital = {0}, wanted = {0};
+                        json_escape(&small, t);
+                        escape_slowly(&wanted, t, "\\u%04x");
+                        CHECK(text_equal(buffer_as_text(&small), buffer_as_text(&wanted)));
+                        json_escape_in_capitals(&capital, t);
+                        buffer_clear(&wanted);
+                        escape_slowly(&wanted, t, "\\u%04X");
+                        CHECK(text_equal(buffer_as_text(&capital), buffer_as_text(&wanted)));
+                }
+}
+
+static void a_value_is_printed_into_a_string(void) {
+        static const char *const values[] = {
+                "{\"a/b\":\"c\\\"d\\u0001/\",\"n\":[1.50,true,null,\"x\"],\"o\":{},\"e\":\"\"}", "\"\"",
+                "\"a long enough text with / and \\\" in it\"", "[]", "-7"};
+        for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+                for (int style = JSON_COMPACT; style <= JSON_SPACED; style++) {
+                        _owned_(arena_fini) struct arena a = {0};
+                        _owned_(buffer_fini) struct buffer quoted = {0}, printed = {0}, escaped = {0};
+                        struct json *value = parse(&a, values[i]);
+                        CHECK(value);
+                        json_print_quoted(&quoted, value, (enum json_style)style);
+                        json_print(&printed, value, (enum json_style)style);
+                        json_escape(&escaped, buffer_as_text(&printed));
+                        CHECK_TEXT(buffer_as_text(&quoted), buffer_string(&escaped));
+                }
+}
+
+static void a_huge_string_is_escaped_piece_by_piece(void) {
+        _owned_(memory_free) char *huge = calloc(1, 20001);
+        _owned_(buffer_fini) struct buffer out = {0};
+        CHECK(huge);
+        memset(huge, '"', 20000);
+        json_escape(&out, text_of(huge));
+        CHECK_INT(out.size, 40000);
+        CHECK(out.data[0] == '\\' && out.data[39999] == '"');
+}
+
+static void lent_strings_stay_where_they_are(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        struct text t = TEXT("{\"name\":\"plain\",\"e\":\"a\\nb\",\"i\":-12,\"z\":007}");
+        struct json *value;
+        size_t used;
+        CHECK_INT(json_parse_lenient(&a, t, JSON_IS_LENT, &value, &used), 0);
+        struct text name = value->first->name, string = value->first->value->string;
+        CHECK(name.data == t.data + 2 && string.data == t.data + 9);
+        CHECK_TEXT(string, "plain");
+        CHECK_TEXT(json_get(value, TEXT("e"))->string, "a\nb");
+        CHECK_INT(json_get(value, TEXT("i"))->integer, -12);
+        CHECK_TEXT(json_get(value, TEXT("i"))->literal, "-12");
+        CHECK_INT(json_get(value, TEXT("z"))->literal.size, 0);
+}
+
 static void unicode_escapes_become_utf8(void) {
         _owned_(arena_fini) struct arena a = {0};
         CHECK_TEXT(parse(&a, "\"\\u00e9\\u20AC\\ud83d\\ude00\\/\\n\"")->string,
@@ -165,7 +242,7 @@ static void check_lenient(const char *text, const char *printed) {
         _owned_(buffer_fini) struct buffer out = {0};
         struct json *value = NULL;
         size_t used = 0;
-        CHECK_INT(json_parse_lenient(&a, text_of(text), true, &value, &used), 0);
+        CHECK_INT(json_parse_lenient(&a, text_of(text), JSON_IS_CASE_SENSITIVE, &value, &used), 0);
         CHECK_INT(used, strlen(text));
         if (value)
                 json_print(&out, value, JSON_COMPACT);
@@ -190,7 +267,7 @@ static void the_lenient_manner_takes_what_libfastjson_takes(void) {
         _owned_(arena_fini) struct arena a = {0};
         struct json *value;
         size_t used;
-        CHECK_INT(json_parse_lenient(&a, TEXT("{\"A\":1,\"a\":2}"), false, &value, &used), 0);
+        CHECK_INT(json_parse_lenient(&a, TEXT("{\"A\":1,\"a\":2}"), 0, &value, &used), 0);
         CHECK_INT(value->count, 1);
         CHECK_TEXT(value->first->name, "A");
         CHECK_INT(value->first->value->integer, 2);
@@ -206,25 +283,58 @@ static void even_the_lenient_manner_refuses(void) {
         struct json *value;
         size_t used;
         for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
-                CHECK_INT(json_parse_lenient(&a, text_of(wrong[i]), true, &value, &used), -EBADMSG);
-        CHECK_INT(json_parse_lenient(&a, TEXT("[\"a\0\"]"), true, &value, &used), -EBADMSG);
-        CHECK_INT(json_parse_lenient(&a, TEXT("[\0]"), true, &value, &used), -EBADMSG);
-        CHECK_INT(json_parse_lenient(&a, TEXT("{\"a\":1} x"), true, &value, &used), 0);
+                CHECK_INT(json_parse_lenient(&a, text_of(wrong[i]), JSON_IS_CASE_SENSITIVE, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("[\"a\0\"]"), JSON_IS_CASE_SENSITIVE, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("[\0]"), JSON_IS_CASE_SENSITIVE, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, TEXT("{\"a\":1} x"), JSON_IS_CASE_SENSITIVE, &value, &used), 0);
         CHECK_INT(used, 8);
         char deep[2 * JSON_LENIENT_NESTING_MAX + 2];
         memset(deep, '[', sizeof deep);
         memset(deep + JSON_LENIENT_NESTING_MAX, ']', JSON_LENIENT_NESTING_MAX);
-        CHECK_INT(json_parse_lenient(&a, (struct text){deep, 2 * JSON_LENIENT_NESTING_MAX}, true, &value, &used), 0);
-        CHECK_INT(json_parse_lenient(&a, (struct text){deep, JSON_LENIENT_NESTING_MAX}, true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, 2 * JSON_LENIENT_NESTING_MAX}, JSON_IS_CASE_SENSITIVE,
+                                     &value, &used),
+                  0);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, JSON_LENIENT_NESTING_MAX}, JSON_IS_CASE_SENSITIVE, &value,
+                                     &used),
+                  -EBADMSG);
         memset(deep, '[', JSON_LENIENT_NESTING_MAX + 1);
         memset(deep + JSON_LENIENT_NESTING_MAX + 1, ']', JSON_LENIENT_NESTING_MAX + 1);
-        CHECK_INT(json_parse_lenient(&a, (struct text){deep, sizeof deep}, true, &value, &used), -EBADMSG);
+        CHECK_INT(json_parse_lenient(&a, (struct text){deep, sizeof deep}, JSON_IS_CASE_SENSITIVE, &value, &used),
+                  -EBADMSG);
 }
 
-TEST_MAIN(TEST(the_lenient_manner_takes_what_libfastjson_takes), TEST(even_the_lenient_manner_refuses),
+static void what_is_new_goes_where_one_was_removed(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        struct json *object = parse(&a, "{\"a\":1,\"b\":2,\"c\":3,\"d\":4}");
+        CHECK(json_remove(object, TEXT("d")) && json_remove(object, TEXT("c")) && json_remove(object, TEXT("a")));
+        const char *names[] = {"e", "f", "g", "h"};
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                CHECK_INT(json_set(&a, object, text_of(names[i]), json_int(&a, (int64_t)i)), 0);
+        json_print(&out, object, JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&out), "{\"e\":0,\"b\":2,\"f\":1,\"g\":2,\"h\":3}");
+}
+
+static void a_copy_has_no_gaps(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        _owned_(buffer_fini) struct buffer out = {0};
+        struct json *object = parse(&a, "{\"a\":1,\"b\":2}");
+        CHECK(json_remove(object, TEXT("a")));
+        struct json *copy = json_copy(&a, object);
+        CHECK_INT(json_set(&a, copy, TEXT("c"), json_int(&a, 3)), 0);
+        CHECK_INT(json_set(&a, object, TEXT("d"), json_int(&a, 4)), 0);
+        json_print(&out, copy, JSON_COMPACT);
+        json_print(&out, object, JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&out), "{\"b\":2,\"c\":3}{\"d\":4,\"b\":2}");
+}
+
+TEST_MAIN(TEST(what_is_new_goes_where_one_was_removed), TEST(a_copy_has_no_gaps),
+          TEST(the_lenient_manner_takes_what_libfastjson_takes), TEST(even_the_lenient_manner_refuses),
           TEST(values_print_in_both_styles), TEST(numbers_print_as_they_came),
           TEST(an_integer_beyond_64_bits_is_held_at_the_edge), TEST(made_doubles_read_back_the_same),
-          TEST(escapes_are_those_of_libfastjson), TEST(unicode_escapes_become_utf8),
+          TEST(escapes_are_those_of_libfastjson), TEST(escapes_are_found_wherever_they_stand),
+          TEST(a_value_is_printed_into_a_string), TEST(a_huge_string_is_escaped_piece_by_piece),
+          TEST(lent_strings_stay_where_they_are), TEST(unicode_escapes_become_utf8),
           TEST(bytes_after_the_value_are_reported_not_eaten), TEST(nesting_stops_at_the_limit),
           TEST(broken_json_is_refused), TEST(of_twin_members_the_last_stays_in_the_first_place),
           TEST(members_are_set_found_and_removed), TEST(a_copy_shares_nothing))

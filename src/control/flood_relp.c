@@ -3,16 +3,15 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define EAR_BYTES     (64u * 1024)
 #define TXNR_MAX      999999999u
 #define TXNR_FIRST    2u /* 1 is `open` */
+#define OPEN_WAIT_MS  30000
 #define CLOSE_WAIT_MS 1000
 
 static const char offers[] = "relp_version=0\nrelp_software=flood\ncommands=syslog";
@@ -26,17 +25,21 @@ uint32_t relp_txnr(uint64_t number) {
         return (uint32_t)((number + TXNR_FIRST - 1) % TXNR_MAX + 1);
 }
 
-static bool say(int fd, const char *text, size_t size) {
+static bool say(const struct wire *wire, const char *text, size_t size) {
+        int left;
+
         while (size > 0) {
-                ssize_t n = send(fd, text, size, MSG_NOSIGNAL);
-                if (n < 0 && errno == EINTR)
+                ssize_t n = wire_send(wire, text, size);
+                if (n == -EAGAIN && wire_wait(wire, true, OPEN_WAIT_MS))
                         continue;
                 if (n < 0)
                         return false;
                 text += n;
                 size -= (size_t)n;
         }
-        return true;
+        while ((left = wire_flush(wire)) == -EAGAIN && wire_wait(wire, true, OPEN_WAIT_MS))
+                ;
+        return left == 0;
 }
 
 /* A number that something else follows; NULL where it has not ended or is none. */
@@ -82,17 +85,11 @@ static const char *read_answer(const char *p, const char *end, struct answer *a,
 }
 
 /* False: the ear is full of something that is no answer, or the peer is gone. */
-static bool listen_once(int fd, struct relp_ear *ear, int flags, bool *is_empty) {
-        ssize_t n;
-
-        *is_empty = false;
-        do
-                n = recv(fd, ear->text + ear->size, EAR_BYTES - ear->size, flags);
-        while (n < 0 && errno == EINTR);
-        if (n < 0 && errno == EAGAIN) {
-                *is_empty = true;
+static bool listen_once(const struct wire *wire, struct relp_ear *ear, bool *is_empty) {
+        ssize_t n = wire_receive(wire, ear->text + ear->size, EAR_BYTES - ear->size);
+        *is_empty = n == -EAGAIN;
+        if (*is_empty)
                 return true;
-        }
         if (n <= 0)
                 return false;
         ear->size += (uint32_t)n;
@@ -106,7 +103,7 @@ static void drop(struct relp_ear *ear, const char *until) {
         ear->size -= (uint32_t)used;
 }
 
-int relp_open(int fd, struct relp_ear *ear) {
+int relp_open(const struct wire *wire, struct relp_ear *ear) {
         char text[128];
         struct answer answer = {};
         bool is_empty, is_wrong = false;
@@ -116,11 +113,13 @@ int relp_open(int fd, struct relp_ear *ear) {
         if (!ear->text)
                 return -ENOMEM;
         int size = snprintf(text, sizeof text, "1 open %zu %s\n", sizeof offers - 1, offers);
-        if (!say(fd, text, (size_t)size))
+        if (!say(wire, text, (size_t)size))
                 return -ECONNRESET;
         while (!behind && !is_wrong) {
-                if (!listen_once(fd, ear, 0, &is_empty))
+                if (!listen_once(wire, ear, &is_empty))
                         return -ECONNRESET;
+                if (is_empty && !wire_wait(wire, false, OPEN_WAIT_MS))
+                        return -ETIMEDOUT;
                 behind = read_answer(ear->text, ear->text + ear->size, &answer, &is_wrong);
         }
         if (is_wrong || !answer.is_answer || answer.txnr != 1)
@@ -150,11 +149,11 @@ static enum relp_hearing take(struct relp_ear *ear, void (*acknowledged)(void *c
         return is_wrong || ear->size == EAR_BYTES ? RELP_LOST : RELP_HEARD;
 }
 
-enum relp_hearing relp_hear(int fd, struct relp_ear *ear, void (*acknowledged)(void *context, uint64_t number),
-                            void *context) {
+enum relp_hearing relp_hear(const struct wire *wire, struct relp_ear *ear,
+                            void (*acknowledged)(void *context, uint64_t number), void *context) {
         for (;;) {
                 bool is_empty;
-                if (!listen_once(fd, ear, MSG_DONTWAIT, &is_empty))
+                if (!listen_once(wire, ear, &is_empty))
                         return RELP_LOST;
                 if (is_empty)
                         return RELP_HEARD;
@@ -163,12 +162,11 @@ enum relp_hearing relp_hear(int fd, struct relp_ear *ear, void (*acknowledged)(v
         }
 }
 
-void relp_close(int fd, struct relp_ear *ear, uint64_t sent) {
+void relp_close(const struct wire *wire, struct relp_ear *ear, uint64_t sent) {
         char text[64];
-        struct pollfd watched = {.fd = fd, .events = POLLIN};
         bool is_empty;
 
         int size = snprintf(text, sizeof text, "%" PRIu32 " close 0\n", relp_txnr(sent));
-        if (say(fd, text, (size_t)size) && poll(&watched, 1, CLOSE_WAIT_MS) > 0)
-                listen_once(fd, ear, MSG_DONTWAIT, &is_empty);
+        if (say(wire, text, (size_t)size) && wire_wait(wire, false, CLOSE_WAIT_MS))
+                listen_once(wire, ear, &is_empty);
 }

@@ -1,12 +1,14 @@
 /*
  * The RELP side of flood: what a sender says before and after its messages, and
- * the answers that it counts. Like flood.c it uses sockets directly and nothing
- * but libc: a measuring instrument must not share parts with what it measures.
+ * the answers that it counts. Of its own, as all of flood: a measuring instrument must
+ * not share parts with what it measures.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "control/flood_wire.h"
 
 /* A message is "TXNR syslog SIZE TEXT\n", its number always of so many digits, to be patched in place. */
 #define RELP_TXNR_DIGITS 9u
@@ -32,9 +34,9 @@ void relp_ear_fini(struct relp_ear *ear);
 uint32_t relp_txnr(uint64_t number);
 
 /* Makes the offers, and waits for the answer. 0 or -errno. */
-int relp_open(int fd, struct relp_ear *ear);
+int relp_open(const struct wire *wire, struct relp_ear *ear);
 /* Takes the answers that are there; `acknowledged` is told each message that the peer has taken. */
-enum relp_hearing relp_hear(int fd, struct relp_ear *ear, void (*acknowledged)(void *context, uint64_t number),
-                            void *context);
+enum relp_hearing relp_hear(const struct wire *wire, struct relp_ear *ear,
+                            void (*acknowledged)(void *context, uint64_t number), void *context);
 /* Says good-bye behind so many messages, and gives the peer a moment to answer. */
-void relp_close(int fd, struct relp_ear *ear, uint64_t sent);
+void relp_close(const struct wire *wire, struct relp_ear *ear, uint64_t sent);

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "language/diagnostics.h"
-#include "language/yaml_read.h"
+#include "module/yaml_read.h"
 
 enum {
         TEST_FILE_BYTES_MAX = 16 << 20,

@@ -4,15 +4,17 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "language/yaml_read.h"
 #include "module/settings.h"
+#include "module/yaml_read.h"
 
-enum { CODE_OF_OBJECTS = 2207, SHOWN_BYTES_MAX = 60, KEY_NAMES_MAX = 8 };
+enum { CODE_OF_OBJECTS = 2207, SHOWN_BYTES_MAX = 60, KEY_NAMES_MAX = 16 };
 
-/* What one mapping says; -1 and NULL: nothing. */
-struct numbers {
-        int64_t interval_s, burst, severity;
-        const struct node *key;
+/* What one mapping says, begun with what holds where it says nothing. NULL: nothing. */
+struct said {
+        int64_t interval_s, burst, severity, states_max, shown;
+        bool is_enabled;
+        const struct node *key, *key_template;
+        const struct node *senders, *dflt, *overrides; /* mappings and a sequence within it */
 };
 
 struct reading {
@@ -65,58 +67,139 @@ int policy_duration(int64_t *ret_ms, struct text text) {
         return fail(-EINVAL);
 }
 
-static void read_interval(struct reading *r, const struct node *n, struct numbers *to) {
+static void tell_value(struct reading *r, const struct node *n, const char *hint, const char *what) {
+        wrong(r, n, hint, "'%.*s' is no %s", TEXT_ARGS(text_slice(n->text, 0, SHOWN_BYTES_MAX)), what);
+}
+
+static void read_interval(struct reading *r, const struct node *n, struct said *to) {
         int64_t ms;
         if (policy_duration(&ms, n->text) || ms % 1000 || ms / 1000 > POLICY_NUMBER_MAX)
-                wrong(r, n, "a number of seconds, or 10s, 5m, 1h; 0: no limit", "'%.*s' is no interval",
-                      TEXT_ARGS(text_slice(n->text, 0, SHOWN_BYTES_MAX)));
+                tell_value(r, n, "a number of seconds, or 10s, 5m, 1h; 0: no limit", "interval");
         else
                 to->interval_s = ms / 1000;
 }
 
-static void read_burst(struct reading *r, const struct node *n, struct numbers *to) {
+static void read_burst(struct reading *r, const struct node *n, struct said *to) {
         int64_t number;
         if (text_to_int(n->text, &number) || number < 0 || number > POLICY_NUMBER_MAX)
-                wrong(r, n, "a number from 0 to 2147483647", "'%.*s' is no number of messages",
-                      TEXT_ARGS(text_slice(n->text, 0, SHOWN_BYTES_MAX)));
+                tell_value(r, n, "a number from 0 to 2147483647", "number of messages");
         else
                 to->burst = number;
 }
 
-static void read_severity(struct reading *r, const struct node *n, struct numbers *to) {
+static void read_severity(struct reading *r, const struct node *n, struct said *to) {
         int64_t number;
         if (text_to_int(n->text, &number))
                 number = severity_by_name(n->text);
         if (number < 0 || number > SEVERITY_DEBUG)
-                wrong(r, n, "emerg, alert, crit, err, warning, notice, info, debug, or 0 to 7", "'%.*s' is no severity",
-                      TEXT_ARGS(text_slice(n->text, 0, SHOWN_BYTES_MAX)));
+                tell_value(r, n, "emerg, alert, crit, err, warning, notice, info, debug, or 0 to 7", "severity");
         else
                 to->severity = number;
 }
 
-static void read_key(struct reading *r, const struct node *n, struct numbers *to) {
-        bool has_nul = n->text.size && memchr(n->text.data, '\0', n->text.size);
-        if (n->text.size == 0 || n->text.size >= LIMIT_SENDER_BYTES || has_nul)
+static void read_states(struct reading *r, const struct node *n, struct said *to) {
+        int64_t number;
+        if (text_to_int(n->text, &number) || number < 1 || number > POLICY_STATES_MAX)
+                tell_value(r, n, "a number from 1 to 1000000", "number of senders");
+        else
+                to->states_max = number;
+}
+
+static void read_shown(struct reading *r, const struct node *n, struct said *to) {
+        int64_t number;
+        if (text_to_int(n->text, &number) || number < 0 || number > POLICY_SHOWN_MAX)
+                tell_value(r, n, "a number from 0 to 1000", "number of senders");
+        else
+                to->shown = number;
+}
+
+static void read_enabled(struct reading *r, const struct node *n, struct said *to) {
+        static const char *const words[] = {"false", "off", "no", "true", "on", "yes"};
+        size_t i = 0;
+        while (i < ARRAY_SIZE(words) && !text_equal_nocase(n->text, text_of(words[i])))
+                i++;
+        if (i == ARRAY_SIZE(words))
+                tell_value(r, n, "true or false", "switch");
+        to->is_enabled = i >= 3;
+}
+
+static bool has_nul(struct text t) {
+        return t.size && memchr(t.data, '\0', t.size);
+}
+
+static void read_key(struct reading *r, const struct node *n, struct said *to) {
+        if (n->text.size == 0 || n->text.size >= LIMIT_SENDER_BYTES || has_nul(n->text))
                 wrong(r, n, NULL, "a sender's key has 1 to %d bytes", LIMIT_SENDER_BYTES - 1);
         else
                 to->key = n;
 }
 
+static void read_template(struct reading *r, const struct node *n, struct said *to) {
+        if (n->text.size == 0 || has_nul(n->text))
+                tell_value(r, n, NULL, "template's name");
+        else
+                to->key_template = n;
+}
+
+/* Which of them it is makes no difference here: inputs and actions name the same objects. */
+static void read_scope(struct reading *r, const struct node *n, struct said *to _unused_) {
+        if (!text_equal(n->text, TEXT("input")) && !text_equal(n->text, TEXT("output")))
+                tell_value(r, n, "input or output", "scope");
+}
+
+static void read_mode(struct reading *r, const struct node *n, struct said *to _unused_) {
+        if (text_equal(n->text, TEXT("pace")))
+                wrong(r, n, "drop", "messages beyond a limit are discarded here; 'pace' is not known");
+        else if (!text_equal(n->text, TEXT("drop")))
+                tell_value(r, n, "drop", "mode");
+}
+
+static void read_senders(struct reading *r _unused_, const struct node *n, struct said *to) {
+        to->senders = n;
+}
+
+static void read_default(struct reading *r _unused_, const struct node *n, struct said *to) {
+        to->dflt = n;
+}
+
+static void read_overrides(struct reading *r, const struct node *n, struct said *to) {
+        if (n->count > POLICY_SENDERS_MAX)
+                wrong(r, n, NULL, "more than %d overrides", POLICY_SENDERS_MAX);
+        else
+                to->overrides = n;
+}
+
 /* ---- Mappings ---------------------------------------------------------------- */
 
-enum place_of_key { OF_LIMIT = 1, OF_SENDERS = 2, OF_ONE_SENDER = 4 };
+enum place_of_key {
+        OF_LIMIT = 1,
+        OF_SENDERS_FILE = 2, /* the top of perSourcePolicy's */
+        OF_SENDERS = 4,      /* perSource: */
+        OF_DEFAULT = 8,
+        OF_ONE_SENDER = 16,
+};
 
 static const struct policy_key {
         const char *name;
+        enum node_kind kind;
         unsigned places;
-        void (*read)(struct reading *r, const struct node *n, struct numbers *to);
+        void (*read)(struct reading *r, const struct node *n, struct said *to);
 } policy_keys[] = {
-        {"interval", OF_LIMIT | OF_SENDERS | OF_ONE_SENDER, read_interval},
-        {"burst", OF_LIMIT | OF_SENDERS | OF_ONE_SENDER, read_burst},
-        {"severity", OF_LIMIT, read_severity},
-        {"key", OF_ONE_SENDER, read_key},
-        {"window", OF_SENDERS | OF_ONE_SENDER, read_interval},
-        {"max", OF_SENDERS | OF_ONE_SENDER, read_burst},
+        {"interval", NODE_SCALAR, OF_LIMIT | OF_DEFAULT | OF_ONE_SENDER, read_interval},
+        {"burst", NODE_SCALAR, OF_LIMIT | OF_DEFAULT | OF_ONE_SENDER, read_burst},
+        {"severity", NODE_SCALAR, OF_LIMIT, read_severity},
+        {"scope", NODE_SCALAR, OF_LIMIT, read_scope},
+        {"mode", NODE_SCALAR, OF_LIMIT, read_mode},
+        {"perSource", NODE_MAPPING, OF_LIMIT, read_senders},
+        {"enabled", NODE_SCALAR, OF_SENDERS, read_enabled},
+        {"keyTemplate", NODE_SCALAR, OF_SENDERS, read_template},
+        {"maxStates", NODE_SCALAR, OF_SENDERS, read_states},
+        {"topN", NODE_SCALAR, OF_SENDERS, read_shown},
+        {"default", NODE_MAPPING, OF_SENDERS | OF_SENDERS_FILE, read_default},
+        {"overrides", NODE_SEQUENCE, OF_SENDERS | OF_SENDERS_FILE, read_overrides},
+        {"key", NODE_SCALAR, OF_ONE_SENDER, read_key},
+        {"window", NODE_SCALAR, OF_DEFAULT | OF_ONE_SENDER, read_interval},
+        {"max", NODE_SCALAR, OF_DEFAULT | OF_ONE_SENDER, read_burst},
 };
 static_assert(ARRAY_SIZE(policy_keys) < KEY_NAMES_MAX, "all names and the end");
 
@@ -146,7 +229,7 @@ static const struct policy_key *find_key(const struct node *key, unsigned place)
         return NULL;
 }
 
-static void read_numbers(struct reading *r, const struct node *mapping, unsigned place, struct numbers *to) {
+static void read_mapping(struct reading *r, const struct node *mapping, unsigned place, struct said *to) {
         const char *known[KEY_NAMES_MAX] = {0};
         for (size_t i = 0, count = 0; i < ARRAY_SIZE(policy_keys); i++)
                 if (policy_keys[i].places & place)
@@ -157,7 +240,7 @@ static void read_numbers(struct reading *r, const struct node *mapping, unsigned
                         tell_unknown(r, e->key, known);
                 else if (is_written_before(mapping, e))
                         wrong(r, e->key, NULL, "key '%s' is given more than once", key->name);
-                else if (is_kind(r, e->value, NODE_SCALAR, key->name))
+                else if (is_kind(r, e->value, key->kind, key->name))
                         key->read(r, e->value, to);
                 if (r->is_wrong && mapping->count > KEY_NAMES_MAX)
                         return; /* one mistake tells enough of a long one */
@@ -183,30 +266,10 @@ static int read_document(const struct node **ret, struct reading *r, const char 
         return 0;
 }
 
-/* ---- policy= ------------------------------------------------------------------- */
-
-int limit_policy_read(struct limit_rules *rules, const char *file, struct text text, struct diagnostics *diagnostics) {
-        _owned_(reading_fini) struct reading r = {.diagnostics = diagnostics};
-        const struct node *document = NULL;
-        int error = read_document(&document, &r, file, text);
-        if (error)
-                return pass(error);
-        struct numbers found = {
-                .interval_s = rules->interval_s, .burst = rules->burst, .severity = rules->severity_min};
-        if (document)
-                read_numbers(&r, document, OF_LIMIT, &found);
-        if (r.is_wrong)
-                return fail(-EBADMSG);
-        rules->interval_s = found.interval_s;
-        rules->burst = found.burst;
-        rules->severity_min = (uint8_t)found.severity;
-        return 0;
-}
-
-/* ---- perSourcePolicy= ------------------------------------------------------------ */
+/* ---- Senders -------------------------------------------------------------------- */
 
 static int compare_keys(const void *a, const void *b) {
-        const struct node *left = ((const struct numbers *)a)->key, *right = ((const struct numbers *)b)->key;
+        const struct node *left = ((const struct said *)a)->key, *right = ((const struct said *)b)->key;
         size_t size = MIN(left->text.size, right->text.size);
         int order = memcmp(left->text.data, right->text.data, size);
         if (order == 0 && left->text.size != right->text.size)
@@ -214,7 +277,7 @@ static int compare_keys(const void *a, const void *b) {
         return order ? order : (int)left->place.line - (int)right->place.line;
 }
 
-static void tell_twice(struct reading *r, const struct numbers *sorted, size_t count) {
+static void tell_twice(struct reading *r, const struct said *sorted, size_t count) {
         for (size_t i = 1; i < count; i++)
                 if (text_equal(sorted[i - 1].key->text, sorted[i].key->text))
                         wrong(r, sorted[i].key, NULL, "key '%.*s' has a limit already, in line %u",
@@ -222,13 +285,9 @@ static void tell_twice(struct reading *r, const struct numbers *sorted, size_t c
 }
 
 /* Sorted by key; *ret is the arena's. -ENOMEM. */
-static int read_overrides(struct numbers **ret, struct reading *r, const struct node *list,
-                          const struct numbers *dflt) {
-        if (list->count > POLICY_SENDERS_MAX) {
-                wrong(r, list, NULL, "more than %d overrides", POLICY_SENDERS_MAX);
-                return 0;
-        }
-        struct numbers *found = arena_alloc(&r->arena, (list->count + 1) * sizeof *found);
+static int read_list(struct said **ret, size_t *ret_count, struct reading *r, const struct node *list,
+                     const struct said *dflt) {
+        struct said *found = arena_alloc(&r->arena, (list->count + 1) * sizeof *found);
         if (!found)
                 return fail(-ENOMEM);
         size_t count = 0;
@@ -236,7 +295,7 @@ static int read_overrides(struct numbers **ret, struct reading *r, const struct 
                 if (!is_kind(r, e->value, NODE_MAPPING, "an override"))
                         continue;
                 found[count] = *dflt;
-                read_numbers(r, e->value, OF_ONE_SENDER, &found[count]);
+                read_mapping(r, e->value, OF_ONE_SENDER, &found[count]);
                 if (found[count].key)
                         count++;
                 else if (!r->is_wrong)
@@ -245,27 +304,11 @@ static int read_overrides(struct numbers **ret, struct reading *r, const struct 
         qsort(found, count, sizeof *found, compare_keys);
         tell_twice(r, found, count);
         *ret = found;
+        *ret_count = count;
         return 0;
 }
 
-/* What the top of the document leads to; the keys that it may have, in this order. */
-static void find_parts(struct reading *r, const struct node *document, const struct node *parts[2]) {
-        static const char *const known[] = {"default", "overrides", NULL};
-        static const enum node_kind kinds[] = {NODE_MAPPING, NODE_SEQUENCE};
-        for (const struct node_entry *e = document->first; e; e = e->next) {
-                size_t i = 0;
-                while (known[i] && !text_equal(e->key->text, text_of(known[i])))
-                        i++;
-                if (!known[i])
-                        tell_unknown(r, e->key, known);
-                else if (parts[i])
-                        wrong(r, e->key, NULL, "key '%s' is given more than once", known[i]);
-                else if (is_kind(r, e->value, kinds[i], known[i]))
-                        parts[i] = e->value;
-        }
-}
-
-static int take_senders(struct limit_rules *to, const struct numbers *found, size_t count) {
+static int take_rules(struct limit_rules *to, const struct said *found, size_t count) {
         to->senders = calloc(count + 1, sizeof *to->senders);
         if (!to->senders)
                 return fail(-ENOMEM);
@@ -279,28 +322,104 @@ static int take_senders(struct limit_rules *to, const struct numbers *found, siz
         return 0;
 }
 
-int sender_policy_read(struct limit_rules *rules, const char *file, struct text text, struct diagnostics *diagnostics) {
+/* Into a policy without rules of senders. -ENOMEM. */
+static int take_senders(struct limit_policy *to, struct reading *r, const struct said *block) {
+        struct said dflt = {.interval_s = to->rules.sender_interval_s, .burst = to->rules.sender_burst};
+        struct said *found = NULL;
+        size_t count = 0;
+        if (block->dflt)
+                read_mapping(r, block->dflt, OF_DEFAULT, &dflt);
+        int error = block->overrides ? read_list(&found, &count, r, block->overrides, &dflt) : 0;
+        if (error || r->is_wrong)
+                return error ? pass(error) : 0;
+        to->has_senders = true;
+        to->rules.is_per_sender = block->is_enabled;
+        to->rules.senders_max = (size_t)block->states_max;
+        to->rules.sender_interval_s = dflt.interval_s;
+        to->rules.sender_burst = dflt.burst;
+        to->senders_shown = block->shown;
+        if (block->key_template && !(to->key_template = text_copy(block->key_template->text)))
+                return fail(-ENOMEM);
+        return pass(take_rules(&to->rules, found, count));
+}
+
+/* ---- Policies --------------------------------------------------------------------- */
+
+void limit_policy_fini(struct limit_policy *p) {
+        limit_rules_fini(&p->rules);
+        free(p->key_template);
+        p->key_template = NULL;
+}
+
+/* The same without its rules of senders. -ENOMEM. */
+static int begin_policy(struct limit_policy *to, const struct limit_policy *from) {
+        *to = *from;
+        to->rules.senders = NULL;
+        to->rules.sender_count = 0;
+        to->key_template = from->key_template ? text_copy(text_of(from->key_template)) : NULL;
+        return from->key_template && !to->key_template ? fail(-ENOMEM) : 0;
+}
+
+static struct said begin_senders(const struct limit_policy *p) {
+        return (struct said){
+                .states_max = (int64_t)p->rules.senders_max, .shown = p->senders_shown, .is_enabled = true};
+}
+
+static void replace(struct limit_policy *policy, struct limit_policy *next) {
+        struct limit_policy old = *policy;
+        *policy = *next;
+        *next = old;
+}
+
+int limit_policy_read(struct limit_policy *policy, const char *file, struct text text,
+                      struct diagnostics *diagnostics) {
         _owned_(reading_fini) struct reading r = {.diagnostics = diagnostics};
-        const struct node *document = NULL, *parts[2] = {0};
+        _owned_(limit_policy_fini) struct limit_policy next = {0};
+        const struct node *document = NULL;
         int error = read_document(&document, &r, file, text);
+        if (error == 0)
+                error = begin_policy(&next, policy);
         if (error)
                 return pass(error);
-        struct numbers dflt = {.interval_s = rules->interval_s, .burst = rules->burst}, *found = NULL;
+        struct said found = {.interval_s = policy->rules.interval_s,
+                             .burst = policy->rules.burst,
+                             .severity = policy->rules.severity_min};
         if (document)
-                find_parts(&r, document, parts);
-        if (parts[0])
-                read_numbers(&r, parts[0], OF_SENDERS, &dflt);
-        if (parts[1] && (error = read_overrides(&found, &r, parts[1], &dflt)))
-                return pass(error);
-        if (r.is_wrong)
-                return fail(-EBADMSG);
-        _owned_(limit_rules_fini) struct limit_rules all = {
-                .interval_s = dflt.interval_s, .burst = dflt.burst, .severity_min = rules->severity_min};
-        error = take_senders(&all, found, found ? parts[1]->count : 0);
+                read_mapping(&r, document, OF_LIMIT, &found);
+        next.rules.interval_s = found.interval_s;
+        next.rules.burst = found.burst;
+        next.rules.severity_min = (uint8_t)found.severity;
+        if (!policy->rules.is_per_sender) {
+                next.rules.sender_interval_s = found.interval_s;
+                next.rules.sender_burst = found.burst;
+        }
+        if (found.senders) {
+                struct said block = begin_senders(policy);
+                read_mapping(&r, found.senders, OF_SENDERS, &block);
+                error = take_senders(&next, &r, &block);
+        }
+        if (error || r.is_wrong)
+                return error ? pass(error) : fail(-EBADMSG);
+        replace(policy, &next);
+        return 0;
+}
+
+int sender_policy_read(struct limit_policy *policy, const char *file, struct text text,
+                       struct diagnostics *diagnostics) {
+        _owned_(reading_fini) struct reading r = {.diagnostics = diagnostics};
+        _owned_(limit_policy_fini) struct limit_policy next = {0};
+        const struct node *document = NULL;
+        int error = read_document(&document, &r, file, text);
+        if (error == 0)
+                error = begin_policy(&next, policy);
         if (error)
                 return pass(error);
-        struct limit_rules old = *rules;
-        *rules = all;
-        all = old;
+        struct said block = begin_senders(policy);
+        if (document)
+                read_mapping(&r, document, OF_SENDERS_FILE, &block);
+        error = take_senders(&next, &r, &block);
+        if (error || r.is_wrong)
+                return error ? pass(error) : fail(-EBADMSG);
+        replace(policy, &next);
         return 0;
 }

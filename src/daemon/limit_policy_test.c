@@ -4,19 +4,20 @@
 
 #include "base/test.h"
 
-static struct limit_rules own(void) {
-        return (struct limit_rules){.interval_s = 5, .burst = 7, .severity_min = 3};
+static struct limit_policy own(void) {
+        return (struct limit_policy){.rules = {.interval_s = 5, .burst = 7, .severity_min = 3, .senders_max = 10},
+                                     .senders_shown = 2};
 }
 
 /* Expects one mistake: its place, and how its words begin. */
-static void expect_mistake(int (*read)(struct limit_rules *, const char *, struct text, struct diagnostics *),
+static void expect_mistake(int (*read)(struct limit_policy *, const char *, struct text, struct diagnostics *),
                            const char *text, unsigned line, unsigned column, const char *words) {
-        _owned_(limit_rules_fini) struct limit_rules rules = own();
+        _owned_(limit_policy_fini) struct limit_policy policy = own();
         _owned_(diagnostics_fini) struct diagnostics told = {0};
-        CHECK_INT(read(&rules, "p.yaml", text_of(text), &told), -EBADMSG);
-        CHECK_INT(rules.interval_s, 5);
-        CHECK_INT(rules.burst, 7);
-        CHECK_INT(rules.sender_count, 0);
+        CHECK_INT(read(&policy, "p.yaml", text_of(text), &told), -EBADMSG);
+        CHECK_INT(policy.rules.interval_s, 5);
+        CHECK_INT(policy.rules.burst, 7);
+        CHECK_INT(policy.rules.sender_count, 0);
         CHECK(told.first);
         if (!told.first)
                 return;
@@ -27,14 +28,14 @@ static void expect_mistake(int (*read)(struct limit_rules *, const char *, struc
 }
 
 static void a_policy_sets_what_it_says_and_leaves_the_rest(void) {
-        _owned_(limit_rules_fini) struct limit_rules rules = own();
+        _owned_(limit_policy_fini) struct limit_policy policy = own();
         _owned_(diagnostics_fini) struct diagnostics told = {0};
-        CHECK_INT(limit_policy_read(&rules, "p", TEXT("interval: 2m\n"), &told), 0);
-        CHECK_INT(rules.interval_s, 120);
-        CHECK_INT(rules.burst, 7);
-        CHECK_INT(limit_policy_read(&rules, "p", TEXT("burst: 100\nseverity: info\n"), &told), 0);
-        CHECK_INT(rules.burst, 100);
-        CHECK_INT(rules.severity_min, 6);
+        CHECK_INT(limit_policy_read(&policy, "p", TEXT("interval: 2m\n"), &told), 0);
+        CHECK_INT(policy.rules.interval_s, 120);
+        CHECK_INT(policy.rules.burst, 7);
+        CHECK_INT(limit_policy_read(&policy, "p", TEXT("burst: 100\nseverity: info\n"), &told), 0);
+        CHECK_INT(policy.rules.burst, 100);
+        CHECK_INT(policy.rules.severity_min, 6);
         CHECK_INT(told.errors, 0);
 }
 
@@ -61,7 +62,7 @@ static void a_mistake_has_its_place_and_changes_nothing(void) {
 }
 
 static void senders_have_limits_of_their_own_in_the_order_of_their_keys(void) {
-        _owned_(limit_rules_fini) struct limit_rules rules = own();
+        _owned_(limit_policy_fini) struct limit_policy policy = own();
         _owned_(diagnostics_fini) struct diagnostics told = {0};
         struct text text = TEXT("overrides:\n"
                                 "  - {key: b, max: 9, window: 1h}\n"
@@ -69,22 +70,56 @@ static void senders_have_limits_of_their_own_in_the_order_of_their_keys(void) {
                                 "  - key: a\n"
                                 "    interval: 0\n"
                                 "default: {burst: 20, interval: 3s}\n");
-        CHECK_INT(sender_policy_read(&rules, "p", text, &told), 0);
-        CHECK_INT(rules.interval_s, 3);
-        CHECK_INT(rules.burst, 20);
-        CHECK_INT(rules.severity_min, 3);
-        CHECK_INT(rules.sender_count, 3);
-        CHECK_TEXT(text_of(rules.senders[0].name), "a");
-        CHECK_INT(rules.senders[0].interval_s, 0);
-        CHECK_INT(rules.senders[0].burst, 20);
-        CHECK_TEXT(text_of(rules.senders[1].name), "ab");
-        CHECK_INT(rules.senders[1].interval_s, 3);
-        CHECK_INT(rules.senders[1].burst, 1);
-        CHECK_TEXT(text_of(rules.senders[2].name), "b");
-        CHECK_INT(rules.senders[2].interval_s, 3600);
-        CHECK_INT(rules.senders[2].burst, 9);
-        CHECK_INT(sender_policy_read(&rules, "p", TEXT("default: {burst: 1}\n"), &told), 0);
-        CHECK_INT(rules.sender_count, 0);
+        CHECK_INT(sender_policy_read(&policy, "p", text, &told), 0);
+        CHECK_INT(policy.rules.sender_interval_s, 3);
+        CHECK_INT(policy.rules.sender_burst, 20);
+        CHECK_INT(policy.rules.interval_s, 5);
+        CHECK_INT(policy.rules.severity_min, 3);
+        CHECK_INT(policy.rules.sender_count, 3);
+        CHECK_TEXT(text_of(policy.rules.senders[0].name), "a");
+        CHECK_INT(policy.rules.senders[0].interval_s, 0);
+        CHECK_INT(policy.rules.senders[0].burst, 20);
+        CHECK_TEXT(text_of(policy.rules.senders[1].name), "ab");
+        CHECK_INT(policy.rules.senders[1].interval_s, 3);
+        CHECK_INT(policy.rules.senders[1].burst, 1);
+        CHECK_TEXT(text_of(policy.rules.senders[2].name), "b");
+        CHECK_INT(policy.rules.senders[2].interval_s, 3600);
+        CHECK_INT(policy.rules.senders[2].burst, 9);
+        CHECK_INT(sender_policy_read(&policy, "p", TEXT("default: {burst: 1}\n"), &told), 0);
+        CHECK_INT(policy.rules.sender_count, 0);
+}
+
+static void a_policy_may_hold_that_of_senders(void) {
+        _owned_(limit_policy_fini) struct limit_policy policy = own();
+        _owned_(diagnostics_fini) struct diagnostics told = {0};
+        struct text text = TEXT("interval: 1\n"
+                                "burst: 50\n"
+                                "perSource:\n"
+                                "  enabled: true\n"
+                                "  keyTemplate: PerSourceIP\n"
+                                "  maxStates: 300\n"
+                                "  topN: 4\n"
+                                "  default: {max: 1000, window: 10s}\n"
+                                "  overrides:\n"
+                                "    - {key: db01, max: 5000}\n");
+        CHECK_INT(limit_policy_read(&policy, "p", text, &told), 0);
+        CHECK(policy.has_senders && policy.rules.is_per_sender);
+        CHECK_INT(policy.rules.burst, 50);
+        CHECK_INT(policy.rules.sender_burst, 1000);
+        CHECK_INT(policy.rules.sender_interval_s, 10);
+        CHECK_INT(policy.rules.senders_max, 300);
+        CHECK_INT(policy.senders_shown, 4);
+        CHECK_TEXT(text_of(policy.key_template), "PerSourceIP");
+        CHECK_INT(policy.rules.sender_count, 1);
+        CHECK_INT(policy.rules.senders[0].burst, 5000);
+        CHECK_INT(policy.rules.senders[0].interval_s, 10);
+        CHECK_INT(limit_policy_read(&policy, "p", TEXT("perSource: {enabled: off}\n"), &told), 0);
+        CHECK(!policy.rules.is_per_sender);
+        expect_mistake(limit_policy_read, "perSource:\n  enabled: maybe\n", 2, 12, "'maybe' is no switch");
+        expect_mistake(limit_policy_read, "perSource:\n  maxStates: 0\n", 2, 14, "'0' is no number of senders");
+        expect_mistake(limit_policy_read, "perSource: 1\n", 1, 12, "perSource: a mapping");
+        expect_mistake(limit_policy_read, "scope: output\nmode: pace\n", 2, 7, "messages beyond a limit are discarded");
+        CHECK_INT(limit_policy_read(&policy, "p", TEXT("scope: output\nmode: drop\n"), &told), 0);
 }
 
 static void more_overrides_than_the_limit_are_refused(void) {
@@ -107,5 +142,5 @@ static void a_duration_has_a_unit_or_is_seconds(void) {
 }
 
 TEST_MAIN(TEST(a_policy_sets_what_it_says_and_leaves_the_rest), TEST(a_mistake_has_its_place_and_changes_nothing),
-          TEST(senders_have_limits_of_their_own_in_the_order_of_their_keys),
+          TEST(senders_have_limits_of_their_own_in_the_order_of_their_keys), TEST(a_policy_may_hold_that_of_senders),
           TEST(more_overrides_than_the_limit_are_refused), TEST(a_duration_has_a_unit_or_is_seconds))

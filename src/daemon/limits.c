@@ -1,5 +1,6 @@
 #include "daemon/limits.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -11,18 +12,21 @@
 #include "io/loop.h"
 #include "module/definitions.h"
 
-enum { CODE_OF_OBJECTS = 2207, WORST_SHOWN_MAX = 1000, POLICIES_MAX = 2 /* of one object */, DEBOUNCE_MS = 5000 };
+enum { CODE_OF_OBJECTS = 2207, POLICIES_MAX = 2 /* of one object */, SENDER_SUMS = 3, DEBOUNCE_MS = 5000 };
 
 struct named_limit {
         struct limits *limits;
         struct shared_limit *limit;
+        struct limit_key *key;
         const struct ratelimit_settings *settings;
+        _Atomic int64_t senders_shown; /* in statistics */
         int64_t debounce_ms;
         int directory[POLICIES_MAX]; /* where its files lie, as inotify numbers it; -1: not watched */
         struct timer quiet;          /* armed while its files change */
 };
 
 struct limits {
+        struct limit_key_host host;
         struct named_limit *items;
         size_t count;
         struct reporter *reporter;
@@ -40,19 +44,65 @@ struct shared_limit *limits_find(void *limits, const char *name) {
 
 /* ---- Policies ---------------------------------------------------------------- */
 
-typedef int (*policy_reader)(struct limit_rules *rules, const char *file, struct text text,
+typedef int (*policy_reader)(struct limit_policy *policy, const char *file, struct text text,
                              struct diagnostics *diagnostics);
 
-static int read_file(struct limit_rules *rules, policy_reader read, const char *path, struct diagnostics *diagnostics) {
+static int read_file(struct limit_policy *policy, policy_reader read, const char *path,
+                     struct diagnostics *diagnostics) {
         _owned_(buffer_fini) struct buffer text = {0};
         int r = file_read_whole(path, POLICY_BYTES_MAX, &text);
         if (r)
                 return pass(r);
-        return pass(read(rules, path, buffer_as_text(&text), diagnostics));
+        return pass(read(policy, path, buffer_as_text(&text), diagnostics));
 }
 
 static bool has_policy(const struct ratelimit_settings *s) {
         return s->policy || s->source_policy;
+}
+
+/* What the object says itself, to begin with. -ENOMEM. */
+static int own_policy(struct limit_policy *ret, const struct ratelimit_settings *s) {
+        *ret = (struct limit_policy){.rules = {.interval_s = s->interval_s,
+                                               .burst = s->burst,
+                                               .severity_min = (uint8_t)s->severity,
+                                               .is_per_sender = s->is_per_source,
+                                               .senders_max = (size_t)s->sources_max,
+                                               .sender_interval_s = s->interval_s,
+                                               .sender_burst = s->burst},
+                                     .senders_shown = s->sources_shown};
+        ret->key_template = s->source_key_template ? text_copy(text_of(s->source_key_template)) : NULL;
+        return s->source_key_template && !ret->key_template ? fail(-ENOMEM) : 0;
+}
+
+/* Limits of senders stand in one of the files, and what the object says of them goes with its own file. */
+static bool is_mixed(const struct named_limit *n, const struct limit_policy *policy, struct diagnostics *diagnostics) {
+        const struct ratelimit_settings *s = n->settings;
+        if (!policy->has_senders || (!s->is_per_source && !s->source_policy && !s->source_key_template))
+                return false;
+        diagnose(diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS, (struct place){.file = s->policy, .line = 1, .column = 1},
+                 0, "leave perSource, perSourcePolicy and perSourceKeyTpl out of the object",
+                 "ratelimit '%s' and its policy both say how senders are told apart", s->name);
+        return true;
+}
+
+static bool is_template_unknown(const struct named_limit *n, const struct limit_policy *policy, const char *path,
+                                struct diagnostics *diagnostics) {
+        if (!policy->key_template || limit_key_is_known(n->key, policy->key_template))
+                return false;
+        diagnose(diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS, (struct place){.file = path, .line = 1, .column = 1}, 0,
+                 NULL, "ratelimit '%s': there is no template '%s' to tell senders apart", n->settings->name,
+                 policy->key_template);
+        return true;
+}
+
+static int put_in_force(struct named_limit *n, struct limit_policy *policy) {
+        int r = limit_key_use(n->key, policy->key_template);
+        if (r == 0)
+                r = shared_limit_change(n->limit, &policy->rules);
+        if (r)
+                return pass(r);
+        n->senders_shown = policy->senders_shown;
+        return 0;
 }
 
 /*
@@ -61,24 +111,38 @@ static bool has_policy(const struct ratelimit_settings *s) {
  */
 static int apply_policies(struct named_limit *n, const char **path, struct diagnostics *diagnostics) {
         const struct ratelimit_settings *s = n->settings;
-        _owned_(limit_rules_fini) struct limit_rules rules = {
-                .interval_s = s->interval_s, .burst = s->burst, .severity_min = (uint8_t)s->severity};
-        int r = 0;
-        if ((*path = s->policy))
-                r = read_file(&rules, limit_policy_read, s->policy, diagnostics);
+        _owned_(limit_policy_fini) struct limit_policy policy = {0};
+        int r = own_policy(&policy, s);
+        if (r == 0 && (*path = s->policy)) {
+                r = read_file(&policy, limit_policy_read, s->policy, diagnostics);
+                if (r == 0 && (is_mixed(n, &policy, diagnostics) ||
+                               (policy.has_senders && is_template_unknown(n, &policy, s->policy, diagnostics))))
+                        r = fail(-EBADMSG);
+        }
         if (r == 0 && s->is_per_source && s->source_policy) {
                 *path = s->source_policy;
-                r = read_file(&rules, sender_policy_read, s->source_policy, diagnostics);
+                r = read_file(&policy, sender_policy_read, s->source_policy, diagnostics);
         }
         if (r)
                 return pass(r);
-        shared_limit_change(n->limit, &rules);
-        return 0;
+        if (!policy.has_senders && s->is_per_source) {
+                policy.rules.sender_interval_s = policy.rules.interval_s;
+                policy.rules.sender_burst = policy.rules.burst;
+                policy.rules.interval_s = 0; /* each sender has it for itself */
+        }
+        return pass(put_in_force(n, &policy));
 }
 
 /* When the configuration is read: what is wrong with a file is a mistake in it. */
 static int read_first(struct named_limit *n, const struct definition *d, struct diagnostics *diagnostics) {
         const struct ratelimit_settings *s = n->settings;
+        int used = limit_key_use(n->key, s->source_key_template);
+        if (used == -ENOENT)
+                diagnose(diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS, d->place, 9,
+                         "without it senders are told apart by %hostname%",
+                         "ratelimit '%s': perSourceKeyTpl \"%s\" is no template", s->name, s->source_key_template);
+        else if (used)
+                return pass(used);
         if (s->source_policy && !s->is_per_source)
                 diagnose(diagnostics, SEVERITY_WARNING, CODE_OF_OBJECTS, d->place, 9, "perSource=\"on\"",
                          "ratelimit '%s': perSourcePolicy has no effect without perSource", s->name);
@@ -241,11 +305,18 @@ static int add(struct limits *l, const struct definition *d, struct diagnostics 
                                          .may_change = has_policy(s),
                                          .senders_max = (size_t)s->sources_max};
         struct named_limit *n = &l->items[l->count];
-        *n = (struct named_limit){
-                .limits = l, .settings = s, .debounce_ms = DEBOUNCE_MS, .directory = {-1, -1}, .quiet.fire = on_quiet};
-        int r = shared_limit_new(&n->limit, &plan);
+        _owned_(limit_key_free) struct limit_key *key = NULL;
+        int r = limit_key_new(&key, &l->host);
         if (r)
                 return pass(r);
+        plan.key = limit_key_maker(key);
+        *n = (struct named_limit){
+                .limits = l, .settings = s, .debounce_ms = DEBOUNCE_MS, .directory = {-1, -1}, .quiet.fire = on_quiet};
+        n->senders_shown = s->sources_shown;
+        r = shared_limit_new(&n->limit, &plan);
+        if (r)
+                return pass(r);
+        n->key = TAKE(key);
         l->count++;
         return pass(read_first(n, d, diagnostics));
 }
@@ -292,11 +363,13 @@ struct shared_limit *limits_of_action(struct limits *l, const struct object *act
         return found;
 }
 
-int limits_new(struct limits **ret, const struct config *config, struct reporter *reporter,
+int limits_new(struct limits **ret, const struct limit_key_host *host, struct reporter *reporter,
                struct diagnostics *diagnostics) {
+        const struct config *config = host->config;
         _owned_(limits_free) struct limits *l = calloc(1, sizeof *l);
         if (!l)
                 return fail(-ENOMEM);
+        l->host = *host;
         l->reporter = reporter;
         l->watch = (struct watch){.fd = -1, .events = EPOLLIN, .ready = on_watch};
         size_t count = 0;
@@ -332,27 +405,47 @@ struct limits *limits_free(struct limits *l) {
                 if (l->loop)
                         loop_disarm(l->loop, &l->items[i].quiet);
                 shared_limit_free(l->items[i].limit);
+                limit_key_free(l->items[i].key);
         }
         free(l->items);
         free(l);
         return NULL;
 }
 
-/* The senders that lost most, by their addresses. */
-static void visit_worst(const struct named_limit *n, struct collector *c) {
-        size_t wanted = MIN((size_t)n->settings->sources_shown, (size_t)WORST_SHOWN_MAX);
+/* "per_source_drop_1_web_example_net": whatever a key holds, the name of a counter is letters, digits and "_". */
+static struct text counter_name(struct buffer *names, size_t number, const char *key) {
+        size_t from = names->size;
+        buffer_format(names, "per_source_drop_%zu_", number);
+        for (size_t i = 0; key[i]; i++)
+                buffer_byte(names, isalnum((unsigned char)key[i]) ? key[i] : '_');
+        return (struct text){NULL, names->size - from};
+}
+
+/* Sums of all senders, and those that lost most, under the names that rsyslog gives them. */
+static void visit_senders(const struct named_limit *n, const struct shared_limit_totals *totals, struct collector *c) {
+        size_t wanted = MIN((size_t)n->senders_shown, (size_t)POLICY_SHOWN_MAX);
         struct limited_sender *worst = calloc(wanted + 1, sizeof *worst);
-        struct statistic_value *values = calloc(wanted + 1, sizeof *values);
-        if (worst && values) {
+        struct statistic_value *values = calloc(SENDER_SUMS + wanted, sizeof *values);
+        _owned_(buffer_fini) struct buffer names = {0}, name = {0};
+        buffer_format(&name, "ratelimit.%s.per_source", n->settings->name);
+        if (worst && values && buffer_failed(&name) == 0) {
+                values[0] = (struct statistic_value){TEXT("per_source_allowed"), (int64_t)totals->sender_passed};
+                values[1] = (struct statistic_value){TEXT("per_source_dropped"), (int64_t)totals->sender_discarded};
+                values[2] = (struct statistic_value){TEXT("per_source_evicted"), (int64_t)totals->sender_evicted};
                 size_t count = shared_limit_worst(n->limit, worst, wanted);
                 for (size_t i = 0; i < count; i++)
-                        values[i] = (struct statistic_value){.name = text_of(worst[i].name),
-                                                             .value = (int64_t)worst[i].discarded};
-                c->visitor->visit(c->visitor, &(struct statistic_object){.name = text_of(n->settings->name),
-                                                                         .origin = "ratelimit.sources",
-                                                                         .is_nested = true,
+                        values[SENDER_SUMS + i] = (struct statistic_value){counter_name(&names, i + 1, worst[i].name),
+                                                                           (int64_t)worst[i].discarded};
+                size_t at = 0;
+                count = buffer_failed(&names) ? 0 : count;
+                for (size_t i = 0; i < count; i++) {
+                        values[SENDER_SUMS + i].name.data = names.data + at;
+                        at += values[SENDER_SUMS + i].name.size;
+                }
+                c->visitor->visit(c->visitor, &(struct statistic_object){.name = buffer_as_text(&name),
+                                                                         .origin = "ratelimit",
                                                                          .values = values,
-                                                                         .count = count});
+                                                                         .count = SENDER_SUMS + count});
         }
         free(worst);
         free(values);
@@ -366,10 +459,10 @@ void limits_visit(const struct limits *l, struct collector *c) {
                 collector_begin(c);
                 collector_sum(c, "passed", totals.passed);
                 collector_sum(c, "discarded", totals.discarded);
-                if (n->settings->is_per_source)
+                if (totals.is_per_sender)
                         collector_now(c, "sources", (int64_t)totals.senders);
                 collector_end(c, text_of(n->settings->name), "ratelimit");
-                if (n->settings->is_per_source && n->settings->sources_shown)
-                        visit_worst(n, c);
+                if (totals.is_per_sender)
+                        visit_senders(n, &totals, c);
         }
 }

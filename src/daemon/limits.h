@@ -7,6 +7,7 @@
 #pragma once
 
 #include "daemon/collector.h"
+#include "daemon/limit_key.h"
 #include "language/diagnostics.h"
 #include "language/tree.h"
 #include "message/ratelimit.h"
@@ -15,7 +16,7 @@ struct limits;
 struct loop;
 
 /* Names that no object has are told in the diagnostics. -ENOMEM. */
-int limits_new(struct limits **ret, const struct config *config, struct reporter *reporter,
+int limits_new(struct limits **ret, const struct limit_key_host *host, struct reporter *reporter,
                struct diagnostics *diagnostics);
 /* The loop does not run any more. */
 struct limits *limits_free(struct limits *l);

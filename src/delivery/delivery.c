@@ -439,9 +439,10 @@ static void print_refused(struct delivery *d, struct batch *b, struct record *r,
  * Keeps a record that is not delivered in the dead-letter store of a durable queue: it was acknowledged. False: the
  * daemon ends, and the record stays where it is.
  */
-static bool bury(struct delivery *d, struct batch *b, uint16_t index, const char *reason, int error) {
+static bool bury(struct delivery *d, struct queue *queue, struct batch *b, uint16_t index, const char *reason,
+                 int error) {
         for (;;) {
-                int r = d->queue && !d->is_attempt ? queue_bury(d->queue, b, index, reason, error) : -ENODEV;
+                int r = queue && !d->is_attempt ? queue_bury(queue, b, index, reason, error) : -ENODEV;
                 if (r == 0 || r == -ENODEV)
                         return true;
                 d->retry_at_ns = clock_mono_ns() + MAX(interval_s(d), (int64_t)1) * 1000000000;
@@ -475,11 +476,27 @@ static void write_error_file(struct delivery *d, struct batch *b, uint16_t index
 }
 
 /*
+ * Among the dead letters of the action's own queue; without one on disk, of the queue that the record came from, where
+ * several actions may have refused something.
+ */
+static bool bury_refused(struct delivery *d, struct batch *b, uint16_t index, int error) {
+        static const char why[] = "refused by the destination";
+        if (d->queue && queue_is_durable(d->queue))
+                return bury(d, d->queue, b, index, why, error);
+        struct queue *behind = queue_behind(b);
+        if (!behind)
+                return true;
+        char reason[DELIVERY_REASON_BYTES_MAX];
+        snprintf(reason, sizeof reason, "%s of action '%s'", why, d->plan.name);
+        return bury(d, behind, b, index, reason, error);
+}
+
+/*
  * A record that the destination will never take: counted, kept in action.errorfile and the dead-letter store. False: it
  * could not be kept before the daemon's end.
  */
 static bool refuse(struct delivery *d, struct batch *b, uint16_t index, int error) {
-        if (!bury(d, b, index, "refused by the destination", error))
+        if (!bury_refused(d, b, index, error))
                 return false;
         counter_add(&d->counters.refused, 1);
         write_error_file(d, b, index, error);
@@ -650,7 +667,7 @@ static void schedule_flush(struct delivery *d) {
 /* Retries are used up: what a durable queue accepted goes to its dead letters. Returns how many of the rows. */
 static size_t give_up(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count) {
         for (size_t i = 0; i < count; i++)
-                if (!bury(d, b, rows[i], "given up after action.resumeRetryCount retries", d->last_error))
+                if (!bury(d, d->queue, b, rows[i], "given up after action.resumeRetryCount retries", d->last_error))
                         return i;
         return count;
 }
@@ -713,7 +730,7 @@ static void tell_limit(struct delivery *d, const struct ratelimit *limit, uint64
 }
 
 /* The records that the limit lets through. Several threads may submit, so what one counts with is its own. */
-static size_t select_within_limit(struct delivery *d, const struct batch *b, const uint16_t *selection, size_t count,
+static size_t select_within_limit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count,
                                   uint16_t *within) {
         struct ratelimit limit;
         ratelimit_share(&limit, d->plan.limit);
@@ -725,10 +742,10 @@ static size_t select_within_limit(struct delivery *d, const struct batch *b, con
         int64_t now_us = clock_wall_us();
         size_t kept = 0;
         for (size_t i = 0; i < count; i++) {
-                const struct record *r = &b->records[selection[i]];
-                struct text sender = r->source ? text_of(r->source->address) : TEXT_NONE;
+                struct record *r = &b->records[selection[i]];
+                struct limited_message message = {.source = r->source, .batch = b, .record = r};
                 uint64_t lost = 0;
-                bool passes = r->severity < severity_min || ratelimit_pass_sender(&limit, sender, now_us, &lost);
+                bool passes = r->severity < severity_min || ratelimit_pass_message(&limit, &message, now_us, &lost);
                 if (passes)
                         within[kept++] = selection[i];
                 tell_limit(d, &limit, lost, !passes && limit.discarded == 1);

@@ -24,6 +24,7 @@
 #include "base/counter.h"
 #include "base/fail.h"
 #include "base/reporter.h"
+#include "input/acceptor.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/process.h"
@@ -116,18 +117,13 @@ static const struct counter_def imdiag_counters[] = {{"submitted", "Messages inj
 
 struct session;
 
-struct listener {
-        struct watch watch;
-        struct imdiag *diag;
-};
-
 struct imdiag {
         const struct input_host *host;
         const struct imdiag_module *settings;
         const struct diag_services *services;
         struct loop *loop;
-        struct socket_set sockets;
-        struct listener listeners[SOCKETS_MAX];
+        struct socket_set sockets; /* until they are the acceptor's */
+        struct acceptor acceptor;
         struct source *source;
         struct tls_context *tls; /* NULL: sessions are plain */
         struct session *sessions;
@@ -632,13 +628,9 @@ static void on_readable(struct watch *watch, uint32_t events _unused_) {
         run_received(s);
 }
 
-static void on_connection(struct watch *watch, uint32_t events _unused_) {
-        struct imdiag *diag = CONTAINER_OF(watch, struct listener, watch)->diag;
-        struct sockaddr_storage peer;
-        socklen_t peer_size = sizeof peer;
-        int fd = socket_accept(watch->fd, &peer, &peer_size);
-        if (fd < 0)
-                return;
+static void begin_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer _unused_,
+                          socklen_t size _unused_) {
+        struct imdiag *diag = CONTAINER_OF(acceptor, struct imdiag, acceptor);
         struct session *s = NULL;
         if (diag->session_count >= diag->settings->sessions_max)
                 module_report(diag->host->log, SEVERITY_WARNING, 0,
@@ -663,6 +655,10 @@ static void on_connection(struct watch *watch, uint32_t events _unused_) {
                 r = tls_watch_start(s->tls);
         if (r)
                 close_session(s);
+}
+
+/* The report was all there is to do. */
+static void tell_none(struct acceptor *acceptor _unused_) {
 }
 
 /* ---- Life --------------------------------------------------------------- */
@@ -761,6 +757,9 @@ static int imdiag_open(void **ret, const struct input_host *host, const void *se
                 imdiag_close(diag);
                 return pass(r);
         }
+        diag->acceptor = (struct acceptor){
+                .accepted = begin_session, .failed = tell_none, .loop = diag->loop, .who = "imdiag", .log = host->log};
+        acceptor_add_set(&diag->acceptor, &diag->sockets);
         diag->source->is_local = false;
         host->intake[0]->flow = (enum flow)diag->settings->delay_mode;
         *ret = diag;
@@ -769,14 +768,9 @@ static int imdiag_open(void **ret, const struct input_host *host, const void *se
 
 static int imdiag_start(void *instance) {
         struct imdiag *diag = instance;
-        for (size_t i = 0; i < diag->sockets.count; i++) {
-                diag->listeners[i].diag = diag;
-                diag->listeners[i].watch =
-                        (struct watch){.fd = diag->sockets.fd[i], .events = EPOLLIN, .ready = on_connection};
-                int r = loop_watch(diag->loop, &diag->listeners[i].watch);
-                if (r)
-                        return pass(r);
-        }
+        int r = acceptor_start(&diag->acceptor);
+        if (r)
+                return pass(r);
         return diag->settings->abort_timeout_s > 0 ? pass(guard_start(diag)) : 0;
 }
 
@@ -788,15 +782,14 @@ static void imdiag_reopen(void *instance) {
 
 static void imdiag_stop(void *instance) {
         struct imdiag *diag = instance;
-        for (size_t i = 0; i < diag->sockets.count; i++)
-                loop_unwatch(diag->loop, &diag->listeners[i].watch);
+        acceptor_stop(&diag->acceptor);
         while (diag->sessions)
                 close_session(diag->sessions);
-        socket_set_fini(&diag->sockets);
 }
 
 static void imdiag_close(void *instance) {
         struct imdiag *diag = instance;
+        acceptor_fini(&diag->acceptor);
         socket_set_fini(&diag->sockets);
         source_unref(diag->source);
         tls_context_free(diag->tls);

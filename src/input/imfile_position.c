@@ -7,24 +7,23 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "input/promises.h"
 #include "io/loop.h"
 #include "message/batch.h"
 
-/* A promise. The batch holds it until it is finished. */
-struct promise {
+/* The batch holds it until it is finished. */
+struct line_promise {
+        struct promise promise;
         struct position *position;
         int64_t offset;
         uint32_t lines;
         bool is_skipping;
-        bool is_kept;
-        struct promise *next;
 };
 
 struct position {
         atomic_uint references;
         pthread_mutex_t lock; /* guards all below */
-        struct promise *first, **end;
-        struct promise *idle; /* for the next */
+        struct promises promises;
         struct state state;
         char *file, *obsolete;
         int64_t line_interval;
@@ -50,7 +49,6 @@ int position_new(struct position **ret, const struct position_settings *settings
                 return fail(-ENOMEM);
         atomic_init(&p->references, 1);
         pthread_mutex_init(&p->lock, NULL);
-        p->end = &p->first;
         p->line_interval = settings->line_interval;
         p->after_batch = settings->after_batch;
         p->is_changed = settings->is_new;
@@ -66,19 +64,10 @@ int position_new(struct position **ret, const struct position_settings *settings
         return 0;
 }
 
-static void free_promises(struct promise *list) {
-        while (list) {
-                struct promise *next = list->next;
-                free(list);
-                list = next;
-        }
-}
-
 struct position *position_unref(struct position *p) {
         if (!p || atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) > 1)
                 return NULL;
-        free_promises(p->first);
-        free_promises(p->idle);
+        promises_fini(&p->promises);
         state_fini(&p->state);
         free(p->file);
         free(p->obsolete);
@@ -125,22 +114,16 @@ static void write_posted(void *argument) {
 
 /* Under the lock: takes kept promises from the front. */
 static void settle(struct position *p) {
-        while (p->first && p->first->is_kept) {
-                struct promise *kept = p->first;
-                p->first = kept->next;
-                if (!p->first)
-                        p->end = &p->first;
+        for (const struct line_promise *kept; (kept = promises_take(&p->promises));) {
                 p->state.offset = kept->offset;
                 p->state.is_skipping = kept->is_skipping;
                 p->new_lines += kept->lines;
                 p->is_changed = true;
-                kept->next = p->idle;
-                p->idle = kept;
         }
         if (!p->is_changed)
                 return;
         if (p->is_stopped) {
-                if (!p->first)
+                if (promises_are_kept(&p->promises))
                         write_locked(p);
                 return;
         }
@@ -156,10 +139,10 @@ static void settle(struct position *p) {
 
 /* The batch is finished; on whatever thread let go of it last. */
 static void keep_promise(void *argument, uint64_t cookie _unused_) {
-        struct promise *promise = argument;
-        struct position *p = promise->position;
+        struct line_promise *line = argument;
+        struct position *p = line->position;
         pthread_mutex_lock(&p->lock);
-        promise->is_kept = true;
+        line->promise.is_kept = true;
         settle(p);
         pthread_mutex_unlock(&p->lock);
         position_unref(p);
@@ -167,38 +150,29 @@ static void keep_promise(void *argument, uint64_t cookie _unused_) {
 
 /* The batch ended, and not all of it is safe: the promise stays unkept, so that the position never passes it. */
 static void break_promise(void *argument, uint64_t cookie _unused_) {
-        struct promise *promise = argument;
-        position_unref(promise->position);
-}
-
-static struct promise *add_promise(struct position *p, const struct promise *content) {
-        struct promise *promise = p->idle;
-        if (promise)
-                p->idle = promise->next;
-        else
-                promise = malloc(sizeof *promise);
-        if (!promise)
-                return NULL;
-        *promise = *content;
-        *p->end = promise;
-        p->end = &promise->next;
-        return promise;
+        const struct line_promise *line = argument;
+        position_unref(line->position);
 }
 
 int position_reach(struct position *p, struct batch *b, int64_t offset, bool is_skipping, uint32_t lines) {
-        struct promise content = {
-                .position = p, .offset = offset, .lines = lines, .is_skipping = is_skipping, .is_kept = !b};
         pthread_mutex_lock(&p->lock);
-        struct promise *promise = add_promise(p, &content);
-        if (promise && !b)
-                settle(p);
+        struct line_promise *line = promises_add(&p->promises, sizeof *line);
+        if (line) {
+                line->position = p;
+                line->offset = offset;
+                line->lines = lines;
+                line->is_skipping = is_skipping;
+                line->promise.is_kept = !b;
+                if (!b)
+                        settle(p);
+        }
         pthread_mutex_unlock(&p->lock);
-        if (!promise)
+        if (!line)
                 return fail(-ENOMEM);
         if (!b)
                 return 0;
         atomic_fetch_add_explicit(&p->references, 1, memory_order_relaxed);
-        struct acknowledgement a = {.done = keep_promise, .lost = break_promise, .input = promise};
+        struct acknowledgement a = {.done = keep_promise, .lost = break_promise, .input = line};
         int r = batch_acknowledge(b, a);
         if (r)
                 position_unref(p); /* The promise stays unkept, so the position never passes it. */

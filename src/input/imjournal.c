@@ -104,7 +104,8 @@ static void tell_lost(struct imjournal *m, uint64_t lost) {
 
 static bool is_within_limit(struct imjournal *m) {
         uint64_t lost;
-        bool passes = ratelimit_pass(&m->limit, clock_wall_coarse_us(), &lost);
+        struct limited_message message = {.source = m->source, .flags = RECORD_NO_HOSTNAME};
+        bool passes = ratelimit_pass_message(&m->limit, &message, clock_wall_coarse_us(), &lost);
         if (LIKELY(passes && lost == 0))
                 return true;
         if (lost)

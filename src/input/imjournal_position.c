@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "base/reporter.h"
+#include "input/promises.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "message/batch.h"
@@ -17,18 +18,16 @@ enum { STATE_FILE_BYTES_MAX = 4096 };
 
 /* The batch holds it until it is finished. */
 struct journal_promise {
+        struct promise promise;
         struct journal_position *position;
-        struct journal_promise *next;
         uint32_t messages;
-        bool is_kept;
         char cursor[CURSOR_BYTES_MAX];
 };
 
 struct journal_position {
         atomic_uint references;
         pthread_mutex_t lock; /* guards all below */
-        struct journal_promise *first, **end;
-        struct journal_promise *idle; /* for the next */
+        struct promises promises;
         struct journal_position_settings settings;
         char *path;
         char cursor[CURSOR_BYTES_MAX];
@@ -45,7 +44,6 @@ int journal_position_new(struct journal_position **ret, const struct journal_pos
                 return fail(-ENOMEM);
         atomic_init(&p->references, 1);
         pthread_mutex_init(&p->lock, NULL);
-        p->end = &p->first;
         p->settings = *settings;
         p->path = text_copy(text_of(settings->path));
         if (!p->path)
@@ -54,19 +52,10 @@ int journal_position_new(struct journal_position **ret, const struct journal_pos
         return 0;
 }
 
-static void free_promises(struct journal_promise *list) {
-        while (list) {
-                struct journal_promise *next = list->next;
-                free(list);
-                list = next;
-        }
-}
-
 struct journal_position *journal_position_unref(struct journal_position *p) {
         if (!p || atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) > 1)
                 return NULL;
-        free_promises(p->first);
-        free_promises(p->idle);
+        promises_fini(&p->promises);
         free(p->path);
         pthread_mutex_destroy(&p->lock);
         free(p);
@@ -114,22 +103,16 @@ static void post_write(struct journal_position *p) {
 
 /* Under the lock: takes kept promises from the front. */
 static void settle(struct journal_position *p) {
-        while (p->first && p->first->is_kept) {
-                struct journal_promise *kept = p->first;
-                p->first = kept->next;
-                if (!p->first)
-                        p->end = &p->first;
+        for (const struct journal_promise *kept; (kept = promises_take(&p->promises));) {
                 if (*kept->cursor) {
                         memcpy(p->cursor, kept->cursor, sizeof p->cursor);
                         p->is_changed = true;
                 }
                 p->new_messages += kept->messages;
-                kept->next = p->idle;
-                p->idle = kept;
         }
         if (!p->is_changed)
                 return;
-        if (p->is_stopped && !p->first)
+        if (p->is_stopped && promises_are_kept(&p->promises))
                 write_locked(p);
         else if (!p->is_stopped && p->new_messages >= (uint64_t)p->settings.interval)
                 post_write(p);
@@ -140,7 +123,7 @@ static void keep_promise(void *argument, uint64_t cookie _unused_) {
         struct journal_promise *promise = argument;
         struct journal_position *p = promise->position;
         pthread_mutex_lock(&p->lock);
-        promise->is_kept = true;
+        promise->promise.is_kept = true;
         settle(p);
         pthread_mutex_unlock(&p->lock);
         journal_position_unref(p);
@@ -148,23 +131,8 @@ static void keep_promise(void *argument, uint64_t cookie _unused_) {
 
 /* The batch ended, and not all of it is safe: the promise stays unkept, so that the position never passes it. */
 static void break_promise(void *argument, uint64_t cookie _unused_) {
-        struct journal_promise *promise = argument;
+        const struct journal_promise *promise = argument;
         journal_position_unref(promise->position);
-}
-
-/* Under the lock; NULL without memory. */
-static struct journal_promise *add_promise(struct journal_position *p) {
-        struct journal_promise *promise = p->idle;
-        if (promise)
-                p->idle = promise->next;
-        else
-                promise = malloc(sizeof *promise);
-        if (!promise)
-                return NULL;
-        promise->next = NULL;
-        *p->end = promise;
-        p->end = &promise->next;
-        return promise;
 }
 
 int journal_position_reach(struct journal_position *p, struct batch *b, const char *cursor, uint32_t messages) {
@@ -172,11 +140,11 @@ int journal_position_reach(struct journal_position *p, struct batch *b, const ch
         if (size >= CURSOR_BYTES_MAX)
                 size = 0; /* it cannot be written; the next one that can says more */
         pthread_mutex_lock(&p->lock);
-        struct journal_promise *promise = add_promise(p);
+        struct journal_promise *promise = promises_add(&p->promises, sizeof *promise);
         if (promise) {
                 promise->position = p;
                 promise->messages = messages;
-                promise->is_kept = !b;
+                promise->promise.is_kept = !b;
                 memcpy(promise->cursor, cursor, size);
                 memset(promise->cursor + size, 0, sizeof promise->cursor - size);
                 if (!b)

@@ -101,11 +101,12 @@ static size_t kernel_time(struct text line, int64_t *us) {
         return i + 1;
 }
 
-static bool is_within_limit(struct imklog *k, unsigned severity) {
+static bool is_within_limit(struct imklog *k, struct text line, unsigned severity) {
         uint64_t lost;
         if (severity < ratelimit_severity_min(&k->limit))
                 return true;
-        bool passes = ratelimit_pass(&k->limit, clock_wall_us(), &lost);
+        struct limited_message message = {.source = k->source, .raw = line, .flags = RECORD_NO_HOSTNAME};
+        bool passes = ratelimit_pass_message(&k->limit, &message, clock_wall_us(), &lost);
         if (lost)
                 module_report(k->host->log, SEVERITY_ERR, CODE_RATE_LIMIT,
                               "imklog: %llu messages lost due to rate-limiting (%lld allowed within %lld seconds)",
@@ -119,7 +120,7 @@ static bool is_within_limit(struct imklog *k, unsigned severity) {
 static void take_line(struct imklog *k, struct text line) {
         unsigned pri = take_pri(&line);
         bool is_kernel = pri >> 3 == 0;
-        if ((!is_kernel && !k->settings->permits_other_facilities) || !is_within_limit(k, pri & 7))
+        if ((!is_kernel && !k->settings->permits_other_facilities) || !is_within_limit(k, line, pri & 7))
                 return;
         int64_t since_start_us = 0;
         size_t time_size = k->settings->parses_time && is_kernel ? kernel_time(line, &since_start_us) : 0;

@@ -1,11 +1,12 @@
 /*
  * impstats: the daemon's counters, from time to time, as messages, as lines of a
- * file, or both.
+ * file, pushed to a server of metrics, or all of it.
  *
  *   timer -> stats_begin() -> every object: a line -> intake and file -> stats_end()
+ *              |                            and series -> push
  *              refused: the cycle waits until imdiag lets it run, see module/diag.h
  *
- * The only wake-ups are its own. Everything happens on its one thread, but resume().
+ * The only wake-ups are its own. Everything happens on its one thread, but resume() and what is pushed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "base/reporter.h"
 #include "input/builtin.h"
 #include "input/impstats_format.h"
+#include "input/impstats_push.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "message/intake.h"
@@ -37,10 +39,7 @@ struct impstats_settings {
         int format;
         bool is_json, is_cee; /* the old directives */
         char *file, *ruleset;
-        char *push_url, *push_job, *push_ca_file, *push_cert_file, *push_key_file;
-        struct strings push_labels;
-        int64_t push_timeout_ms, push_batch_bytes, push_batch_series;
-        bool push_instance, push_origin, push_name, push_skips_verify;
+        struct push_settings push;
 };
 
 struct impstats {
@@ -58,7 +57,8 @@ struct impstats {
         int64_t now_us;        /* of the cycle that runs */
         char date[DATE_BYTES]; /* "Sat Nov 21 22:52:02 2026: " */
         struct buffer line;
-        struct buffer lines; /* for the file, written once a cycle */
+        struct buffer lines;        /* for the file, written once a cycle */
+        struct impstats_push *push; /* NULL: nothing is pushed */
 };
 
 /* ---- The file -------------------------------------------------------------- */
@@ -121,6 +121,8 @@ static void put_line(struct impstats *m, struct text line) {
 
 static void visit(struct statistic_visitor *visitor, const struct statistic_object *object) {
         struct impstats *m = CONTAINER_OF(visitor, struct impstats, visitor);
+        if (m->push)
+                impstats_push_add(m->push, object);
         buffer_clear(&m->line);
         impstats_render(&m->line, object, m->format);
         if (buffer_failed(&m->line) == 0)
@@ -141,7 +143,11 @@ static void report_all(struct impstats *m) {
         buffer_clear(&m->lines);
         if (m->settings->has_brackets)
                 put_line(m, TEXT("BEGIN"));
+        if (m->push)
+                impstats_push_begin(m->push, m->now_us);
         services->stats_visit(m->host->daemon, m->settings->resets, &m->visitor);
+        if (m->push)
+                impstats_push_end(m->push);
         if (m->settings->has_brackets)
                 put_line(m, TEXT("END"));
         write_file(m);
@@ -173,6 +179,7 @@ static void resume(void *writer) {
 
 static void impstats_close(void *instance) {
         struct impstats *m = instance;
+        impstats_push_free(m->push);
         source_unref(m->source);
         file_close(m->file);
         buffer_fini(&m->line);
@@ -212,6 +219,12 @@ static int impstats_open(void **ret, const struct input_host *host, const void *
 
 static int impstats_start(void *instance) {
         struct impstats *m = instance;
+        const struct push_settings *push = &m->settings->push;
+        /* Without it there are the other ways. */
+        int r = push->url && *push->url ? impstats_push_new(&m->push, push, m->host->facts->host_name, m->host->log)
+                                        : 0;
+        if (r == -ENOMEM)
+                return pass(r);
         m->host->diag->stats_writer(m->host->daemon, resume, m);
         m->due_ns = clock_mono_ns() + m->settings->interval_s * SECOND_NS;
         return pass(loop_arm(m->loop, &m->timer, m->due_ns));
@@ -221,6 +234,7 @@ static void impstats_stop(void *instance) {
         struct impstats *m = instance;
         m->host->diag->stats_writer(m->host->daemon, NULL, NULL);
         loop_disarm(m->loop, &m->timer);
+        m->push = impstats_push_free(m->push);
 }
 
 static void impstats_reopen(void *instance) {
@@ -235,6 +249,9 @@ static bool impstats_module_instance(const void *module_settings _unused_) {
 
 static int impstats_check(const void *settings _unused_, const void *module_settings, struct module_log *log) {
         const struct impstats_settings *s = module_settings;
+        int r = push_settings_check(&s->push, log);
+        if (r)
+                return pass(r);
         if (s->uses_syslog || !s->ruleset)
                 return 0;
         module_report_param(log, SEVERITY_ERR, "ruleset",
@@ -242,8 +259,7 @@ static int impstats_check(const void *settings _unused_, const void *module_sett
         return fail(-EINVAL);
 }
 
-#define PUSH_HELP "Without effect: statistics are not pushed; have them fetched, or write them with log.file."
-#define S         struct impstats_settings
+#define S struct impstats_settings
 static const struct param impstats_params[] = {
         PARAM_INT(S, interval_s, .name = "interval", .legacy = "PStatInterval PStatsInterval", .dflt = "300", .min = 1,
                   .max = INT32_MAX, .unit = "seconds", .flags = PARAM_LEGACY_STAYS,
@@ -269,27 +285,35 @@ static const struct param impstats_params[] = {
                    .help = "The same as format=\"json\"."),
         PARAM_BOOL(S, is_cee, .name = "pstat.cee", .legacy = "PStatCEE", .dflt = "off", .flags = PARAM_LEGACY_STAYS,
                    .help = "The same as format=\"cee\"."),
-        PARAM_STRING(S, push_url, .name = "push.url", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_STRINGS(S, push_labels, .name = "push.labels", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_INT(S, push_timeout_ms, .name = "push.timeout.ms", .dflt = "5000", .min = 0, .max = INT32_MAX,
-                  .unit = "milliseconds", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_BOOL(S, push_instance, .name = "push.label.instance", .dflt = "on", .flags = PARAM_IS_IGNORED,
-                   .help = PUSH_HELP),
-        PARAM_BOOL(S, push_origin, .name = "push.label.origin", .dflt = "off", .flags = PARAM_IS_IGNORED,
-                   .help = PUSH_HELP),
-        PARAM_BOOL(S, push_name, .name = "push.label.name", .dflt = "off", .flags = PARAM_IS_IGNORED,
-                   .help = PUSH_HELP),
-        PARAM_STRING(S, push_job, .name = "push.label.job", .dflt = "rsyslog", .flags = PARAM_IS_IGNORED,
-                     .help = PUSH_HELP),
-        PARAM_STRING(S, push_ca_file, .name = "push.tls.cafile", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_STRING(S, push_cert_file, .name = "push.tls.certfile", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_STRING(S, push_key_file, .name = "push.tls.keyfile", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_BOOL(S, push_skips_verify, .name = "push.tls.insecureskipverify", .dflt = "off",
-                   .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_INT(S, push_batch_bytes, .name = "push.batch.maxbytes", .dflt = "0", .min = 0, .max = INT32_MAX,
-                  .unit = "bytes", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
-        PARAM_INT(S, push_batch_series, .name = "push.batch.maxseries", .dflt = "0", .min = 0, .max = INT32_MAX,
-                  .unit = "series", .flags = PARAM_IS_IGNORED, .help = PUSH_HELP),
+        PARAM_STRING(
+                S, push.url, .name = "push.url",
+                .help = "Pushes each report to a remote write endpoint of Prometheus, VictoriaMetrics or the like: "
+                        "http://localhost:9090/api/v1/write. Needs libsnappy and libcurl where it runs."),
+        PARAM_STRINGS(S, push.labels, .name = "push.labels",
+                      .help = "Labels of all that is pushed, as name=value. They win over those made here."),
+        PARAM_INT(S, push.timeout_ms, .name = "push.timeout.ms", .dflt = "5000", .min = 0, .max = INT32_MAX,
+                  .unit = "milliseconds", .help = "How long a request may take; 0: as long as it does."),
+        PARAM_BOOL(S, push.names_instance, .name = "push.label.instance", .dflt = "on",
+                   .help = "Adds the label instance: this host's name."),
+        PARAM_BOOL(S, push.names_origin, .name = "push.label.origin", .dflt = "off",
+                   .help = "Adds the label origin: that of the object."),
+        PARAM_BOOL(S, push.names_object, .name = "push.label.name", .dflt = "off",
+                   .help = "Adds the label name: that of the object."),
+        PARAM_STRING(S, push.job, .name = "push.label.job", .dflt = "rsyslog",
+                     .help = "Adds the label job with this value; empty: none."),
+        PARAM_STRING(S, push.ca_file, .name = "push.tls.cafile",
+                     .help = "Authorities that the server's certificate must come from; unset: the system's."),
+        PARAM_STRING(S, push.cert_file, .name = "push.tls.certfile",
+                     .help = "Our certificate, for servers that ask; with push.tls.keyfile."),
+        PARAM_STRING(S, push.key_file, .name = "push.tls.keyfile", .help = "The key of push.tls.certfile."),
+        PARAM_BOOL(S, push.skips_verify, .name = "push.tls.insecureskipverify", .dflt = "off",
+                   .help = "Takes any server for the right one: for tests only."),
+        PARAM_INT(S, push.bytes_max, .name = "push.batch.maxbytes", .dflt = "0", .min = 0, .max = INT32_MAX,
+                  .unit = "bytes",
+                  .help = "Most of a request before compression; what is more goes into further ones. "
+                          "0: one request."),
+        PARAM_INT(S, push.series_max, .name = "push.batch.maxseries", .dflt = "0", .min = 0, .max = INT32_MAX,
+                  .unit = "series", .help = "Most counters in a request; 0: all."),
         {},
 };
 #undef S

@@ -17,7 +17,7 @@ enum {
         INFLATED_BYTES_MAX = 64 << 20,
 };
 
-enum compression_mode { COMPRESSION_NONE, COMPRESSION_STREAM_ALWAYS };
+enum compression_mode { MODE_NONE, MODE_STREAM_ALWAYS };
 static const char *const compression_modes[] = {"none", "stream:always", NULL};
 
 struct imptcp_module_settings {
@@ -195,8 +195,12 @@ static struct stream_options options_of(const struct imptcp_settings *settings) 
                                 .interval_s = settings->keepalive_interval_s,
                         },
                 .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
-                .inflates = settings->compression_mode == COMPRESSION_STREAM_ALWAYS,
-                .inflation = {.ratio_max = EXPANSION_RATIO_MAX, .bytes_max_per_receive = INFLATED_BYTES_MAX},
+                .inflation =
+                        {
+                                .kind = settings->compression_mode == MODE_NONE ? COMPRESSION_NONE : COMPRESSION_ZLIB,
+                                .ratio_max = EXPANSION_RATIO_MAX,
+                                .bytes_max_per_receive = INFLATED_BYTES_MAX,
+                        },
                 .sessions_max = settings->sessions_max,
                 .reads_max = READS_MAX,
                 .flow = settings->takes_flow_control ? FLOW_FULL : FLOW_NONE,

@@ -102,7 +102,11 @@ void relp_server_reload(struct relp_server *server) {
                               server->label, buffer_string(&complaint));
 }
 
-static void accept_again(struct timer *timer);
+static void take_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size);
+
+static void count_failed(struct acceptor *acceptor) {
+        relp_count(CONTAINER_OF(acceptor, struct relp_server, acceptor), RELP_OPEN_FAILED, 1);
+}
 
 int relp_server_new(struct relp_server **ret, const struct input_host *host, const struct relp_options *options) {
         _owned_(relp_server_free) struct relp_server *server = calloc(1, sizeof *server);
@@ -114,7 +118,6 @@ int relp_server_new(struct relp_server **ret, const struct input_host *host, con
         server->facts = host->facts;
         server->message_bytes_max =
                 (uint32_t)MIN(MAX(host->facts->message_bytes_max, (int64_t)1), (int64_t)RELP_DATA_BYTES_MAX);
-        server->accept_again.fire = accept_again;
         int r = keep_texts(server);
         if (r == 0)
                 r = make_workers(server, host);
@@ -123,6 +126,13 @@ int relp_server_new(struct relp_server **ret, const struct input_host *host, con
         if (r)
                 return pass(r);
         server->limit = (struct listening_limit){.limit = options->limit, .name = server->label, .log = server->log};
+        server->acceptor = (struct acceptor){
+                .accepted = take_session,
+                .failed = count_failed,
+                .loop = host->loop[0],
+                .who = server->label,
+                .log = host->log,
+        };
         *ret = TAKE(server);
         return 0;
 }
@@ -135,8 +145,7 @@ struct relp_server *relp_server_free(struct relp_server *server) {
                         peer_free(server->workers[i].peers);
                 mailbox_close(server->workers[i].mailbox);
         }
-        for (size_t i = 0; i < server->listener_count; i++)
-                socket_close(server->listeners[i].watch.fd);
+        acceptor_fini(&server->acceptor);
         tls_context_free(server->tls);
         free(server->workers);
         free(server->name);
@@ -147,39 +156,13 @@ struct relp_server *relp_server_free(struct relp_server *server) {
 
 /* ---- Listening and accepting ---------------------------------------------- */
 
-static void on_listener(struct watch *watch, uint32_t events);
-
 int relp_server_listen(struct relp_server *server, const struct socket_place *place) {
         _owned_(socket_set_fini) struct socket_set set = {0};
         int r = listening_open(&set, place, "tcp", server->log);
         if (r)
                 return pass(r);
-        while (set.count && server->listener_count < ARRAY_SIZE(server->listeners))
-                server->listeners[server->listener_count++] = (struct relp_listener){
-                        .watch = {.fd = set.fd[--set.count], .events = EPOLLIN, .ready = on_listener},
-                        .server = server,
-                };
+        acceptor_add_set(&server->acceptor, &set);
         return 0;
-}
-
-static void watch_listeners(struct relp_server *server, uint32_t events) {
-        for (size_t i = 0; i < server->listener_count; i++)
-                loop_rewatch(server->workers[0].loop, &server->listeners[i].watch, events);
-}
-
-static void accept_again(struct timer *timer) {
-        watch_listeners(CONTAINER_OF(timer, struct relp_server, accept_again), EPOLLIN);
-}
-
-/* Without descriptors the listener would stay ready and keep us busy: it rests for a while. */
-static void accept_later(struct relp_server *server, int error) {
-        module_report(server->log, SEVERITY_ERR, 0, "%s: error accepting connection: %s; trying again in %d ms",
-                      server->label, fail_text(error), ACCEPT_AGAIN_MS);
-        relp_count(server, RELP_OPEN_FAILED, 1);
-        int r = loop_arm(server->workers[0].loop, &server->accept_again,
-                         clock_mono_ns() + (int64_t)ACCEPT_AGAIN_MS * 1000000);
-        if (r == 0)
-                watch_listeners(server, 0);
 }
 
 static void adopt(void *argument) {
@@ -221,34 +204,15 @@ static int begin_session(struct relp_server *server, int fd, const struct sockad
         return 0;
 }
 
-static void on_listener(struct watch *watch, uint32_t events _unused_) {
-        struct relp_server *server = CONTAINER_OF(watch, struct relp_listener, watch)->server;
-        for (int accepted = 0; accepted < ACCEPTS_A_ROUND; accepted++) {
-                struct sockaddr_storage peer;
-                socklen_t size;
-                int fd = socket_accept(watch->fd, &peer, &size);
-                if (fd == -EAGAIN)
-                        return;
-                if (fd == -ECONNABORTED || fd == -EINTR)
-                        continue;
-                if (fd < 0) {
-                        accept_later(server, fd);
-                        return;
-                }
-                if (begin_session(server, fd, &peer, size))
-                        relp_count(server, RELP_OPEN_FAILED, 1);
-        }
+static void take_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size) {
+        if (begin_session(CONTAINER_OF(acceptor, struct relp_server, acceptor), fd, peer, size))
+                count_failed(acceptor);
 }
 
 /* ---- Start and stop -------------------------------------------------------- */
 
 int relp_server_start(struct relp_server *server) {
-        for (size_t i = 0; i < server->listener_count; i++) {
-                int r = loop_watch(server->workers[0].loop, &server->listeners[i].watch);
-                if (r)
-                        return pass(r);
-        }
-        return 0;
+        return pass(acceptor_start(&server->acceptor));
 }
 
 static bool is_owing(const struct relp_worker *worker) {
@@ -283,14 +247,7 @@ static void stop_worker(void *argument) {
 }
 
 void relp_server_retire(struct relp_server *server) {
-        struct loop *loop = server->workers[0].loop;
-        loop_disarm(loop, &server->accept_again);
-        for (size_t i = 0; i < server->listener_count; i++) {
-                struct watch *watch = &server->listeners[i].watch;
-                loop_unwatch(loop, watch);
-                watch->fd = socket_close(watch->fd);
-        }
-        server->listener_count = 0;
+        acceptor_stop(&server->acceptor);
 }
 
 void relp_server_stop(struct relp_server *server) {

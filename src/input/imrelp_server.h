@@ -17,15 +17,14 @@
 #include <stdatomic.h>
 
 #include "base/counter.h"
+#include "input/acceptor.h"
 #include "input/imrelp_promise.h"
 #include "input/listening.h"
 #include "io/tls.h"
 #include "message/intake.h"
 
 enum {
-        FAREWELL_MS = 1000,     /* a stop waits so long for what is in work */
-        ACCEPTS_A_ROUND = 256,  /* then the sessions there are get their turn */
-        ACCEPT_AGAIN_MS = 1000, /* pause when descriptors or memory ran out */
+        FAREWELL_MS = 1000, /* a stop waits so long for what is in work */
 };
 
 /* In the order of relp_counters[]. */
@@ -72,11 +71,6 @@ struct relp_worker {
         bool is_stopped;
 };
 
-struct relp_listener {
-        struct watch watch;
-        struct relp_server *server;
-};
-
 struct relp_server {
         struct relp_options options; /* its texts are: */
         char *name, *label;          /* "imrelp[2514]", for reports */
@@ -84,9 +78,7 @@ struct relp_server {
         uint32_t message_bytes_max;  /* global(maxMessageSize) */
         const struct host_facts *facts;
         struct listening_limit limit;
-        struct relp_listener listeners[SOCKETS_MAX];
-        size_t listener_count;
-        struct timer accept_again;
+        struct acceptor acceptor;
         struct relp_worker *workers;
         unsigned worker_count, next_worker;
         atomic_uint sessions;

@@ -15,7 +15,7 @@
 
 enum { THREADS_MAX = 64, BACKLOG_MIN = 1024 };
 
-enum compression_mode { COMPRESSION_NONE, COMPRESSION_STREAM_ALWAYS };
+enum compression_mode { MODE_NONE, MODE_STREAM_ALWAYS };
 static const char *const compression_modes[] = {"none", "stream:always", NULL};
 
 enum compression_driver { DRIVER_ZLIB, DRIVER_ZSTD };
@@ -115,7 +115,7 @@ struct imtcp_settings {
                 PARAM_CHOICE(struct imtcp_settings, compression_driver, .name = "compression.driver",                  \
                              .legacy = legacy_name("InputTCPServerCompressionDriver"), .dflt = "zlib",                 \
                              .choices = compression_drivers, .flags = (extra),                                         \
-                             .help = "How connections are compressed. Only zlib is supported."),                       \
+                             .help = "How connections are compressed: as the senders' compression.driver says."),      \
                 PARAM_INT(struct imtcp_settings, expansion_ratio_max, .name = "compression.maxexpansionratio",         \
                           .dflt = "1024", .min = 0, .max = INT32_MAX, .flags = (extra),                                \
                           .help = "A compressed connection that expands to more than this many times of what was "     \
@@ -126,9 +126,9 @@ struct imtcp_settings {
                           .max = INT64_MAX, .unit = "bytes", .flags = (extra),                                         \
                           .help = "A compressed connection is closed when one read expands to more; 0: any."),         \
                 PARAM_INT(struct imtcp_settings, zstd_window_bytes, .name = "compression.maxtotalzstdwindowbytes",     \
-                          .dflt = "67108864", .min = 0, .max = INT64_MAX, .unit = "bytes",                             \
-                          .flags = (extra) | PARAM_IS_IGNORED,                                                         \
-                          .help = "Memory for all zstd windows together; without effect, as zstd is not supported."),  \
+                          .dflt = "67108864", .min = 0, .max = INT64_MAX, .unit = "bytes", .flags = (extra),           \
+                          .help = "A connection whose zstd window would bring those of all connections of the input "  \
+                                  "above this is closed; 0: any. A frame may ask for a window up to it."),             \
                 PARAM_STRING(struct imtcp_settings, network_namespace, .name = "networknamespace", .flags = (extra),   \
                              .help = "The network namespace (as ip-netns(8) names it) to listen in; unset: our own."), \
                 PARAM_INT(struct imtcp_settings, tls_mode, .name = "streamdriver.mode",                                \
@@ -257,12 +257,10 @@ static struct netstream netstream_of(const struct imtcp_settings *settings) {
         };
 }
 
-static int check_compression(const struct imtcp_settings *settings, struct module_log *log) {
-        if (settings->compression_mode == COMPRESSION_NONE || settings->compression_driver == DRIVER_ZLIB)
-                return 0;
-        module_report_param(log, SEVERITY_ERR, "compression.driver",
-                            "streams compressed with zstd cannot be received; use \"zlib\" here and at the sender");
-        return fail(-EINVAL);
+static enum compression compression_of(const struct imtcp_settings *settings) {
+        if (settings->compression_mode == MODE_NONE)
+                return COMPRESSION_NONE;
+        return settings->compression_driver == DRIVER_ZSTD ? COMPRESSION_ZSTD : COMPRESSION_ZLIB;
 }
 
 static int imtcp_check(const void *own, const void *module_settings, struct module_log *log) {
@@ -271,11 +269,10 @@ static int imtcp_check(const void *own, const void *module_settings, struct modu
                 return 0;
         const struct netstream netstream = netstream_of(settings);
         int tls = netstream_check(&netstream, log);
-        int compression = check_compression(settings, log);
         int senders = listening_parse_senders(NULL, &settings->senders, "TCP", log);
         int pattern = own ? stream_check_pattern(settings->pattern, "imtcp", log) : 0;
         int port = own && settings->port ? listening_check_port(settings->port, "TCP", log) : 0;
-        return tls || compression || senders || pattern || port ? fail(-EINVAL) : 0;
+        return tls || senders || pattern || port ? fail(-EINVAL) : 0;
 }
 
 static void tell_closed(struct module_log *log, uint32_t session, const char *peer) {
@@ -314,11 +311,12 @@ static struct stream_options options_of(const struct imtcp_settings *settings) {
                                 .interval_s = settings->keepalive_interval_s,
                         },
                 .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
-                .inflates = settings->compression_mode == COMPRESSION_STREAM_ALWAYS,
                 .inflation =
                         {
+                                .kind = compression_of(settings),
                                 .ratio_max = settings->expansion_ratio_max,
                                 .bytes_max_per_receive = settings->inflated_bytes_max,
+                                .window_bytes_max = settings->zstd_window_bytes,
                         },
                 .sessions_max = settings->sessions_max,
                 .reads_max = settings->reads_max,

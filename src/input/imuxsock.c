@@ -122,7 +122,9 @@ static bool is_within_limit(struct imuxsock *in, const struct unix_datagram *d, 
                 return true;
         struct limiter *l = find_limiter(in, d->sender.pid);
         uint64_t lost;
-        bool passes = ratelimit_pass(&l->limit, now_us, &lost);
+        struct limited_message message = {
+                .source = in->source, .raw = d->data, .flags = in->settings->parses_host ? 0 : RECORD_NO_HOSTNAME};
+        bool passes = ratelimit_pass_message(&l->limit, &message, now_us, &lost);
         if (!passes)
                 counter_add(&in->host->counters[COUNT_DISCARDED], 1);
         if (LIKELY(passes && lost == 0) || (!passes && l->limit.discarded > 1))

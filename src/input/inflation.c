@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #include "base/fail.h"
 
@@ -11,73 +10,86 @@ enum {
 };
 
 struct inflation {
-        z_stream stream;
-        struct inflation_bounds bounds;
+        struct decompressor *decompressor;
+        struct inflation_options options;
+        struct text fed; /* what of it is left */
+        atomic_size_t *windows;
+        size_t window; /* our part of them */
         uint64_t in, out;
         uint64_t out_of_this; /* since the last inflation_feed() */
-        bool has_more;        /* the last output was full: zlib may hold back */
+        bool has_more;        /* the last output was full: the library may hold back */
 };
 
-int inflation_new(struct inflation **ret, const struct inflation_bounds *bounds) {
-        struct inflation *inflation = calloc(1, sizeof *inflation);
-        if (!inflation)
+int inflation_new(struct inflation **ret, const struct inflation_options *options, atomic_size_t *windows) {
+        _owned_(inflation_free) struct inflation *i = calloc(1, sizeof *i);
+        if (!i)
                 return fail(-ENOMEM);
-        inflation->bounds = *bounds;
-        if (inflateInit(&inflation->stream) != Z_OK) {
-                free(inflation);
-                return fail(-ENOMEM);
+        i->options = *options;
+        i->windows = windows;
+        int r = decompressor_new(&i->decompressor, options->kind);
+        if (r)
+                return pass(r);
+        if (options->window_bytes_max > 0) {
+                size_t most = (size_t)options->window_bytes_max;
+                size_t held = atomic_load_explicit(windows, memory_order_relaxed);
+                decompressor_bound_window(i->decompressor, most > held ? most - held : 0);
         }
-        *ret = inflation;
+        *ret = TAKE(i);
         return 0;
 }
 
-struct inflation *inflation_free(struct inflation *inflation) {
-        if (!inflation)
+struct inflation *inflation_free(struct inflation *i) {
+        if (!i)
                 return NULL;
-        inflateEnd(&inflation->stream);
-        free(inflation);
+        atomic_fetch_sub_explicit(i->windows, i->window, memory_order_relaxed);
+        decompressor_free(i->decompressor);
+        free(i);
         return NULL;
 }
 
-bool inflation_is_drained(const struct inflation *inflation) {
-        return inflation->stream.avail_in == 0 && !inflation->has_more;
+bool inflation_is_drained(const struct inflation *i) {
+        return i->fed.size == 0 && !i->has_more;
 }
 
-void inflation_feed(struct inflation *inflation, const void *data, size_t size) {
-        assert(inflation_is_drained(inflation));
-        inflation->stream.next_in = (unsigned char *)data;
-        inflation->stream.avail_in = (uInt)size;
-        inflation->in += size;
-        inflation->out_of_this = 0;
+void inflation_feed(struct inflation *i, const void *data, size_t size) {
+        assert(inflation_is_drained(i));
+        i->fed = (struct text){data, size};
+        i->in += size;
+        i->out_of_this = 0;
 }
 
-static bool is_within_bounds(const struct inflation *inflation) {
-        const struct inflation_bounds *bounds = &inflation->bounds;
-        if (bounds->bytes_max_per_receive > 0 && inflation->out_of_this > (uint64_t)bounds->bytes_max_per_receive)
-                return false;
-        if (bounds->ratio_max <= 0 || inflation->out <= RATIO_FREE_BYTES)
+/* A window is there when it is counted, so that each thread can overstep the bound by one window for the moment. */
+static bool window_fits(struct inflation *i) {
+        size_t window = decompressor_window(i->decompressor);
+        if (LIKELY(window == i->window))
                 return true;
-        return inflation->out / (uint64_t)bounds->ratio_max <= inflation->in;
+        size_t held = atomic_fetch_add_explicit(i->windows, window - i->window, memory_order_relaxed);
+        held += window - i->window;
+        i->window = window;
+        return i->options.window_bytes_max <= 0 || held <= (size_t)i->options.window_bytes_max;
 }
 
-ssize_t inflation_take(struct inflation *inflation, void *to, size_t room) {
-        z_stream *stream = &inflation->stream;
-        stream->next_out = to;
-        stream->avail_out = (uInt)MIN(room, (size_t)INT32_MAX);
-        uInt offered = stream->avail_out;
-        int r = inflate(stream, Z_SYNC_FLUSH);
-        /* A sender may begin anew on the same connection. */
-        if (r == Z_STREAM_END)
-                r = inflateReset(stream);
-        if (r == Z_MEM_ERROR)
-                return fail(-ENOMEM);
-        if (r != Z_OK && r != Z_BUF_ERROR)
-                return fail(-EBADMSG);
-        size_t made = offered - stream->avail_out;
-        inflation->has_more = stream->avail_out == 0;
-        inflation->out += made;
-        inflation->out_of_this += made;
-        if (!is_within_bounds(inflation))
+static bool is_within_bounds(struct inflation *i) {
+        if (!window_fits(i))
+                return false;
+        const struct inflation_options *o = &i->options;
+        if (o->bytes_max_per_receive > 0 && i->out_of_this > (uint64_t)o->bytes_max_per_receive)
+                return false;
+        if (o->ratio_max <= 0 || i->out <= RATIO_FREE_BYTES)
+                return true;
+        return i->out / (uint64_t)o->ratio_max <= i->in;
+}
+
+ssize_t inflation_take(struct inflation *i, void *to, size_t room) {
+        size_t used = 0, made = 0;
+        int r = decompressor_step(i->decompressor, i->fed, &used, to, room, &made);
+        if (r)
+                return pass(r);
+        i->fed = text_slice(i->fed, used, i->fed.size);
+        i->has_more = made == room;
+        i->out += made;
+        i->out_of_this += made;
+        if (!is_within_bounds(i))
                 return fail(-E2BIG);
         return (ssize_t)made;
 }

@@ -5,21 +5,26 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/macros.h"
+#include "io/compress.h"
 
 struct inflation;
 
-struct inflation_bounds {
+struct inflation_options {
+        enum compression kind;         /* COMPRESSION_ZLIB or COMPRESSION_ZSTD */
         int64_t ratio_max;             /* bytes out for each byte in, over the whole stream; 0: any */
         int64_t bytes_max_per_receive; /* bytes out of one stretch of input; 0: any */
+        int64_t window_bytes_max;      /* of all zstd windows that share a count; 0: any */
 };
 
-int inflation_new(struct inflation **ret, const struct inflation_bounds *bounds);
+/* `windows` counts the bytes of zstd's windows of all that share it, and outlives them. */
+int inflation_new(struct inflation **ret, const struct inflation_options *options, atomic_size_t *windows);
 struct inflation *inflation_free(struct inflation *inflation);
 OWNED_POINTER(struct inflation, inflation_free);
 

@@ -180,13 +180,13 @@ unsigned listening_severity(struct text raw) {
         return pri & 7;
 }
 
-bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, struct text raw,
-                            int64_t now_us) {
+bool listening_pass_limited(struct listening_limit *limit, struct source *sender, struct text raw, int64_t now_us) {
         uint64_t lost;
         unsigned severity_min = ratelimit_severity_min(&limit->limit);
         if (severity_min && listening_severity(raw) < severity_min)
                 return true;
-        bool is_passed = ratelimit_pass_sender(&limit->limit, text_of(sender->address), now_us, &lost);
+        struct limited_message message = {.source = sender, .raw = raw};
+        bool is_passed = ratelimit_pass_message(&limit->limit, &message, now_us, &lost);
         if (lost)
                 tell_lost(limit, lost);
         if (!is_passed && limit->limit.discarded == 1)

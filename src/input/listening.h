@@ -58,9 +58,8 @@ struct listening_limit {
         const char *name; /* as reports name it; lent */
         struct module_log *log;
 };
-bool listening_pass_limited(struct listening_limit *limit, const struct source *sender, struct text raw,
-                            int64_t now_us);
-static inline bool listening_pass(struct listening_limit *limit, const struct source *sender, struct text raw,
+bool listening_pass_limited(struct listening_limit *limit, struct source *sender, struct text raw, int64_t now_us);
+static inline bool listening_pass(struct listening_limit *limit, struct source *sender, struct text raw,
                                   int64_t now_us) {
         return limit->limit.interval_s <= 0 || listening_pass_limited(limit, sender, raw, now_us);
 }

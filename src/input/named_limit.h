@@ -13,9 +13,10 @@ static inline void limit_by_name(struct ratelimit *r, const struct input_host *h
         if (!name)
                 return;
         struct shared_limit *shared = host->find_limit ? host->find_limit(host->limits, name) : NULL;
-        if (shared)
+        if (shared) {
                 ratelimit_share(r, shared);
-        else
+                r->ruleset = host->ruleset;
+        } else
                 module_report(host->log, SEVERITY_ERR, 0,
                               "%s: ratelimit '%s' is not defined: the input's own limit holds", module, name);
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/fail.h"
 #include "base/reporter.h"
 #include "input/connection.h"
@@ -89,7 +88,11 @@ static int make_workers(struct stream_server *server, const struct input_host *h
         return 0;
 }
 
-static void accept_again(struct timer *timer);
+static void begin_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size);
+
+static void count_failed(struct acceptor *acceptor) {
+        stream_count(CONTAINER_OF(acceptor, struct stream_server, acceptor), STREAM_OPEN_FAILED, 1);
+}
 
 int stream_new(struct stream_server **ret, const struct input_host *host, const struct stream_options *options) {
         _owned_(stream_free) struct stream_server *server = calloc(1, sizeof *server);
@@ -98,7 +101,6 @@ int stream_new(struct stream_server **ret, const struct input_host *host, const 
         server->options = *options;
         server->log = host->log;
         server->counters = host->counters;
-        server->accept_again.fire = accept_again;
         struct framing_rules *rules = &server->options.rules;
         rules->message_bytes_max =
                 (uint32_t)MIN(MAX(host->facts->message_bytes_max, (int64_t)1), (int64_t)FRAME_BYTES_MAX / 2);
@@ -119,6 +121,13 @@ int stream_new(struct stream_server **ret, const struct input_host *host, const 
         r = make_workers(server, host);
         if (r)
                 return pass(r);
+        server->acceptor = (struct acceptor){
+                .accepted = begin_session,
+                .failed = count_failed,
+                .loop = host->loop[0],
+                .who = options->module,
+                .log = host->log,
+        };
         *ret = TAKE(server);
         return 0;
 }
@@ -131,8 +140,7 @@ struct stream_server *stream_free(struct stream_server *server) {
                         connection_free(server->workers[i].connections);
                 free(server->workers[i].scratch);
         }
-        for (size_t i = 0; i < server->listener_count; i++)
-                socket_close(server->listeners[i].watch.fd);
+        acceptor_fini(&server->acceptor);
         if (server->unix_path && server->unlinks_at_end)
                 socket_unlink(server->unix_path);
         if (server->has_pattern)
@@ -155,15 +163,6 @@ void stream_secure(struct stream_server *server, struct tls_context *tls) {
 }
 
 /* ---- Listening ---- */
-
-static void on_listener(struct watch *watch, uint32_t events);
-
-static void add_listener(struct stream_server *server, int fd) {
-        server->listeners[server->listener_count++] = (struct stream_listener){
-                .watch = {.fd = fd, .events = EPOLLIN, .ready = on_listener},
-                .server = server,
-        };
-}
 
 /* "imptcp[514]": how reports about the rate call this input. */
 static int name_limit(struct stream_server *server, const char *place) {
@@ -193,8 +192,7 @@ int stream_listen_tcp(struct stream_server *server, const struct socket_place *p
         r = listening_write_port(server->options.module, server->options.port_file, set.port, server->log);
         if (r)
                 return pass(r);
-        while (set.count && server->listener_count < LISTENERS_MAX)
-                add_listener(server, set.fd[--set.count]);
+        acceptor_add_set(&server->acceptor, &set);
         return 0;
 }
 
@@ -207,7 +205,7 @@ int stream_listen_unix(struct stream_server *server, const struct unix_place *pl
                               fail_text(r));
                 return pass(r);
         }
-        add_listener(server, fd);
+        acceptor_add(&server->acceptor, fd);
         server->unix_path = copy(place->path);
         server->unlinks_at_end = unlinks_at_end;
         if (!server->unix_path)
@@ -216,26 +214,6 @@ int stream_listen_unix(struct stream_server *server, const struct unix_place *pl
 }
 
 /* ---- Accepting ---- */
-
-static void watch_listeners(struct stream_server *server, uint32_t events) {
-        for (size_t i = 0; i < server->listener_count; i++)
-                loop_rewatch(server->workers[0].loop, &server->listeners[i].watch, events);
-}
-
-static void accept_again(struct timer *timer) {
-        watch_listeners(CONTAINER_OF(timer, struct stream_server, accept_again), EPOLLIN);
-}
-
-/* Without descriptors the listener would stay ready and keep us busy: it rests for a while. */
-static void accept_later(struct stream_server *server, int error) {
-        module_report(server->log, SEVERITY_ERR, 0, "%s: error accepting connection: %s; trying again in %d ms",
-                      server->options.module, fail_text(error), ACCEPT_AGAIN_MS);
-        stream_count(server, STREAM_OPEN_FAILED, 1);
-        int r = loop_arm(server->workers[0].loop, &server->accept_again,
-                         clock_mono_ns() + (int64_t)ACCEPT_AGAIN_MS * 1000000);
-        if (r == 0)
-                watch_listeners(server, 0);
-}
 
 static struct source *find_source(struct stream_server *server, const struct sockaddr_storage *peer, socklen_t size) {
         if (peer->ss_family == AF_INET || peer->ss_family == AF_INET6)
@@ -304,7 +282,8 @@ static void tell_unready(struct stream_server *server, const struct source *sour
 }
 
 /* Takes fd. */
-static void begin_session(struct stream_server *server, int fd, const struct sockaddr_storage *peer, socklen_t size) {
+static void begin_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size) {
+        struct stream_server *server = CONTAINER_OF(acceptor, struct stream_server, acceptor);
         _owned_(descriptor_close) int owned_fd = fd;
         _owned_(source_unref) struct source *source = make_source(server, peer, size);
         if (!source) {
@@ -335,33 +314,10 @@ static void begin_session(struct stream_server *server, int fd, const struct soc
         place_connection(server, c);
 }
 
-static void on_listener(struct watch *watch, uint32_t events _unused_) {
-        struct stream_server *server = CONTAINER_OF(watch, struct stream_listener, watch)->server;
-        for (int accepted = 0; accepted < ACCEPTS_A_ROUND; accepted++) {
-                struct sockaddr_storage peer;
-                socklen_t size;
-                int fd = socket_accept(watch->fd, &peer, &size);
-                if (fd == -EAGAIN)
-                        return;
-                if (fd == -ECONNABORTED || fd == -EINTR)
-                        continue;
-                if (fd < 0) {
-                        accept_later(server, fd);
-                        return;
-                }
-                begin_session(server, fd, &peer, size);
-        }
-}
-
 /* ---- Start and stop ---- */
 
 int stream_start(struct stream_server *server) {
-        for (size_t i = 0; i < server->listener_count; i++) {
-                int r = loop_watch(server->workers[0].loop, &server->listeners[i].watch);
-                if (r)
-                        return pass(r);
-        }
-        return 0;
+        return pass(acceptor_start(&server->acceptor));
 }
 
 void stream_reopen(struct stream_server *server) {
@@ -378,24 +334,13 @@ static void stop_worker(void *argument) {
                 connection_end(worker->connections);
 }
 
-static void close_listeners(struct stream_server *server) {
-        struct loop *loop = server->workers[0].loop;
-        loop_disarm(loop, &server->accept_again);
-        for (size_t i = 0; i < server->listener_count; i++) {
-                struct watch *watch = &server->listeners[i].watch;
-                loop_unwatch(loop, watch);
-                watch->fd = socket_close(watch->fd);
-        }
-}
-
 void stream_retire(struct stream_server *server) {
-        close_listeners(server);
-        server->listener_count = 0;
+        acceptor_stop(&server->acceptor);
         server->unlinks_at_end = false;
 }
 
 void stream_stop(struct stream_server *server) {
-        close_listeners(server);
+        acceptor_stop(&server->acceptor);
         stop_worker(&server->workers[0]);
         for (unsigned i = 1; i < server->worker_count; i++)
                 loop_post(server->workers[i].loop, stop_worker, &server->workers[i]);

@@ -18,18 +18,13 @@
 #include <stdatomic.h>
 
 #include "base/counter.h"
+#include "input/acceptor.h"
 #include "input/inflation.h"
 #include "input/listening.h"
 #include "io/framing.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "message/intake.h"
-
-enum {
-        LISTENERS_MAX = SOCKETS_MAX,
-        ACCEPTS_A_ROUND = 256,  /* then the connections there are get their turn */
-        ACCEPT_AGAIN_MS = 1000, /* pause when descriptors or memory ran out */
-};
 
 /* In the order of stream_counters[]. */
 enum stream_counter {
@@ -58,12 +53,11 @@ struct stream_options {
         struct framing_rules rules;
         struct keepalive keepalive;
         struct ratelimit limit;
-        struct inflation_bounds inflation;
-        int64_t sessions_max; /* 0: as many as there are descriptors */
-        int64_t reads_max;    /* one connection may read so often before others get their turn; 0: any */
+        struct inflation_options inflation; /* COMPRESSION_NONE: what comes is plain */
+        int64_t sessions_max;               /* 0: as many as there are descriptors */
+        int64_t reads_max;                  /* one connection may read so often before others get their turn; 0: any */
         enum flow flow;
         bool preserves_case;
-        bool inflates;
         bool tells_open, tells_close, tells_split;
         /* How the end of a session is told. */
         void (*tell_closed)(struct module_log *log, uint32_t session, const char *peer);
@@ -82,11 +76,6 @@ struct stream_worker {
         bool is_stopped;
 };
 
-struct stream_listener {
-        struct watch watch;
-        struct stream_server *server;
-};
-
 struct stream_server {
         struct stream_options options; /* its texts are owned by: */
         char *name, *module_and_port, *default_zone, *framing_prefix, *unix_path, *local_name;
@@ -97,13 +86,12 @@ struct stream_server {
         bool was_unready_told;
         struct welcome welcome;
         struct listening_limit limit;
-        struct stream_listener listeners[LISTENERS_MAX];
-        size_t listener_count;
-        struct timer accept_again;
+        struct acceptor acceptor;
         struct stream_worker *workers;
         unsigned worker_count, next_worker;
         uint32_t last_session;
         atomic_uint sessions;
+        atomic_size_t windows; /* bytes of zstd's, of all connections */
         struct module_log *log;
         struct counter *counters;
 };

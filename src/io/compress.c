@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/fail.h"
 
@@ -13,6 +14,8 @@ enum {
         ZLIB_WINDOW_BITS = 15,
         DETECT_WINDOW_BITS = 15 + 32, /* zlib or gzip, by their heads */
         DEFLATE_MEMORY_LEVEL = 9,
+        ZSTD_WINDOW_LOG_MIN = 10, /* RFC 8878 3.1.1.1.2 */
+        ZSTD_WINDOW_LOG_MAX = 27, /* what the library takes by itself */
 };
 
 struct compressor {
@@ -132,6 +135,7 @@ struct decompressor {
         bool is_at_end; /* of a member: another may follow */
         z_stream zlib;
         ZSTD_DCtx *zstd;
+        size_t zstd_bytes; /* of a fresh one */
 };
 
 int decompressor_new(struct decompressor **ret, enum compression kind) {
@@ -144,6 +148,7 @@ int decompressor_new(struct decompressor **ret, enum compression kind) {
                 d->zstd = ZSTD_createDCtx();
                 if (!d->zstd)
                         return fail(-ENOMEM);
+                d->zstd_bytes = ZSTD_sizeof_DCtx(d->zstd);
         } else if (inflateInit2(&d->zlib, kind == COMPRESSION_GZIP ? DETECT_WINDOW_BITS : ZLIB_WINDOW_BITS) != Z_OK)
                 return fail(-ENOMEM);
         *ret = TAKE(d);
@@ -159,6 +164,21 @@ struct decompressor *decompressor_free(struct decompressor *d) {
                 inflateEnd(&d->zlib);
         free(d);
         return NULL;
+}
+
+void decompressor_bound_window(struct decompressor *d, size_t bytes) {
+        if (d->kind != COMPRESSION_ZSTD)
+                return;
+        int log = ZSTD_WINDOW_LOG_MIN;
+        while (log < ZSTD_WINDOW_LOG_MAX && (size_t)2 << log <= bytes)
+                log++;
+        size_t r = ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_windowLogMax, log);
+        assert(!ZSTD_isError(r));
+        (void)r;
+}
+
+size_t decompressor_window(const struct decompressor *d) {
+        return d->kind == COMPRESSION_ZSTD ? ZSTD_sizeof_DCtx(d->zstd) - d->zstd_bytes : 0;
 }
 
 static int step_zlib(struct decompressor *d, struct text in, size_t *used, char *to, size_t room, size_t *made) {
@@ -185,11 +205,25 @@ static int step_zlib(struct decompressor *d, struct text in, size_t *used, char 
 static int step_zstd(struct decompressor *d, struct text in, size_t *used, char *to, size_t room, size_t *made) {
         ZSTD_inBuffer source = {.src = in.data, .size = in.size};
         ZSTD_outBuffer sink = {.dst = to, .size = room};
-        if (ZSTD_isError(ZSTD_decompressStream(d->zstd, &sink, &source)))
+        size_t r = ZSTD_decompressStream(d->zstd, &sink, &source);
+        switch (ZSTD_isError(r) ? ZSTD_getErrorCode(r) : ZSTD_error_no_error) {
+        case ZSTD_error_no_error:
+                break;
+        case ZSTD_error_memory_allocation:
+                return fail(-ENOMEM);
+        case ZSTD_error_frameParameter_windowTooLarge:
+                return fail(-E2BIG);
+        default:
                 return fail(-EBADMSG);
+        }
         *used = source.pos;
         *made = sink.pos;
         return 0;
+}
+
+int decompressor_step(struct decompressor *d, struct text in, size_t *used, char *to, size_t room, size_t *made) {
+        return pass(d->kind == COMPRESSION_ZSTD ? step_zstd(d, in, used, to, room, made)
+                                                : step_zlib(d, in, used, to, room, made));
 }
 
 int decompressor_add(struct decompressor *d, struct text in, size_t *used, struct buffer *out, size_t bytes_max) {
@@ -205,8 +239,7 @@ int decompressor_add(struct decompressor *d, struct text in, size_t *used, struc
                         return 0;
                 size_t taken = 0, made = 0;
                 char *to = out->data + out->size;
-                int r = d->kind == COMPRESSION_ZSTD ? step_zstd(d, rest, &taken, to, room, &made)
-                                                    : step_zlib(d, rest, &taken, to, room, &made);
+                int r = decompressor_step(d, rest, &taken, to, room, &made);
                 if (r)
                         return pass(r);
                 *used += taken;

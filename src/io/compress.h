@@ -51,6 +51,17 @@ OWNED_POINTER(struct decompressor, decompressor_free);
  * -EBADMSG for what is no such stream, -ENOMEM.
  */
 int decompressor_add(struct decompressor *d, struct text in, size_t *used, struct buffer *out, size_t bytes_max);
+/*
+ * One call of the library: takes *used of the bytes of `in`, writes *made to `to`, at most `room`. Room left over and
+ * all bytes used: nothing is held back. A member may follow another. -EBADMSG, -ENOMEM; -E2BIG: a zstd frame wants a
+ * larger window than it may.
+ */
+int decompressor_step(struct decompressor *d, struct text in, size_t *used, char *to, size_t room, size_t *made);
+/* No zstd frame may have a window of more than `bytes`, at least 1 KiB; before the first bytes; the others have 32 KiB.
+ */
+void decompressor_bound_window(struct decompressor *d, size_t bytes);
+/* Bytes that zstd holds for its window now; 0 for the others. */
+size_t decompressor_window(const struct decompressor *d);
 
 /*
  * One message: appended to `out` as "z" and a whole zlib stream when that is shorter than the message, else

@@ -505,7 +505,7 @@ static int sim_info(struct disk *disk, int fd, struct disk_info *info) {
                 *info = (struct disk_info){
                         .size = d->file ? d->file->size : 0,
                         .mode = d->directory ? 0700 : 0600,
-                        .links = d->file ? d->file->links : 1,
+                        .links = d->file ? d->file->links : !d->directory->is_removed,
                         .is_regular = d->file != NULL,
                         .is_directory = d->directory != NULL,
                 };

@@ -91,6 +91,15 @@ struct frame {
 enum framing_event framing_next(struct framing *f, const struct framing_rules *rules, char *data, size_t size,
                                 struct frame *ret);
 
+/* Whether what comes next is a message that a line feed ends, if it begins with a byte that framing_begins_line(). */
+static inline bool framing_is_at_line(const struct framing *f, const struct framing_rules *rules) {
+        return f->state == FRAMING_START && rules->ends_at_lf && rules->delimiter < 0 && !rules->multi_line &&
+               !rules->pattern;
+}
+static inline bool framing_begins_line(const struct framing_rules *rules, char first) {
+        return !(rules->counts_octets && first >= '0' && first <= '9') && !(rules->skips_blanks && first == ' ');
+}
+
 /* The same at the end of the stream, for what framing_next() left over; once. */
 enum framing_event framing_end(struct framing *f, const struct framing_rules *rules, size_t size, struct frame *ret);
 

@@ -519,7 +519,7 @@ static const struct function_signature functions[] = {
         {"split", 2, 2, NULL},
         {"strlen", 1, 1, NULL},
         {"substring", 3, 3, NULL},
-        {"tocef", 1, 8, NULL},
+        {"tocef", 8, 8, NULL},
         {"tolower", 1, 1, NULL},
         {"toupper", 1, 1, NULL},
         {"unflatten", 2, 2, "fmunflatten"},

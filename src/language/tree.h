@@ -11,13 +11,8 @@
 #include "base/text.h"
 #include "module/module.h"
 #include "module/objects.h"
+#include "module/place.h"
 #include "module/registry.h"
-
-struct place {
-        const char *file;
-        uint32_t line;   /* 1-based */
-        uint32_t column; /* 1-based, bytes */
-};
 
 /* ---- Expressions -------------------------------------------------------- */
 

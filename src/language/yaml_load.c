@@ -7,7 +7,7 @@
  * The keys of the document are read in the order that objects need one another,
  * whatever their order in the file: modules before inputs, templates before rulesets.
  */
-#include "language/yaml_read.h"
+#include "module/yaml_read.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,14 +6,17 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/slab.h"
 
 enum {
-        POOL_IDLE_MAX = 8, /* slabs kept for the next batches */
+        POOL_IDLE_MAX = 8, /* batches kept for the next ones */
+        RECORDS_BYTES = BATCH_RECORDS_MAX * sizeof(struct record),
         REGION_FIRST_BYTES = 16 << 10,
 };
 
 struct batch_pool {
         pthread_mutex_t lock;
+        struct slabs slabs; /* each is a record table, and received bytes behind it */
         struct batch *idle;
         unsigned idle_count;
         atomic_uint references;
@@ -24,16 +27,26 @@ int batch_pool_new(struct batch_pool **ret) {
         if (!pool)
                 return fail(-ENOMEM);
         pthread_mutex_init(&pool->lock, NULL);
+        pool->slabs.slab_bytes = RECORDS_BYTES + BATCH_BYTES;
         atomic_init(&pool->references, 1);
         *ret = pool;
         return 0;
 }
 
+static void give_slab(struct batch *b) {
+        pthread_mutex_lock(&b->pool->lock);
+        slab_give(&b->pool->slabs, b->records);
+        pthread_mutex_unlock(&b->pool->lock);
+}
+
 static void batch_free(struct batch *b) {
-        for (unsigned i = b->own_region; i < b->regions; i++)
+        for (unsigned i = b->own_region + b->is_slab; i < b->regions; i++)
                 free(b->region[i]);
+        if (b->is_slab)
+                give_slab(b);
+        else
+                free(b->records);
         arena_fini(&b->arena);
-        free(b->records);
         free(b->sources);
         free(b->acknowledgements);
         free(b);
@@ -47,6 +60,7 @@ struct batch_pool *batch_pool_unref(struct batch_pool *pool) {
                 pool->idle = b->next;
                 batch_free(b);
         }
+        slabs_fini(&pool->slabs);
         pthread_mutex_destroy(&pool->lock);
         free(pool);
         return NULL;
@@ -65,7 +79,7 @@ static struct batch *pool_take(struct batch_pool *pool) {
 
 static bool pool_give(struct batch_pool *pool, struct batch *b) {
         pthread_mutex_lock(&pool->lock);
-        bool is_kept = pool->idle_count < POOL_IDLE_MAX;
+        bool is_kept = pool->idle_count < POOL_IDLE_MAX && slab_is_lasting(&pool->slabs, b->records);
         if (is_kept) {
                 b->next = pool->idle;
                 pool->idle = b;
@@ -75,21 +89,46 @@ static bool pool_give(struct batch_pool *pool, struct batch *b) {
         return is_kept;
 }
 
-/* A batch with a record table but no bytes. */
-static struct batch *batch_new_empty(struct batch_pool *pool, uint32_t records) {
+/* A batch around a record table, which it takes over, with no bytes. */
+static struct batch *batch_around(struct batch_pool *pool, struct record *table, uint32_t records) {
         struct batch *b = calloc(1, sizeof *b);
         if (!b)
                 return NULL;
-        b->records = malloc(records * sizeof *b->records);
-        if (!b->records) {
-                free(b);
-                return NULL;
-        }
+        b->records = table;
         b->capacity = records;
         atomic_init(&b->references, 1);
         atomic_init(&b->holders, 1);
         b->pool = pool;
         atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+        return b;
+}
+
+/* A batch with a record table but no bytes. */
+static struct batch *batch_new_empty(struct batch_pool *pool, uint32_t records) {
+        struct record *table = malloc(records * sizeof *table);
+        struct batch *b = table ? batch_around(pool, table, records) : NULL;
+        if (!b)
+                free(table);
+        return b;
+}
+
+static struct batch *batch_new_standard(struct batch_pool *pool) {
+        pthread_mutex_lock(&pool->lock);
+        char *slab = slab_take(&pool->slabs);
+        pthread_mutex_unlock(&pool->lock);
+        if (!slab)
+                return NULL;
+        struct batch *b = batch_around(pool, (struct record *)(void *)slab, BATCH_RECORDS_MAX);
+        if (!b) {
+                pthread_mutex_lock(&pool->lock);
+                slab_give(&pool->slabs, slab);
+                pthread_mutex_unlock(&pool->lock);
+                return NULL;
+        }
+        b->is_slab = true;
+        b->region[0] = slab + RECORDS_BYTES;
+        b->region_size[0] = BATCH_BYTES;
+        b->regions = 1;
         return b;
 }
 
@@ -114,17 +153,15 @@ static bool add_region(struct batch *b, size_t size) {
 }
 
 struct batch *batch_new(struct batch_pool *pool, size_t bytes) {
-        struct batch *b = bytes <= BATCH_BYTES ? pool_take(pool) : NULL;
-        if (b) {
-                b->pool = pool;
-                atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
-                return b;
+        if (UNLIKELY(bytes > BATCH_BYTES)) {
+                struct batch *b = batch_new_empty(pool, BATCH_RECORDS_MAX);
+                return !b || add_region(b, bytes) ? b : batch_discard_new(b);
         }
-        b = batch_new_empty(pool, BATCH_RECORDS_MAX);
+        struct batch *b = pool_take(pool);
         if (!b)
-                return NULL;
-        if (!add_region(b, MAX(bytes, (size_t)BATCH_BYTES)))
-                return batch_discard_new(b);
+                return batch_new_standard(pool);
+        b->pool = pool;
+        atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
         return b;
 }
 
@@ -182,11 +219,9 @@ static void drop(struct batch *b) {
                         source_unref(b->sources[i]);
                 struct batch_pool *pool = b->pool;
                 struct batch *parent = b->parent;
-                bool is_standard = b->own_region == 0 && b->regions && b->region_size[0] == BATCH_BYTES &&
-                                   b->capacity == BATCH_RECORDS_MAX;
-                if (is_standard)
+                if (b->is_slab)
                         batch_reset(b);
-                if (!is_standard || !pool_give(pool, b))
+                if (!b->is_slab || !pool_give(pool, b))
                         batch_free(b);
                 batch_pool_unref(pool);
                 b = parent;
@@ -233,6 +268,18 @@ struct record *batch_append(struct batch *b, struct source *source) {
         record_clear(r);
         r->source = source;
         return r;
+}
+
+struct record *batch_append_many(struct batch *b, struct source *source, uint32_t count) {
+        if (b->capacity - b->count < count || !hold_source(b, source))
+                return NULL;
+        struct record *first = &b->records[b->count];
+        for (uint32_t i = 0; i < count; i++) {
+                record_clear(&first[i]);
+                first[i].source = source;
+        }
+        b->count += count;
+        return first;
 }
 
 bool batch_change_source(struct batch *b, struct record *r, struct source *source) {

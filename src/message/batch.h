@@ -64,6 +64,7 @@ enum record_flag {
         RECORD_WAS_CALLED = 1 << 14,  /* a ruleset has handed it to the queue of another */
         RECORD_IS_ADMITTED = 1 << 15, /* its sender waited for his name, and may send */
         RECORD_IS_REPEAT = 1 << 11,   /* was held back by message/repeat.h and is not to be again */
+        RECORD_IS_PLAIN = 1 << 12,    /* as received it has no byte below 32 or above 127: nothing to escape or cut */
 };
 
 enum tree_kind {
@@ -111,6 +112,7 @@ struct batch {
         atomic_uint references;
         atomic_uint holders;
         atomic_bool is_lost; /* batch_lose() */
+        bool is_slab;        /* record table and first region are one slab of the pool */
         bool is_bare;        /* a view that has its parent's bytes, but holds it no more */
         uint32_t count;      /* of records */
         uint32_t capacity;
@@ -158,6 +160,10 @@ static inline struct span span_slice(struct span s, size_t from, size_t to) {
 
 /* Appends a zeroed record; NULL when the table is full. Holds `source` (may be NULL). */
 struct record *batch_append(struct batch *b, struct source *source);
+
+/* The same for `count` neighbours, of which the caller may give back the last ones by lowering b->count; NULL when
+ * they do not all fit. */
+struct record *batch_append_many(struct batch *b, struct source *source, uint32_t count);
 
 /* Makes `source` the record's own, held by the batch; false without memory. */
 bool batch_change_source(struct batch *b, struct record *r, struct source *source);

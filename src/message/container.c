@@ -25,6 +25,18 @@ struct json *container_get(const struct container *c, const struct property_cont
         return variable_get(r, c->scope, c->path, context->is_case_sensitive);
 }
 
+static int add_at(char scope, struct text path, const struct property_context *context, struct batch *b,
+                  struct record *r, struct json *value) {
+        if (scope == '/')
+                return globals_set(context->globals, path, value, false);
+        return variable_set(b, r, scope, path, value, context->is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u);
+}
+
+int container_merge(const struct container *c, const struct property_context *context, struct batch *b,
+                    struct record *r, struct json *value) {
+        return add_at(c->scope, c->path, context, b, r, value);
+}
+
 int container_add(const struct container *c, const struct property_context *context, struct batch *b, struct record *r,
                   struct json *value) {
         struct text path = c->path;
@@ -32,10 +44,6 @@ int container_add(const struct container *c, const struct property_context *cont
                 const struct json *there = container_get(c, context, b, r);
                 if (there && value->type == JSON_OBJECT)
                         path = TEXT("");
-                else if (there && there->type < JSON_ARRAY && value->type == JSON_ARRAY)
-                        return -EINVAL;
         }
-        if (c->scope == '/')
-                return globals_set(context->globals, path, value, false);
-        return variable_set(b, r, c->scope, path, value, context->is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u);
+        return add_at(c->scope, path, context, b, r, value);
 }

@@ -24,6 +24,9 @@ bool container_is_global(const char *name);
  */
 int container_add(const struct container *c, const struct property_context *context, struct batch *b, struct record *r,
                   struct json *value);
+/* The same, but an object joins what the container itself holds. */
+int container_merge(const struct container *c, const struct property_context *context, struct batch *b,
+                    struct record *r, struct json *value);
 /* What is there, or NULL; of $/ a copy in b's arena. */
 struct json *container_get(const struct container *c, const struct property_context *context, struct batch *b,
                            struct record *r);

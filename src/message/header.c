@@ -1,7 +1,12 @@
 #include "message/header.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum {
-        NUMBER_MAX = 100000, /* beyond it every field is out of range */
+        USUAL_DATE_BYTES = 16, /* "Oct 11 22:14:15 " */
+        NUMBER_MAX = 100000,   /* beyond it every field is out of range */
         PRECISION_MAX = 6,
         YEAR_MAX = 2099,
 };
@@ -162,8 +167,8 @@ static bool read_usual_date(struct stamp *s, const char *at) {
 
 const char *header_date(struct stamp *s, const char *at, const char *end, bool finds_year_behind) {
         *s = (struct stamp){.is_set = 1};
-        if (end - at >= 16 && !finds_year_behind && read_usual_date(s, at))
-                return at + 16;
+        if (end - at >= USUAL_DATE_BYTES && !finds_year_behind && read_usual_date(s, at))
+                return at + USUAL_DATE_BYTES;
         at = read_date(s, at, end, finds_year_behind);
         if (!at)
                 s->is_set = 0;
@@ -279,11 +284,57 @@ void header_complete_date(struct stamp *s, const struct record *r) {
                 s->offset_minutes = received.offset_minutes;
 }
 
-size_t header_tag(const char *at, const char *end) {
-        const char *limit = end - at > TAG_BYTES_MAX ? at + TAG_BYTES_MAX : end;
-        const char *p = at;
+/*
+ * Neighbours mostly have the same second in them and arrive in the same second: then it is the same date. A zone of the
+ * source's own is left out, as its text may change.
+ */
+const char *header_local_date(struct record *r, const char *at, const char *end, bool finds_year_behind) {
+        enum { US_PER_SECOND = 1000000 };
+        static _Thread_local struct {
+                char text[USUAL_DATE_BYTES];
+                int64_t second_us; /* of reception */
+                struct stamp stamp;
+        } last = {.second_us = INT64_MIN / 2};
+
+        bool is_usual = end - at >= USUAL_DATE_BYTES && !finds_year_behind && r->received_us >= 0 &&
+                        !(r->source && r->source->default_zone && *r->source->default_zone);
+        if (is_usual && memcmp(at, last.text, USUAL_DATE_BYTES) == 0 && r->received_us >= last.second_us &&
+            r->received_us - last.second_us < US_PER_SECOND) {
+                r->reported = last.stamp;
+                return at + USUAL_DATE_BYTES;
+        }
+        const char *after = header_date(&r->reported, at, end, finds_year_behind);
+        if (!after)
+                return NULL;
+        header_complete_date(&r->reported, r);
+        if (is_usual && after - at == USUAL_DATE_BYTES) {
+                memcpy(last.text, at, USUAL_DATE_BYTES);
+                last.second_us = r->received_us - r->received_us % US_PER_SECOND;
+                last.stamp = r->reported;
+        }
+        return after;
+}
+
+/* The first blank or colon before `limit`; tags differ in length, and a loop over bytes would be mispredicted. */
+static const char *tag_end(const char *p, const char *limit) {
+#ifdef __SSE2__
+        const __m128i colon = _mm_set1_epi8(':'), blank = _mm_set1_epi8(' ');
+        for (; limit - p >= 16; p += 16) {
+                __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+                __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(bytes, colon), _mm_cmpeq_epi8(bytes, blank));
+                unsigned mask = (unsigned)_mm_movemask_epi8(ends);
+                if (mask)
+                        return p + __builtin_ctz(mask);
+        }
+#endif
         while (p < limit && *p != ':' && *p != ' ')
                 p++;
+        return p;
+}
+
+size_t header_tag(const char *at, const char *end) {
+        const char *limit = end - at > TAG_BYTES_MAX ? at + TAG_BYTES_MAX : end;
+        const char *p = tag_end(at, limit);
         if (p < end && *p == ':')
                 p++;
         return (size_t)(p - at);

@@ -27,6 +27,10 @@ const char *header_iso_date(struct stamp *s, const char *at, const char *end);
  */
 void header_complete_date(struct stamp *s, const struct record *r);
 
+/* header_date() into r->reported, completed; returns what follows. NULL, and no date in the record, where there is
+ * none. 2 ns where the last one on this thread was the same, instead of 12. */
+const char *header_local_date(struct record *r, const char *at, const char *end, bool finds_year_behind);
+
 /* Gives the date an offset, "+01:00"; false, and nothing done, when the text is none. */
 bool header_set_zone(struct stamp *s, const char *zone);
 

@@ -1,5 +1,8 @@
 #include "message/header.h"
 
+#include <stdlib.h>
+#include <time.h>
+
 #include "base/test.h"
 
 struct date_case {
@@ -195,7 +198,42 @@ static void a_tag_is_bounded(void) {
         CHECK_INT(header_tag(text, text + sizeof text), TAG_BYTES_MAX);
 }
 
+static void check_local(struct record *r, const char *date, int year, int day, int offset) {
+        const char *after = header_local_date(r, date, date + strlen(date), false);
+        CHECK(after && *after == 'h');
+        CHECK(r->reported.is_set);
+        CHECK_INT(r->reported.year, year);
+        CHECK_INT(r->reported.day, day);
+        CHECK_INT(r->reported.offset_minutes, offset);
+}
+
+/* 2026-01-01 00:00:00 UTC. */
+static void a_remembered_date_is_of_the_same_second_and_zone(void) {
+        const int64_t new_year_us = 1767225600 * INT64_C(1000000);
+        static char zone[] = "+02:00";
+        struct source in_zone = {.default_zone = zone};
+        struct record r = {.received_us = new_year_us - 1};
+        setenv("TZ", "UTC", 1);
+        tzset();
+        for (unsigned again = 0; again < 2; again++) {
+                r.received_us = new_year_us - 1;
+                check_local(&r, "Feb 11 22:14:15 h", 2025, 11, 0);
+                check_local(&r, "Feb 11 22:14:15 h", 2025, 11, 0);
+                check_local(&r, "Feb 12 22:14:15 h", 2025, 12, 0);
+                r.received_us = new_year_us;
+                check_local(&r, "Jan 11 22:14:15 h", 2026, 11, 0);
+                r.received_us = new_year_us + 999999;
+                check_local(&r, "Jan 11 22:14:15 h", 2026, 11, 0);
+                r.source = &in_zone;
+                check_local(&r, "Jan 11 22:14:15 h", 2026, 11, 120);
+                r.source = NULL;
+        }
+        const char *none = "Jan 11 22:14:15x";
+        CHECK(header_local_date(&r, none, none + strlen(none), false) == NULL);
+        CHECK(!r.reported.is_set);
+}
+
 TEST_MAIN(TEST(traditional_dates_are_read_as_devices_write_them), TEST(a_year_behind_the_time_is_found_when_asked),
           TEST(iso_dates_keep_their_zone_and_precision), TEST(a_date_takes_year_and_zone_of_its_reception),
           TEST(a_source_may_name_the_zone_of_its_dates), TEST(a_tag_ends_at_a_blank_or_with_a_colon),
-          TEST(a_tag_is_bounded))
+          TEST(a_tag_is_bounded), TEST(a_remembered_date_is_of_the_same_second_and_zone))

@@ -1,5 +1,6 @@
 #include "message/intake.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void intake_init(struct intake *in, struct sink *sink, struct batch_pool *pool, enum flow flow) {
@@ -43,6 +44,17 @@ struct record *intake_add(struct intake *in, struct source *source, const char *
         r->raw = (struct span){(uint32_t)(data - b->region[0]), (uint32_t)size};
         r->received_us = now_us;
         return r;
+}
+
+struct record *intake_add_many(struct intake *in, struct source *source, unsigned *count) {
+        struct batch *b = in->batch;
+        *count = MIN(*count, b->capacity - b->count);
+        return batch_append_many(b, source, *count);
+}
+
+void intake_give_back(struct intake *in, unsigned count) {
+        assert(count <= in->batch->count);
+        in->batch->count -= count;
 }
 
 void intake_keep(struct intake *in, const char *end) {

@@ -55,6 +55,10 @@ static inline bool intake_has_room(const struct intake *in) {
 }
 /* One record whose bytes lie in what intake_reserve() gave. Never NULL while intake_has_room(). */
 struct record *intake_add(struct intake *in, struct source *source, const char *data, size_t size, int64_t now_us);
+/* The same for up to `count` records, whose bytes the caller sets; *count tells how many there was room for. The last
+ * ones can be given back. NULL without room. */
+struct record *intake_add_many(struct intake *in, struct source *source, unsigned *count);
+void intake_give_back(struct intake *in, unsigned count);
 /* The bytes up to `end` stay; what follows may be overwritten by the next reserve. */
 void intake_keep(struct intake *in, const char *end);
 /* Pushes the batch and returns where `rest` lies in the next one (with *room as intake_reserve(), rest included). NULL

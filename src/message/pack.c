@@ -500,7 +500,7 @@ static int read_message(struct unpacking *u, uint32_t *begin, bool is_wanted) {
                 return fail(-ENOMEM);
         r->received_us = (int64_t)get_u64(at + 8);
         r->raw = (struct span){u->base + raw_at, raw_size};
-        r->flags = get_u16(at + 24);
+        r->flags = get_u16(at + 24) & (uint16_t)~RECORD_IS_PLAIN; /* a disk proves nothing */
         r->ruleset = ruleset ? u->rulesets[ruleset - 1] : 0;
         r->facility = (uint8_t)at[28];
         r->severity = (uint8_t)at[29];

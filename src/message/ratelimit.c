@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "message/batch.h"
 
 enum {
         WAYS = 8,            /* senders that share a place */
@@ -77,14 +78,46 @@ static void set_rule(const struct shared_limit *s, struct sender_limit *l) {
         const struct sender_rule *own = rules->sender_count ? bsearch(l->name, rules->senders, rules->sender_count,
                                                                       sizeof *rules->senders, compare_rule)
                                                             : NULL;
-        l->limit.interval_s = own ? own->interval_s : rules->interval_s;
-        l->limit.burst = own ? own->burst : rules->burst;
+        l->limit.interval_s = own ? own->interval_s : rules->sender_interval_s;
+        l->limit.burst = own ? own->burst : rules->sender_burst;
 }
 
-void shared_limit_change(struct shared_limit *s, struct limit_rules *rules) {
+/* Sets of WAYS for that many. NULL: no memory. */
+static struct sender_limit *make_senders(size_t count, size_t *set_count) {
+        *set_count = MAX((count + WAYS - 1) / WAYS, (size_t)1);
+        return calloc(*set_count * WAYS, sizeof(struct sender_limit));
+}
+
+/* The senders that the rules ask for: those that there are, where their number stays. */
+static int prepare_senders(const struct shared_limit *s, const struct limit_rules *rules, struct sender_limit **ret,
+                           size_t *set_count) {
+        *set_count = s->set_count;
+        *ret = s->senders;
+        if (!rules->is_per_sender) {
+                *ret = NULL;
+                *set_count = 0;
+        } else if (!s->senders || rules->senders_max != s->rules.senders_max) {
+                *ret = make_senders(rules->senders_max, set_count);
+                return *ret ? 0 : fail(-ENOMEM);
+        }
+        return 0;
+}
+
+int shared_limit_change(struct shared_limit *s, struct limit_rules *rules) {
         assert(s->plan.may_change);
+        struct sender_limit *senders;
+        size_t set_count;
         pthread_mutex_lock(&s->mutex);
+        int r = prepare_senders(s, rules, &senders, &set_count);
+        if (r) {
+                pthread_mutex_unlock(&s->mutex);
+                return pass(r);
+        }
         struct limit_rules old = s->rules;
+        struct sender_limit *forgotten = senders == s->senders ? NULL : s->senders;
+        s->totals.senders = senders == s->senders ? s->totals.senders : 0;
+        s->senders = senders;
+        s->set_count = set_count;
         s->rules = *rules;
         atomic_store_explicit(&s->severity_min, rules->severity_min, memory_order_relaxed);
         s->whole.interval_s = rules->interval_s;
@@ -93,8 +126,10 @@ void shared_limit_change(struct shared_limit *s, struct limit_rules *rules) {
                 if (s->senders[i].is_known)
                         set_rule(s, &s->senders[i]);
         pthread_mutex_unlock(&s->mutex);
+        free(forgotten);
         *rules = (struct limit_rules){0};
         limit_rules_fini(&old);
+        return 0;
 }
 
 /* ---- Shared limits ----------------------------------------------------------- */
@@ -116,6 +151,7 @@ static struct sender_limit *find_sender(struct shared_limit *s, struct text name
                         quietest = &set[i];
         }
         s->totals.senders += !quietest->is_known;
+        s->totals.sender_evicted += quietest->is_known;
         *quietest = (struct sender_limit){.is_known = true};
         if (name.size)
                 memcpy(quietest->name, name.data, name.size);
@@ -128,23 +164,47 @@ static int64_t in_use(const struct shared_limit *s, int64_t interval_s) {
         return s->plan.may_change ? MAX(interval_s, INT64_C(1)) : interval_s;
 }
 
-static bool pass_shared(struct ratelimit *r, struct text sender, int64_t now_us, uint64_t *lost) {
+/* Counts in one of the limits. Under the mutex. */
+static bool count_in(struct ratelimit *r, struct shared_limit *s, struct ratelimit *counted, int64_t *now_us,
+                     uint64_t *lost) {
+        if (*now_us < counted->window_start_us && counted->window_start_us - *now_us < THREADS_US)
+                *now_us = counted->window_start_us; /* another thread was quicker; no clock was set back */
+        bool passes = pass_alone(counted, *now_us, lost);
+        r->discarded = counted->discarded;
+        r->burst = counted->burst;
+        r->interval_s = in_use(s, counted->interval_s);
+        return passes;
+}
+
+static bool pass_all(struct ratelimit *r, int64_t now_us, uint64_t *lost, bool *is_per_sender) {
+        struct shared_limit *s = r->shared;
+        pthread_mutex_lock(&s->mutex);
+        bool passes = count_in(r, s, &s->whole, &now_us, lost);
+        *is_per_sender = s->senders;
+        s->totals.passed += passes && !s->senders;
+        s->totals.discarded += !passes;
+        if (s->senders)
+                r->interval_s = MAX(r->interval_s, INT64_C(1)); /* the senders' limits are asked, too */
+        pthread_mutex_unlock(&s->mutex);
+        return passes;
+}
+
+static bool pass_own(struct ratelimit *r, struct text sender, int64_t now_us, uint64_t *lost) {
         struct shared_limit *s = r->shared;
         const char *nul = sender.size ? memchr(sender.data, '\0', sender.size) : NULL;
         sender = text_slice(sender, 0, nul ? (size_t)(nul - sender.data) : LIMIT_SENDER_BYTES - 1);
         sender = text_slice(sender, 0, LIMIT_SENDER_BYTES - 1);
         pthread_mutex_lock(&s->mutex);
         struct sender_limit *own = s->senders ? find_sender(s, sender) : NULL;
-        struct ratelimit *counted = own ? &own->limit : &s->whole;
-        if (now_us < counted->window_start_us && counted->window_start_us - now_us < THREADS_US)
-                now_us = counted->window_start_us; /* another thread was quicker; no clock was set back */
-        bool passes = pass_alone(counted, now_us, lost);
-        r->discarded = counted->discarded;
-        r->burst = counted->burst;
-        r->interval_s = in_use(s, counted->interval_s);
+        bool passes = true;
+        *lost = 0;
         if (own) {
+                passes = count_in(r, s, &own->limit, &now_us, lost);
+                r->interval_s = MAX(r->interval_s, INT64_C(1)); /* others have limits, too */
                 own->seen_us = now_us;
                 own->discarded_ever += !passes;
+                s->totals.sender_passed += passes;
+                s->totals.sender_discarded += !passes;
         }
         s->totals.passed += passes;
         s->totals.discarded += !passes;
@@ -152,8 +212,37 @@ static bool pass_shared(struct ratelimit *r, struct text sender, int64_t now_us,
         return passes;
 }
 
+static struct text make_key(struct ratelimit *r, const struct limited_message *m, int64_t now_us,
+                            char room[LIMIT_SENDER_BYTES]) {
+        struct sender_key *key = r->shared->plan.key;
+        if (!key)
+                return m->source ? text_of(m->source->address) : TEXT_NONE;
+        return key->of_message(key, m, r->ruleset, now_us, room);
+}
+
+/* The key is made where the limit of all lets the message through; m NULL: it is there already. */
+static bool pass_shared(struct ratelimit *r, const struct limited_message *m, struct text key, int64_t now_us,
+                        uint64_t *lost) {
+        char room[LIMIT_SENDER_BYTES];
+        bool is_per_sender;
+        if (!pass_all(r, now_us, lost, &is_per_sender))
+                return false;
+        if (!is_per_sender)
+                return true;
+        uint64_t lost_of_all = *lost;
+        if (m)
+                key = make_key(r, m, now_us, room);
+        bool passes = pass_own(r, key, now_us, lost);
+        *lost += lost_of_all;
+        return passes;
+}
+
+bool ratelimit_pass_message(struct ratelimit *r, const struct limited_message *m, int64_t now_us, uint64_t *lost) {
+        return r->shared ? pass_shared(r, m, TEXT_NONE, now_us, lost) : pass_alone(r, now_us, lost);
+}
+
 bool ratelimit_pass_sender(struct ratelimit *r, struct text sender, int64_t now_us, uint64_t *lost) {
-        return r->shared ? pass_shared(r, sender, now_us, lost) : pass_alone(r, now_us, lost);
+        return r->shared ? pass_shared(r, NULL, sender, now_us, lost) : pass_alone(r, now_us, lost);
 }
 
 bool ratelimit_pass(struct ratelimit *r, int64_t now_us, uint64_t *lost) {
@@ -166,13 +255,17 @@ int shared_limit_new(struct shared_limit **ret, const struct shared_limit_plan *
                 return fail(-ENOMEM);
         pthread_mutex_init(&s->mutex, NULL);
         s->plan = *plan;
-        s->rules = (struct limit_rules){
-                .interval_s = plan->interval_s, .burst = plan->burst, .severity_min = plan->severity_min};
+        s->rules = (struct limit_rules){.interval_s = plan->is_per_sender ? 0 : plan->interval_s,
+                                        .burst = plan->burst,
+                                        .severity_min = plan->severity_min,
+                                        .is_per_sender = plan->is_per_sender,
+                                        .senders_max = plan->senders_max,
+                                        .sender_interval_s = plan->interval_s,
+                                        .sender_burst = plan->burst};
         atomic_init(&s->severity_min, plan->severity_min);
-        s->whole = (struct ratelimit){.interval_s = plan->interval_s, .burst = plan->burst};
+        s->whole = (struct ratelimit){.interval_s = s->rules.interval_s, .burst = plan->burst};
         if (plan->is_per_sender) {
-                s->set_count = (plan->senders_max + WAYS - 1) / WAYS;
-                s->senders = calloc(s->set_count * WAYS, sizeof *s->senders);
+                s->senders = make_senders(plan->senders_max, &s->set_count);
                 if (!s->senders)
                         return fail(-ENOMEM);
         }
@@ -196,13 +289,15 @@ const char *shared_limit_name(const struct shared_limit *s) {
 
 void ratelimit_share(struct ratelimit *r, struct shared_limit *s) {
         pthread_mutex_lock(&s->mutex);
-        *r = (struct ratelimit){.interval_s = in_use(s, s->rules.interval_s), .burst = s->rules.burst, .shared = s};
+        int64_t interval_s = MAX(s->rules.interval_s, s->senders ? s->rules.sender_interval_s : 0);
+        *r = (struct ratelimit){.interval_s = in_use(s, interval_s), .burst = s->rules.burst, .shared = s};
         pthread_mutex_unlock(&s->mutex);
 }
 
 void shared_limit_count(struct shared_limit *s, struct shared_limit_totals *ret) {
         pthread_mutex_lock(&s->mutex);
         *ret = s->totals;
+        ret->is_per_sender = s->senders;
         pthread_mutex_unlock(&s->mutex);
 }
 

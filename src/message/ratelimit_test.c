@@ -131,12 +131,12 @@ static void rules_change_while_windows_run(void) {
         CHECK(r.interval_s > 0); /* so that the input goes on asking */
         for (int i = 0; i < 10; i++)
                 CHECK(ratelimit_pass(&r, 10 * SECOND, &lost));
-        shared_limit_change(s, &(struct limit_rules){.interval_s = 5, .burst = 2, .severity_min = 6});
+        (void)shared_limit_change(s, &(struct limit_rules){.interval_s = 5, .burst = 2, .severity_min = 6});
         CHECK_INT(ratelimit_severity_min(&r), 6);
         for (int i = 0; i < 5; i++)
                 CHECK(ratelimit_pass(&r, 11 * SECOND, &lost) == (i < 2));
         CHECK_INT(r.burst, 2);
-        shared_limit_change(s, &(struct limit_rules){.interval_s = 5, .burst = 4});
+        (void)shared_limit_change(s, &(struct limit_rules){.interval_s = 5, .burst = 4});
         CHECK(ratelimit_pass(&r, 12 * SECOND, &lost));
         CHECK(ratelimit_pass(&r, 12 * SECOND, &lost));
         CHECK(!ratelimit_pass(&r, 12 * SECOND, &lost));
@@ -165,17 +165,69 @@ static void a_sender_may_have_a_rule_of_its_own(void) {
         uint64_t lost;
         ratelimit_share(&r, s);
         CHECK(ratelimit_pass_sender(&r, TEXT("a"), 10 * SECOND, &lost));
-        struct limit_rules rules = {.interval_s = 5, .burst = 3, .senders = rule_of("a", 5, 1), .sender_count = 1};
-        shared_limit_change(s, &rules);
+        struct limit_rules rules = {.is_per_sender = true,
+                                    .senders_max = 8,
+                                    .sender_interval_s = 5,
+                                    .sender_burst = 3,
+                                    .senders = rule_of("a", 5, 1),
+                                    .sender_count = 1};
+        CHECK_INT(shared_limit_change(s, &rules), 0);
         CHECK(!rules.senders);
         CHECK(!ratelimit_pass_sender(&r, TEXT("a"), 10 * SECOND, &lost));
         for (int i = 0; i < 5; i++)
                 CHECK(ratelimit_pass_sender(&r, TEXT("b"), 10 * SECOND, &lost) == (i < 3));
-        rules = (struct limit_rules){.interval_s = 5, .burst = 3, .senders = rule_of("c", 0, 0), .sender_count = 1};
-        shared_limit_change(s, &rules);
+        rules = (struct limit_rules){.is_per_sender = true,
+                                     .senders_max = 8,
+                                     .sender_interval_s = 5,
+                                     .sender_burst = 3,
+                                     .senders = rule_of("c", 0, 0),
+                                     .sender_count = 1};
+        CHECK_INT(shared_limit_change(s, &rules), 0);
         CHECK(ratelimit_pass_sender(&r, TEXT("a"), 10 * SECOND, &lost));
         for (int i = 0; i < 50; i++)
                 CHECK(ratelimit_pass_sender(&r, TEXT("c"), 10 * SECOND, &lost));
+}
+
+static struct text first_word(struct sender_key *key _unused_, const struct limited_message *m,
+                              const char *ruleset _unused_, int64_t now_us _unused_, char room[LIMIT_SENDER_BYTES]) {
+        size_t size = MIN(strcspn(m->raw.data, " "), (size_t)LIMIT_SENDER_BYTES);
+        memcpy(room, m->raw.data, size);
+        return (struct text){room, size};
+}
+
+static void a_message_passes_the_limit_of_all_and_then_that_of_its_sender(void) {
+        struct sender_key key = {.of_message = first_word};
+        struct shared_limit_plan plan = {
+                .name = "both", .may_change = true, .is_per_sender = true, .senders_max = 8, .key = &key};
+        _owned_(shared_limit_free) struct shared_limit *s = NULL;
+        CHECK_INT(shared_limit_new(&s, &plan), 0);
+        struct limit_rules rules = {.interval_s = 5,
+                                    .burst = 3,
+                                    .is_per_sender = true,
+                                    .senders_max = 8,
+                                    .sender_interval_s = 5,
+                                    .sender_burst = 1};
+        CHECK_INT(shared_limit_change(s, &rules), 0);
+        struct ratelimit r;
+        uint64_t lost;
+        ratelimit_share(&r, s);
+        static const struct {
+                const char *raw;
+                bool passes;
+        } sent[] = {{"a 1", true}, {"a 2", false}, {"b 1", true}, {"c 1", false}};
+        for (size_t i = 0; i < ARRAY_SIZE(sent); i++) {
+                struct limited_message m = {.raw = text_of(sent[i].raw)};
+                CHECK(ratelimit_pass_message(&r, &m, 10 * SECOND, &lost) == sent[i].passes);
+        }
+        struct shared_limit_totals totals;
+        shared_limit_count(s, &totals);
+        CHECK_INT(totals.sender_passed, 2);
+        CHECK_INT(totals.sender_discarded, 1);
+        CHECK_INT(totals.discarded, 2);
+        rules = (struct limit_rules){.interval_s = 5, .burst = 9};
+        CHECK_INT(shared_limit_change(s, &rules), 0);
+        for (int i = 0; i < 4; i++)
+                CHECK(ratelimit_pass_message(&r, &(struct limited_message){.raw = TEXT("a 3")}, 11 * SECOND, &lost));
 }
 
 static void senders_that_are_known_are_bounded(void) {
@@ -190,6 +242,7 @@ static void senders_that_are_known_are_bounded(void) {
         struct shared_limit_totals totals;
         shared_limit_count(s, &totals);
         CHECK_INT(totals.senders, 16);
+        CHECK_INT(totals.sender_evicted, 984);
 }
 
 TEST_MAIN(TEST(without_an_interval_everything_passes), TEST(a_burst_passes_and_the_rest_of_the_window_does_not),
@@ -197,4 +250,5 @@ TEST_MAIN(TEST(without_an_interval_everything_passes), TEST(a_burst_passes_and_t
           TEST(a_burst_of_nothing_discards_everything), TEST(inputs_that_share_a_limit_count_together),
           TEST(senders_are_kept_apart_where_asked_for), TEST(senders_that_are_known_are_bounded),
           TEST(rules_change_while_windows_run), TEST(a_thread_that_looked_at_the_clock_before_another_begins_no_window),
-          TEST(a_sender_may_have_a_rule_of_its_own))
+          TEST(a_sender_may_have_a_rule_of_its_own),
+          TEST(a_message_passes_the_limit_of_all_and_then_that_of_its_sender))

@@ -1,5 +1,7 @@
 #include "message/sanitize.h"
 
+#include <endian.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -159,6 +161,8 @@ static void cut_end(struct record *r, const char *data, const struct sanitize_ru
 }
 
 void sanitize(struct batch *b, struct record *r, const struct sanitize_rules *rules) {
+        if (LIKELY(r->flags & RECORD_IS_PLAIN))
+                return;
         const char *data = batch_at(b, r->raw);
         cut_end(r, data, rules);
         if (r->raw.size == 0)
@@ -184,12 +188,38 @@ static void set_pri(struct record *r, unsigned pri, unsigned size) {
         r->pri_size = (uint8_t)size;
 }
 
+/*
+ * "<d>" to "<ddd>" without a branch that depends on how many digits there are, which nobody can predict. False: it is
+ * another form.
+ */
+static bool parse_usual_pri(struct record *r, struct text raw) {
+        uint32_t word;
+        if (raw.size < 1 + sizeof word)
+                return false;
+        memcpy(&word, raw.data + 1, sizeof word);
+        word = le32toh(word); /* the first digit is the lowest byte */
+        uint32_t is_end = word ^ 0x3e3e3e3e;
+        is_end = (is_end - 0x01010101) & ~is_end & 0x80808080;
+        unsigned digits = is_end ? (unsigned)__builtin_ctz(is_end) / 8 : 0;
+        if (digits == 0)
+                return false;
+        /* The last digit is the highest byte, zeros stand where there are fewer than four. */
+        uint32_t values = (word ^ 0x30303030) << (32 - 8 * digits);
+        unsigned pri = (values >> 8 & 255) * 100 + (values >> 16 & 255) * 10 + (values >> 24);
+        if (((values + 0x76767676) | values) & 0x80808080 || pri > PRI_MAX)
+                return false;
+        set_pri(r, pri, digits + 2);
+        return true;
+}
+
 void parse_pri(struct batch *b, struct record *r) {
         struct text raw = batch_text(b, r->raw);
         if (raw.size == 0 || raw.data[0] != '<') {
                 set_pri(r, 13, 0);
                 return;
         }
+        if (LIKELY(parse_usual_pri(r, raw)))
+                return;
         unsigned pri = 0, i = 1;
         for (; i < raw.size && i < PRI_BYTES_MAX; i++) {
                 unsigned digit = (unsigned char)raw.data[i] - '0';

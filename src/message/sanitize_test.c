@@ -152,10 +152,47 @@ static void a_pri_of_endless_zeros_is_invalid(void) {
         CHECK_INT(r->facility, FACILITY_INVALID);
 }
 
+/* Told digit by digit. */
+static bool pri_is(const struct record *r, const char *raw) {
+        unsigned pri = 0, i = 1;
+        while (i < 5 && raw[i] >= '0' && raw[i] <= '9')
+                pri = pri * 10 + (unsigned)(raw[i++] - '0');
+        if (pri <= 191 && raw[i] == '>')
+                return r->facility == pri >> 3 && r->severity == (pri & 7) && r->pri_size == i + 1;
+        return r->facility == FACILITY_INVALID && r->severity == 7;
+}
+
+static void every_short_pri_is_read_the_same_way(void) {
+        static const char bytes[] = "0123456789>/:<\xb0\x7f\xff ";
+        enum { MANY = sizeof bytes - 1 };
+        bool is_right = true;
+        for (unsigned n = 0; n < MANY * MANY * MANY * MANY; n++) {
+                char raw[] = "<....> x";
+                for (unsigned i = 1, rest = n; i <= 4; i++, rest /= MANY)
+                        raw[i] = bytes[rest % MANY];
+                batch->count = batch->region_used[0] = 0;
+                struct record *r = record_of(raw, sizeof raw - 1);
+                parse_pri(batch, r);
+                is_right &= pri_is(r, raw);
+        }
+        CHECK(is_right);
+}
+
+static void what_is_known_to_be_plain_is_left_alone(void) {
+        struct record *r = record_of("a\tb\n", 4);
+        struct sanitize_rules rules = {
+                .bytes_max = 100, .drops_trailing_lf = true, .escapes_control = true, .escapes_tab = true};
+        struct span before = r->raw;
+        r->flags |= RECORD_IS_PLAIN;
+        sanitize(batch, r, &rules);
+        CHECK(r->raw.at == before.at && r->raw.size == before.size);
+}
+
 TEST_MAIN(TEST(a_plain_message_is_not_copied), TEST(control_characters_are_shown_in_octal),
           TEST(one_nul_and_one_lf_at_the_end_are_cut), TEST(tabs_may_stay),
           TEST(eight_bit_characters_are_escaped_when_asked), TEST(c_style_uses_the_names_of_c),
           TEST(without_escaping_only_a_nul_is_shown_and_controls_behind_it_vanish),
           TEST(line_feeds_become_blanks_and_other_controls_then_stay),
           TEST(what_escaping_makes_too_long_is_cut_between_characters), TEST(the_fast_scan_agrees_with_the_slow_one),
-          TEST(a_pri_is_read_or_found_invalid), TEST(a_pri_of_endless_zeros_is_invalid))
+          TEST(a_pri_is_read_or_found_invalid), TEST(a_pri_of_endless_zeros_is_invalid),
+          TEST(every_short_pri_is_read_the_same_way), TEST(what_is_known_to_be_plain_is_left_alone))

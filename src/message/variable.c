@@ -23,9 +23,20 @@ static struct text without_first_mark(struct text path) {
         return path.size && path.data[0] == '!' ? text_slice(path, 1, path.size) : path;
 }
 
+/* The member of that very name, else, unless case matters, the first whose name differs in case only. */
 static struct json *member(const struct json *object, struct text name, bool is_case_sensitive) {
-        struct json *exact = json_get(object, name);
-        return exact || is_case_sensitive ? exact : json_get_nocase(object, name);
+        struct json *similar = NULL;
+        if (!object || object->type != JSON_OBJECT)
+                return NULL;
+        for (const struct json_member *m = object->first; m; m = m->next) {
+                if (m->name.size != name.size)
+                        continue;
+                if (memcmp(m->name.data, name.data, name.size) == 0)
+                        return m->value;
+                if (!similar && !is_case_sensitive && text_equal_nocase(m->name, name))
+                        similar = m->value;
+        }
+        return similar;
 }
 
 /* "[2][1]" of "list[2][1]", applied to the list; NULL where that leads nowhere. */
@@ -65,11 +76,11 @@ static struct json *tree_get(struct json *tree, struct text path, bool is_case_s
         if (path.size == 0)
                 return tree;
         path = without_first_mark(path);
-        while (tree) {
-                bool is_last = !memchr(path.data, '!', path.size);
-                tree = child(tree, next_name(&path), is_case_sensitive);
-                if (is_last)
-                        break;
+        for (bool is_last = false; tree && !is_last;) {
+                size_t size = path.size;
+                struct text name = next_name(&path);
+                is_last = name.size == size;
+                tree = child(tree, name, is_case_sensitive);
         }
         return tree;
 }
@@ -107,6 +118,7 @@ static int merge(struct arena *a, struct json *object, const struct json *from, 
                 object->first = from->first;
                 object->last = from->last;
                 object->count = from->count;
+                object->gaps = NULL;
                 return 0;
         }
         for (const struct json_member *m = from->first; m; m = m->next) {
@@ -236,8 +248,10 @@ struct globals *globals_free(struct globals *g) {
 
 /* About what a copy of the value takes. */
 static size_t cost_of(const struct json *value) {
-        size_t cost = sizeof *value + value->literal.size;
-        if (value->type == JSON_STRING)
+        size_t cost = sizeof *value;
+        if (value->type == JSON_INT || value->type == JSON_DOUBLE)
+                cost += value->literal.size + 16;
+        else if (value->type == JSON_STRING)
                 cost += value->string.size + 16;
         else if (value->type == JSON_ARRAY)
                 for (uint32_t i = 0; i < value->count; i++)

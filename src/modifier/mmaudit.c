@@ -4,10 +4,10 @@
  *   type=1400 audit(1338812600.532:60053): pid=7 comm="sshd" ...
  *   audit: type=USER_LOGIN msg=audit(1338812600.532:60053): pid=7 msg='op=login acct="joe"'
  *
- *   ->  $!audit  { "hdr.type": "1400", "hdr.auditid": "1338812600.532:60053", "data": { "pid": "7", ... } }
+ *   ->  $!audit  { "hdr": { "type": 1400, "auditid": "1338812600.532:60053" }, "data": { "pid": "7", ... } }
  *
- * Names and values are pairs between blanks, a value between either quote loses it. $parsesuccess says whether
- * the text was such a record.
+ * Names and values are pairs between blanks, a value between either quote loses both. A type that is a word stays one.
+ * $parsesuccess says whether the text was such a record.
  */
 #include <errno.h>
 
@@ -72,6 +72,22 @@ static struct json *read_pairs(struct arena *a, struct text t) {
         return pairs;
 }
 
+/* "1400" as the number that it is, "USER_LOGIN" as text. */
+static struct json *type_value(struct arena *a, struct text t) {
+        int64_t number;
+        return text_to_int(t, &number) ? json_string(a, t) : json_int(a, number);
+}
+
+static struct json *make_record(struct arena *a, struct text type, struct text id, struct text pairs) {
+        struct json *record = json_object(a), *header = json_object(a), *number = type_value(a, type);
+        struct json *data = read_pairs(a, pairs);
+        if (!record || !header || !number || !data || json_set(a, header, TEXT("type"), number) ||
+            !add(a, header, TEXT("auditid"), id) || json_set(a, record, TEXT("hdr"), header) ||
+            json_set(a, record, TEXT("data"), data))
+                return NULL;
+        return record;
+}
+
 /* The record as an object, or NULL. */
 static struct json *read_record(struct arena *a, struct text t) {
         skip_blanks(&t);
@@ -87,11 +103,7 @@ static struct json *read_record(struct arena *a, struct text t) {
         struct text id = take_until(&t, ")");
         if (!skip_text(&t, TEXT("):")))
                 return NULL;
-        struct json *record = json_object(a), *pairs = read_pairs(a, t);
-        if (!record || !pairs || !add(a, record, TEXT("hdr.type"), type) || !add(a, record, TEXT("hdr.auditid"), id) ||
-            json_set(a, record, TEXT("data"), pairs))
-                return NULL;
-        return record;
+        return make_record(a, type, id, t);
 }
 
 static void mmaudit_modify(void *instance _unused_, struct property_context *context, struct batch *b,

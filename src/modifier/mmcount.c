@@ -31,6 +31,7 @@ struct count {
 struct mmcount {
         const struct mmcount_settings *settings;
         struct module_log *log;
+        struct container place; /* of the key */
         struct property key;
         pthread_mutex_t lock; /* guards the rest */
         int64_t by_severity[SEVERITIES];
@@ -79,8 +80,8 @@ static int64_t *find_count(struct mmcount *m, struct property_context *context, 
         if (!s->key)
                 return &m->by_severity[r->severity % SEVERITIES];
         struct text value = property_get(context, b, r, &m->key);
-        if (value.size == 0)
-                return NULL;
+        if (value.size == 0 && !container_get(&m->place, context, b, r))
+                return NULL; /* an empty value, or null, is one that is counted */
         if (!s->value)
                 return count_of(m, value);
         return text_equal(value, text_of(s->value)) ? &m->of_value : NULL;
@@ -112,10 +113,9 @@ static int mmcount_open(void **ret, const struct modifier_host *host, const void
         m->log = host->log;
         pthread_mutex_init(&m->lock, NULL);
         if (m->settings->key) {
-                struct container key;
-                int r = container_parse(&key, text_of(m->settings->key));
+                int r = container_parse(&m->place, text_of(m->settings->key));
                 assert(r == 0); /* mmcount_check() */
-                m->key = (struct property){.id = PROPERTY_TREE, .scope = key.scope, .path = key.path};
+                m->key = (struct property){.id = PROPERTY_TREE, .scope = m->place.scope, .path = m->place.path};
         }
         *ret = m;
         return 0;

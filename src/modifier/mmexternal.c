@@ -178,7 +178,8 @@ static void apply(struct mmexternal *m, const struct property_context *context, 
                   struct text reply) {
         struct json *json;
         size_t used;
-        if (json_parse_lenient(&b->arena, reply, context->is_case_sensitive, &json, &used) ||
+        if (json_parse_lenient(&b->arena, reply, context->is_case_sensitive ? JSON_IS_CASE_SENSITIVE : 0u, &json,
+                               &used) ||
             json->type != JSON_OBJECT) {
                 module_report(m->log, SEVERITY_ERR, REPLY_INVALID, "mmexternal: invalid reply '%.*s' from program '%s'",
                               TEXT_ARGS(text_slice(reply, 0, REPLY_SHOWN)), m->arguments[0]);

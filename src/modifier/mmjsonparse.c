@@ -45,11 +45,12 @@ struct mmjsonparse {
         struct counter *counters;
 };
 
-/* The object that is all of the text, or NULL. */
+/* The object that is all of the text, or NULL. Received bytes last as long as the batch, so its strings stay there. */
 static struct json *parse_whole(struct arena *a, struct text t, bool is_case_sensitive) {
         struct json *json;
         size_t used;
-        if (json_parse_lenient(a, t, is_case_sensitive, &json, &used) || used != t.size || json->type != JSON_OBJECT)
+        unsigned how = JSON_IS_LENT | (is_case_sensitive ? JSON_IS_CASE_SENSITIVE : 0u);
+        if (json_parse_lenient(a, t, how, &json, &used) || used != t.size || json->type != JSON_OBJECT)
                 return NULL;
         return json;
 }

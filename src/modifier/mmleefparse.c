@@ -4,12 +4,12 @@
  *   LEEF:1.0|Vendor|Product|1.2|4711|src=1.2.3.4<TAB>dst=5.6.7.8
  *   LEEF:2.0|Vendor|Product|1.2|4711|^|src=1.2.3.4^dst=5.6.7.8
  *
- *   ->  { "header": { "version": "1.0", "vendor": ..., "product": ..., "productversion": ..., "eventid": "4711" },
- *         "event": { "src": "1.2.3.4", "dst": "5.6.7.8" } }
+ *   ->  { "header": { "protocolVersion": "1.0", "vendor": ..., "product": ..., "productVersion": ..., "eventID": "4711"
+ * }, "fields": { "src": "1.2.3.4", "dst": "5.6.7.8" } }
  *
- * In version 2 the character between attributes may stand in the header, as itself or as x09, 0x5e. On
- * reception a tab becomes "#011" unless configured otherwise, so that is taken for one, too. $parsesuccess says whether
- * the text was LEEF.
+ * A backslash keeps the \, |, = or delimiter behind it from what it would do, and goes. In version 2 the character
+ * between attributes may stand in the header, as itself or as x09, 0x5e. On reception a tab becomes "#011" unless
+ * configured otherwise, so that is taken for one, too. $parsesuccess says whether the text was LEEF.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -42,12 +42,34 @@ static bool add(struct arena *a, struct json *object, const char *name, struct t
         return string && json_set(a, object, text_of(name), string) == 0;
 }
 
+/* Where the first byte is that no backslash stands before; the size where there is none. */
+static size_t find_bare(struct text t, char byte) {
+        size_t at = 0;
+        while (at < t.size && t.data[at] != byte)
+                at += t.data[at] == '\\' ? 2 : 1;
+        return MIN(at, t.size);
+}
+
+/* Without the backslashes before what means something otherwise. NULL data: no memory. */
+static struct text unescape(struct arena *a, struct text t, char delimiter) {
+        if (t.size == 0 || !memchr(t.data, '\\', t.size))
+                return t.size ? t : TEXT("");
+        char *to = arena_alloc(a, t.size);
+        size_t size = 0;
+        for (size_t i = 0; to && i < t.size; i++) {
+                char next = i + 1 < t.size ? t.data[i + 1] : '\0';
+                if (t.data[i] == '\\' && (next == '\\' || next == '|' || next == '=' || (next && next == delimiter)))
+                        i++;
+                to[size++] = t.data[i];
+        }
+        return (struct text){to, to ? size : 0};
+}
+
 /* Up to the bar, which goes with it; false where there is none. */
 static bool take_field(struct text *t, struct text *ret) {
-        const char *bar = t->size ? memchr(t->data, '|', t->size) : NULL;
-        if (!bar)
+        size_t size = find_bare(*t, '|');
+        if (size == t->size)
                 return false;
-        size_t size = (size_t)(bar - t->data);
         *ret = text_slice(*t, 0, size);
         *t = text_slice(*t, size + 1, t->size);
         return true;
@@ -60,10 +82,16 @@ static int hex_value(char c) {
         return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* "^", "x5e", "0x5e"; -1 where it is none of them. */
+/* "^", "x5e", "0x5e", "\\t"; -1 where it is none of them. */
 static int read_delimiter(struct text t) {
         if (t.size == 1)
                 return (unsigned char)t.data[0];
+        if (text_equal(t, TEXT("\\t")))
+                return '\t';
+        if (text_equal(t, TEXT("\\n")))
+                return '\n';
+        if (text_equal(t, TEXT("\\\\")))
+                return '\\';
         if (text_starts_nocase(t, TEXT("0x")))
                 t = text_slice(t, 2, t.size);
         else if (text_starts_nocase(t, TEXT("x")))
@@ -84,32 +112,30 @@ static int read_delimiter(struct text t) {
 
 /* Where the next attribute begins: behind the delimiter, which is *size bytes at the offset returned. */
 static size_t find_delimiter(struct text t, char delimiter, size_t *size) {
-        const char *found = t.size ? memchr(t.data, delimiter, t.size) : NULL;
-        ptrdiff_t escaped = delimiter == '\t' ? text_find(t, TEXT("#011")) : -1;
-        size_t at = found ? (size_t)(found - t.data) : t.size;
-        *size = 1;
-        if (escaped >= 0 && (size_t)escaped < at) {
-                *size = sizeof "#011" - 1;
-                return (size_t)escaped;
-        }
-        return at;
+        size_t at = find_bare(t, delimiter);
+        ptrdiff_t escaped = delimiter == '\t' ? text_find(text_slice(t, 0, at), TEXT("#011")) : -1;
+        *size = escaped >= 0 ? sizeof "#011" - 1 : 1;
+        return escaped >= 0 ? (size_t)escaped : at;
+}
+
+/* "name=value"; a name alone has an empty value. */
+static bool add_attribute(struct arena *a, struct json *fields, struct text pair, char delimiter) {
+        size_t at = find_bare(pair, '=');
+        struct text name = unescape(a, text_slice(pair, 0, at), delimiter);
+        struct text value = unescape(a, text_slice(pair, at + 1, pair.size), delimiter);
+        struct json *string = name.data && value.data ? json_string(a, value) : NULL;
+        return string && json_set(a, fields, name, string) == 0;
 }
 
 static struct json *read_attributes(struct arena *a, struct text t, char delimiter) {
-        struct json *event = json_object(a);
-        for (unsigned i = 0; event && t.size && i < ATTRIBUTES_MAX; i++) {
+        struct json *fields = json_object(a);
+        for (unsigned i = 0; fields && t.size && i < ATTRIBUTES_MAX; i++) {
                 size_t size, at = find_delimiter(t, delimiter, &size);
-                struct text pair = text_slice(t, 0, at);
-                t = text_slice(t, at + size, t.size);
-                const char *equals = pair.size ? memchr(pair.data, '=', pair.size) : NULL;
-                if (!equals)
-                        continue;
-                size_t name = (size_t)(equals - pair.data);
-                struct json *value = json_string(a, text_slice(pair, name + 1, pair.size));
-                if (!value || json_set(a, event, text_trim(text_slice(pair, 0, name)), value))
+                if (at && !add_attribute(a, fields, text_slice(t, 0, at), delimiter))
                         return NULL;
+                t = text_slice(t, at + size, t.size);
         }
-        return event;
+        return fields;
 }
 
 /* In version 2 one more field may stand before the attributes, which has no "=". */
@@ -125,39 +151,51 @@ static char delimiter_of(const struct mmleefparse *m, struct text version, struc
         return (char)own;
 }
 
-static struct json *read_leef(const struct mmleefparse *m, struct arena *a, struct text t) {
-        static const char *const names[] = {"version", "vendor", "product", "productversion", "eventid"};
-        struct json *header = json_object(a), *whole = json_object(a);
-        struct text version = {0};
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                struct text field;
-                if (!take_field(&t, &field) || !header || !add(a, header, names[i], field))
-                        return NULL;
+/* The event's id, the last part, may be missing, or be the end of the text. */
+static struct json *read_header(struct arena *a, struct text *t, struct text *version) {
+        static const char *const names[] = {"protocolVersion", "vendor", "product", "productVersion", "eventID"};
+        enum { NAMES = ARRAY_SIZE(names), MIN_BARS = 3 };
+        struct json *header = json_object(a);
+        for (size_t i = 0; header && i < NAMES; i++) {
+                struct text field = {0};
+                if (!take_field(t, &field)) {
+                        if (i < MIN_BARS)
+                                return NULL;
+                        field = *t;
+                        *t = TEXT_NONE;
+                }
                 if (i == 0)
-                        version = field;
+                        *version = field;
+                field = unescape(a, field, '\0');
+                if (!field.data || !add(a, header, names[i], field))
+                        return NULL;
         }
-        char delimiter = delimiter_of(m, version, &t);
-        struct json *event = read_attributes(a, t, delimiter);
-        if (!event || !whole || json_set(a, whole, TEXT("header"), header) || json_set(a, whole, TEXT("event"), event))
+        return header;
+}
+
+static struct json *read_leef(const struct mmleefparse *m, struct arena *a, struct text t) {
+        struct text version = {0};
+        struct json *whole = json_object(a), *header = read_header(a, &t, &version);
+        if (!whole || !header)
                 return NULL;
-        return whole;
+        char delimiter = delimiter_of(m, version, &t);
+        struct json *fields = read_attributes(a, t, delimiter);
+        bool is_whole = fields && json_set(a, whole, TEXT("header"), header) == 0 &&
+                        json_set(a, whole, TEXT("fields"), fields) == 0;
+        return is_whole ? whole : NULL;
 }
 
 /* What stands behind the cookie; false where it is not where it should be. */
 static bool find_cookie(const struct mmleefparse *m, struct text *t) {
-        size_t at = 0;
-        while (at < t->size && t->data[at] == ' ')
-                at++;
-        if (m->settings->searches_cookie) {
-                struct text window = *t;
-                if (m->settings->window_bytes)
-                        window = text_slice(*t, 0, (size_t)m->settings->window_bytes + m->cookie.size);
-                ptrdiff_t found = text_find(window, m->cookie);
+        while (t->size && (t->data[0] == ' ' || t->data[0] == '\t'))
+                *t = text_slice(*t, 1, t->size);
+        if (m->settings->searches_cookie && m->cookie.size) {
+                size_t window = m->settings->window_bytes ? (size_t)m->settings->window_bytes : t->size;
+                ptrdiff_t found = text_find(text_slice(*t, 0, window), m->cookie);
                 if (found < 0)
                         return false;
-                at = (size_t)found;
+                *t = text_slice(*t, (size_t)found, t->size);
         }
-        *t = text_slice(*t, at, t->size);
         if (!text_starts(*t, m->cookie))
                 return false;
         *t = text_slice(*t, m->cookie.size, t->size);
@@ -173,7 +211,7 @@ static void mmleefparse_modify(void *instance, struct property_context *context,
                 struct json *leef = find_cookie(m, &t) ? read_leef(m, &b->arena, t) : NULL;
                 r->flags = (uint16_t)(leef ? r->flags | RECORD_PARSE_OK : r->flags & ~RECORD_PARSE_OK);
                 if (leef)
-                        (void)container_add(&m->container, context, b, r, leef);
+                        (void)container_merge(&m->container, context, b, r, leef);
         }
 }
 
@@ -216,16 +254,16 @@ static int mmleefparse_check(const void *settings, const void *module_settings _
 static const struct param mmleefparse_params[] = {
         PARAM_STRING(S, cookie, .name = "cookie", .dflt = "LEEF:", .help = "What the message begins with."),
         PARAM_STRING(S, container, .name = "container", .dflt = "$!",
-                     .help = "The variable that gets `header` and `event`."),
-        PARAM_BOOL(S, uses_raw, .name = "userawmsg", .dflt = "off",
+                     .help = "The variable that gets `header` and `fields`."),
+        PARAM_BOOL(S, uses_raw, .name = "userawmsg", .dflt = "on",
                    .help = "Reads the message as it was received, not the text alone."),
         PARAM_STRING(S, delimiter, .name = "delimiter",
                      .help = "The character between attributes, as itself or as 0x5e, where the message names none; a "
                              "tab by default."),
-        PARAM_BOOL(S, searches_cookie, .name = "searchcookie", .dflt = "off",
-                   .help = "Looks for the cookie anywhere, not at the start alone."),
-        PARAM_INT(S, window_bytes, .name = "searchwindow", .dflt = "0", .min = 0, .max = INT32_MAX, .unit = "bytes",
-                  .help = "How far searchCookie looks; 0: everywhere."),
+        PARAM_BOOL(S, searches_cookie, .name = "searchcookie", .dflt = "on",
+                   .help = "Looks for the cookie within searchWindow, not at the start alone."),
+        PARAM_INT(S, window_bytes, .name = "searchwindow", .dflt = "64", .min = 0, .max = INT32_MAX, .unit = "bytes",
+                  .help = "The first bytes of the message, which the cookie has to lie in; 0: the whole message."),
         {},
 };
 #undef S

@@ -32,16 +32,22 @@ static bool is_compressed(struct text raw) {
         return (method & 15) == 8 && (method << 8 | flags) % 31 == 0;
 }
 
+static void take_expanded(struct record *r, struct span text) {
+        r->raw = text;
+        r->flags &= (uint16_t)~RECORD_IS_PLAIN; /* that told of what was received */
+}
+
 static void expand(struct batch *b, struct record *r, size_t bytes_max) {
         struct text raw = batch_text(b, r->raw);
         struct span span;
         size_t size;
         char *room = batch_room(b, bytes_max, &span);
         if (room && decompress_message(text_slice(raw, 1, raw.size), room, bytes_max, &size) == 0)
-                r->raw = (struct span){span.at, (uint32_t)size};
+                take_expanded(r, (struct span){span.at, (uint32_t)size});
 }
 
-static bool parse(const struct parser_chain *chain, struct batch *b, struct record *r) {
+/* PARSE_NOT_MINE: no parser of the chain takes it. */
+static enum parse_result read_one(const struct parser_chain *chain, struct batch *b, struct record *r) {
         if (UNLIKELY(chain->expands_compressed && is_compressed(batch_text(b, r->raw))))
                 expand(b, r, (size_t)chain->rules.bytes_max);
         sanitize(b, r, &chain->rules);
@@ -53,8 +59,19 @@ static bool parse(const struct parser_chain *chain, struct batch *b, struct reco
                 r->flags |= RECORD_IS_PARSED;
                 if (UNLIKELY(!r->reported.is_set))
                         r->reported = stamp_of_wall(r->received_us);
-                return result == PARSE_TAKEN;
+                return result;
         }
+        return PARSE_NOT_MINE;
+}
+
+void chain_read(const struct parser_chain *chain, struct batch *batch, struct record *record) {
+        (void)read_one(chain, batch, record);
+}
+
+static bool parse(const struct parser_chain *chain, struct batch *b, struct record *r) {
+        enum parse_result result = read_one(chain, b, r);
+        if (LIKELY(result != PARSE_NOT_MINE))
+                return result == PARSE_TAKEN;
         struct text start = text_slice(batch_text(b, r->raw), 0, SHOWN_BYTES_MAX);
         module_report(chain->log, 3, CODE_NO_PARSER,
                       "Error: one message could not be processed by any parser, message is being discarded (start of "

@@ -53,6 +53,9 @@ int parser_chain_add(struct parser_chain *chain, const struct module *module, vo
 size_t chain_parse(struct parser_chain *chain, struct batch *batch, uint16_t *selection, size_t selected,
                    bool *has_redirected);
 
+/* Parses one record for who wants to know its fields early: nothing is reported, counted or discarded. */
+void chain_read(const struct parser_chain *chain, struct batch *batch, struct record *record);
+
 /*
  * Which parser took a record that the chain has parsed: found out by parsing its text again, for whoever wants to
  * show it. NULL: none, or no memory.

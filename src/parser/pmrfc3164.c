@@ -10,6 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/fail.h"
 #include "io/file.h"
 #include "message/header.h"
@@ -42,6 +46,39 @@ struct pmrfc3164 {
         bool is_host[256];           /* bytes that a host name may have */
 };
 
+#ifdef __SSE2__
+static inline __m128i in_range(__m128i bytes, char from, char to) {
+        /* As signed numbers there is a comparison; the range is moved to their low end. */
+        __m128i moved = _mm_add_epi8(bytes, _mm_set1_epi8((char)(-128 - from)));
+        return _mm_cmplt_epi8(moved, _mm_set1_epi8((char)(-128 + to - from + 1)));
+}
+
+/* Which of 16 bytes m->is_host has, as bits: letters, digits, and some signs. */
+static inline unsigned host_mask(const struct pmrfc3164 *m, const char *at) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i letters = in_range(_mm_or_si128(bytes, _mm_set1_epi8(' ')), 'a', 'z');
+        __m128i rest = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(m->settings->permits_slashes ? 0 : '/')),
+                                        in_range(bytes, '-', '9'));
+        __m128i signs = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')),
+                                     _mm_cmpeq_epi8(bytes, _mm_set1_epi8(m->settings->permits_at_signs ? '@' : '_')));
+        return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(letters, rest), signs));
+}
+#endif
+
+/* Host names differ in length, and a loop over bytes would be mispredicted. */
+static const char *host_end(const struct pmrfc3164 *m, const char *p, const char *limit) {
+#ifdef __SSE2__
+        for (; limit - p >= 16; p += 16) {
+                unsigned others = host_mask(m, p) ^ 0xffff;
+                if (others)
+                        return p + __builtin_ctz(others);
+        }
+#endif
+        while (p < limit && m->is_host[(unsigned char)*p])
+                p++;
+        return p;
+}
+
 /* The host name at p without what follows it, 0 when there is none; *after is set to what follows its blank. */
 static size_t read_host(const struct pmrfc3164 *m, const char *p, const char *end, const char **after) {
         const char *limit = end - p > HOST_BYTES_MAX ? p + HOST_BYTES_MAX : end;
@@ -49,8 +86,7 @@ static size_t read_host(const struct pmrfc3164 *m, const char *p, const char *en
         bool is_bracketed = m->settings->permits_brackets && p < end && *p == '[';
         if (is_bracketed)
                 q++;
-        while (q < limit && m->is_host[(unsigned char)*q])
-                q++;
+        q = host_end(m, q, limit);
         if (is_bracketed && (q < end || q - p < 2)) {
                 if (q - p < 2 || end - q < 2 || q[0] != ']' || q[1] != ' ')
                         return 0;
@@ -77,11 +113,8 @@ static const char *read_date(const struct pmrfc3164 *m, struct record *r, const 
         const char *after = NULL;
         if ((unsigned char)(*p - '0') <= 9 || *p == '-')
                 after = header_iso_date(&r->reported, p, end);
-        if (!after) {
-                after = header_date(&r->reported, *p == ' ' ? p + 1 : p, end, m->settings->finds_year_behind);
-                if (after)
-                        header_complete_date(&r->reported, r);
-        }
+        if (!after)
+                after = header_local_date(r, *p == ' ' ? p + 1 : p, end, m->settings->finds_year_behind);
         if (!after || (r->flags & RECORD_IGNORE_DATE))
                 r->reported = stamp_of_wall(r->received_us);
         return after;

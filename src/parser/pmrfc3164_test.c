@@ -330,7 +330,32 @@ static void headerless_messages_can_be_kept_in_a_file_and_dropped(void) {
         CHECK_TEXT(text_of(found), "bare one\nbare two\n");
 }
 
-TEST_MAIN(TEST(messages_of_every_make_come_out_as_from_rsyslog), TEST(a_host_name_in_brackets_is_taken_when_permitted),
+/* Sixteen bytes are looked at together where there are so many. */
+static void every_byte_is_in_or_out_of_a_host_name_at_every_place(void) {
+        static const char *const options[] = {"", "permit.slashesinhostname=on", "permit.atsignsinhostname=on"};
+        for (unsigned option = 0; option < ARRAY_SIZE(options); option++)
+                for (unsigned c = 33; c < 127; c++) {
+                        char raw[80], host[40], tag[40];
+                        unsigned at = c % 20 + 1;
+                        memset(host, 'a', sizeof host);
+                        host[at] = (char)c;
+                        host[24] = '\0';
+                        snprintf(raw, sizeof raw, "<13>Oct 11 22:14:15 %s tag: message", host);
+                        bool is_in = (c | 32) - 'a' < 26 || c - '0' < 10 || strchr("._-", (int)c) ||
+                                     (option == 1 && c == '/') || (option == 2 && c == '@');
+                        /* What is no host is the tag, up to a colon. */
+                        snprintf(tag, sizeof tag, "%.*s", c == ':' ? (int)at + 1 : 24, host);
+                        char rest[60];
+                        snprintf(rest, sizeof rest, "%s tag: message", host + strlen(tag));
+                        struct traditional_case one = {raw, is_in ? host : NULL, is_in ? "tag:" : tag,
+                                                       is_in ? " message" : rest};
+                        check_cases(&one, 1, options[option]);
+                }
+}
+
+TEST_MAIN(TEST(messages_of_every_make_come_out_as_from_rsyslog),
+          TEST(every_byte_is_in_or_out_of_a_host_name_at_every_place),
+          TEST(a_host_name_in_brackets_is_taken_when_permitted),
           TEST(slashes_and_at_signs_belong_to_a_host_name_when_permitted), TEST(a_tag_must_end_in_a_colon_when_asked),
           TEST(the_first_blank_of_the_message_goes_when_asked), TEST(a_year_behind_the_timestamp_is_no_host_when_asked),
           TEST(a_date_may_be_ignored_and_a_local_message_has_no_host),

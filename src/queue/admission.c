@@ -93,7 +93,7 @@ static bool wait_for_room(struct queue *q, const struct batch *b, enum flow flow
         if (has_room(q))
                 return true;
         counter_add(&q->counters.full, 1);
-        hold(q, s->size - 1, durable_is_behind(b) ? -1 : q->timeout_enqueue_ms);
+        hold(q, s->size - 1, queue_behind(b) ? -1 : q->timeout_enqueue_ms);
         return has_room(q);
 }
 
@@ -144,7 +144,7 @@ struct batch *admit(struct queue *q, struct batch *b, enum flow flow) {
 
 /* What a durable queue has handed on is never thrown away: it would be lost after it was acknowledged. */
 int64_t admission_patience_ms(struct queue *q, const struct batch *b, enum flow flow) {
-        return flow == FLOW_FULL || flow == FLOW_LIGHT || durable_is_behind(b) ? -1 : q->timeout_enqueue_ms;
+        return flow == FLOW_FULL || flow == FLOW_LIGHT || queue_behind(b) ? -1 : q->timeout_enqueue_ms;
 }
 
 /* Lock held, and let go of: the report may be a message for this very queue. */

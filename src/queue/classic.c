@@ -188,7 +188,7 @@ static int read_tree(struct batch *b, struct text text, struct json **ret) {
         if (!text.size)
                 return 0;
         struct json *tree;
-        int r = json_parse_lenient(&b->arena, text, true, &tree, &used);
+        int r = json_parse_lenient(&b->arena, text, JSON_IS_CASE_SENSITIVE, &tree, &used);
         if (r == -ENOMEM)
                 return pass(r);
         /* What is no JSON object cannot have been a message's variables. */

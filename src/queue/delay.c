@@ -39,8 +39,9 @@ static struct batch *put(struct queue *q, struct batch *b, enum flow flow) {
 }
 
 static bool has_work(struct queue *q) {
-        return !q->is_direct_busy && !q->is_rest_entering &&
-               (q->first || front_waiting(q) > 0 || durable_waiting(q->durable) > 0);
+        if (q->is_direct_busy || q->is_rest_entering)
+                return false;
+        return (q->first && front_waiting(q) == 0) || front_has_next(q);
 }
 
 static struct batch *take(struct queue *q) {

@@ -13,7 +13,7 @@ static struct batch *put(struct queue *q, struct batch *b, enum flow flow) {
 }
 
 static bool has_work(struct queue *q) {
-        return durable_waiting(q->durable) > 0;
+        return durable_has_next(q->durable);
 }
 
 static struct batch *take(struct queue *q) {

@@ -101,6 +101,13 @@ static void were_lost(void *owner, uint64_t lsn _unused_, uint64_t count, const 
                 d->plan.lost(d->plan.owner, count);
 }
 
+/* On the keeper's thread. */
+static void may_lease_again(void *owner) {
+        struct durable *d = owner;
+        if (d->plan.changed)
+                d->plan.changed(d->plan.owner);
+}
+
 /* ---- Life ---------------------------------------------------------------------- */
 
 int durable_open(struct durable **ret, const struct durable_plan *plan) {
@@ -125,6 +132,7 @@ int durable_open(struct durable **ret, const struct durable_plan *plan) {
                                         .is_synced = plan->is_synced,
                                         .durable = became_durable,
                                         .lost = were_lost,
+                                        .resumed = may_lease_again,
                                         .owner = d};
         int r = store_open(&d->store, &options, plan->reporter);
         if (r) {
@@ -178,9 +186,11 @@ void durable_share_budget(struct durable *d, struct budget *budget) {
 }
 
 uint64_t durable_waiting(struct durable *d) {
-        struct store_state state;
-        store_state(d->store, &state);
-        return state.unleased;
+        return store_waiting(d->store);
+}
+
+bool durable_has_next(struct durable *d) {
+        return store_has_next(d->store);
 }
 
 uint64_t durable_unfinished(struct durable *d) {
@@ -386,11 +396,13 @@ bool durable_is_from(const struct batch *b) {
         return lease_of(b) != NULL;
 }
 
-bool durable_is_behind(const struct batch *b) {
-        for (; b; b = b->is_bare ? NULL : b->parent)
-                if (lease_of(b))
-                        return true;
-        return false;
+void *durable_owner_behind(const struct batch *b) {
+        for (; b; b = b->is_bare ? NULL : b->parent) {
+                const struct lease *l = lease_of(b);
+                if (l)
+                        return l->durable->plan.owner;
+        }
+        return NULL;
 }
 
 /* From memory, when the oldest in the store is the oldest kept. Lock held. */

@@ -68,8 +68,9 @@ struct batch *durable_take(struct durable *d);
 void durable_settle(struct batch *b, uint32_t count);
 /* Whether b itself came from durable_take(). */
 bool durable_is_from(const struct batch *b);
-/* Whether b, or what it is a view of, came from durable_take() of some queue. */
-bool durable_is_behind(const struct batch *b);
+/* The owner of the durable part that b, or what it is a view of, was taken from; NULL: none. */
+void *durable_owner_behind(const struct batch *b);
 
 uint64_t durable_waiting(struct durable *d);    /* messages that nobody has */
+bool durable_has_next(struct durable *d);       /* whether durable_take() would give some now; else changed() tells */
 uint64_t durable_unfinished(struct durable *d); /* those, and the ones handed out */

@@ -19,6 +19,9 @@ enum { FRONT_FILE_BYTES = 1 << 20 /* a batch a worker */ };
 int front_find(struct durable **ret, struct durable_plan *plan) {
         struct stat facts;
         plan->file_bytes = FRONT_FILE_BYTES;
+        /* It holds what was in work, which may come twice anyway. And it is waited for with the queue's lock held, so
+         * its keeper must not call. */
+        plan->checkpoint_messages = 0;
         if (lstat(plan->directory, &facts) < 0 && errno == ENOENT)
                 return 0;
         int r = durable_open(ret, plan);
@@ -46,6 +49,10 @@ struct batch *front_keep(struct queue *q, struct batch *b) {
 
 uint64_t front_waiting(struct queue *q) {
         return q->front ? durable_waiting(q->front) : 0;
+}
+
+bool front_has_next(struct queue *q) {
+        return durable_has_next(front_waiting(q) ? q->front : q->durable);
 }
 
 struct batch *front_take(struct queue *q) {

@@ -136,6 +136,7 @@ int front_find(struct durable **ret, struct durable_plan *plan);
 /* Keeps a batch that is older than all in the durable part. It comes back when it cannot be kept. */
 struct batch *front_keep(struct queue *q, struct batch *b);
 /* Messages in it that nobody has. */
+bool front_has_next(struct queue *q); /* of the front or, without one, of the disk */
 uint64_t front_waiting(struct queue *q);
 /* The oldest on disk, the front before the durable part; counted in `working`. NULL: there is none after all. */
 struct batch *front_take(struct queue *q);

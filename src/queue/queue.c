@@ -91,6 +91,10 @@ bool queue_is_durable(const struct queue *q) {
         return q->mode != &memory_mode;
 }
 
+struct queue *queue_behind(const struct batch *b) {
+        return durable_owner_behind(b);
+}
+
 int queue_bury(struct queue *q, struct batch *b, uint16_t index, const char *reason, int error) {
         return q->dead ? dead_bury(q->dead, b, index, reason, error) : -ENODEV;
 }
@@ -165,7 +169,7 @@ static void push_direct(struct queue *q, struct batch *b) {
 static bool wait_for_budget(struct queue *q, const struct batch *b, enum flow flow) {
         if (!q->budget || q->mode == &disk_mode || q->mode == &delay_mode)
                 return true;
-        bool waits = flow == FLOW_FULL || durable_is_behind(b);
+        bool waits = flow == FLOW_FULL || queue_behind(b);
         return budget_wait(q->budget, flow == FLOW_WITHIN, waits ? -1 : q->timeout_enqueue_ms);
 }
 

@@ -89,6 +89,8 @@ struct queue_place {
 int queue_open(struct queue *q, const struct queue_place *place);
 /* Whether what the queue accepts is kept over a restart, now. */
 bool queue_is_durable(const struct queue *q);
+/* The queue on disk that keeps b, or what it is a view of, until everybody is done with it; NULL: none does. */
+struct queue *queue_behind(const struct batch *b);
 /*
  * Keeps one record that nobody can deliver in the queue's dead-letter store, "<file name>.dead", which is opened when
  * first needed; on return it is durable. -ENODEV: the queue is not durable, there is none.

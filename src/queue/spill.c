@@ -50,7 +50,9 @@ static struct batch *put(struct queue *q, struct batch *b, enum flow flow _unuse
 }
 
 static bool has_work(struct queue *q) {
-        return front_waiting(q) > 0 || durable_waiting(q->durable) > 0 || (q->first && !q->spilling);
+        if (front_waiting(q) > 0 || durable_waiting(q->durable) > 0)
+                return front_has_next(q);
+        return q->first && !q->spilling;
 }
 
 static struct batch *take(struct queue *q) {

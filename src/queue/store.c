@@ -67,7 +67,8 @@ static const struct {
         {-ENOSPC, "make room, or raise queue.maxDiskSpace; what was accepted is safe, and senders that can wait do"},
         {-EDQUOT, "the quota of the disk is used up; what was accepted is safe"},
         {-EIO, "the disk fails; what was acknowledged stays acknowledged, nothing more is until writing works"},
-        {-ENOENT, "files or the directory were removed while in use; restore the directory and restart"},
+        {-ENOENT, "files or the directory were removed while in use; see to it that the directory above is there, and "
+                  "it is made again; what memory has is written there, and messages are taken again"},
         {-EINVAL, "what lies there is not a regular file; remove it"},
         {-ENOTDIR, "the path is not a directory"},
 };
@@ -95,7 +96,10 @@ static struct store *store_free(struct store *s) {
         close_file(s, &s->read_fd);
         for (unsigned i = 0; i < CONTROL_FILES; i++)
                 close_file(s, &s->control_files[i]);
-        close_file(s, &s->directory);
+        int directory = s->directory;
+        close_file(s, &directory);
+        for (uint32_t i = 0; i < s->retired_count; i++)
+                close_file(s, &s->retired[i]);
         /* The lock goes last. */
         close_file(s, &s->lock_file);
         chunks_free(&s->staged);
@@ -176,22 +180,42 @@ static int store_new(struct store **ret, const struct store_options *o, struct r
 
 enum { DIRECTORY_WRITABLE_BY_OTHERS = 022 };
 
-/* The directory, and that nobody else has it. */
-static int take_directory(struct store *s) {
-        int fd = s->disk->ops->open_directory(s->disk, s->path, true);
-        if (fd < 0)
-                return pass(fd);
-        s->directory = fd;
-        int r = s->disk->ops->info(s->disk, fd, &s->directory_info);
+static int hold_lock(struct store *s, struct held_directory *held) {
+        struct disk_info info;
+        int r = s->disk->ops->info(s->disk, held->fd, &info);
         if (r)
                 return pass(r);
-        if (s->directory_info.mode & DIRECTORY_WRITABLE_BY_OTHERS)
+        if (info.mode & DIRECTORY_WRITABLE_BY_OTHERS)
                 return fail(-EPERM);
-        fd = store_open_file(s, "lock", O_RDWR | O_CREAT, NULL);
-        if (fd < 0)
-                return pass(fd);
-        s->lock_file = fd;
-        return pass(s->disk->ops->lock(s->disk, fd));
+        held->owner = info.uid;
+        held->lock = store_open_in(s, held->fd, held->owner, "lock", O_RDWR | O_CREAT, NULL);
+        return held->lock < 0 ? pass(held->lock) : pass(s->disk->ops->lock(s->disk, held->lock));
+}
+
+int store_hold_directory(struct store *s, struct held_directory *ret) {
+        struct held_directory held = {.lock = -1};
+        held.fd = s->disk->ops->open_directory(s->disk, s->path, true);
+        if (held.fd < 0)
+                return pass(held.fd);
+        int r = hold_lock(s, &held);
+        if (r) {
+                close_file(s, &held.lock);
+                close_file(s, &held.fd);
+                return pass(r);
+        }
+        *ret = held;
+        return 0;
+}
+
+static int take_directory(struct store *s) {
+        struct held_directory held;
+        int r = store_hold_directory(s, &held);
+        if (r)
+                return pass(r);
+        s->directory = held.fd;
+        s->lock_file = held.lock;
+        s->owner = held.owner;
+        return 0;
 }
 
 static int begin(struct store *s) {
@@ -305,21 +329,30 @@ uint64_t store_durable(struct store *s) {
         return lsn;
 }
 
+static int wait_by_hand(struct store *s, uint64_t lsn) {
+        while (s->durable_lsn < lsn && !s->error)
+                (void)store_flush_round(s);
+        return s->durable_lsn < lsn ? pass(s->error) : 0;
+}
+
 int store_wait(struct store *s, uint64_t lsn) {
-        int r = 0;
+        if (s->is_by_hand)
+                return wait_by_hand(s, lsn);
         pthread_mutex_lock(&s->lock);
         assert(lsn < s->next_lsn);
-        while (s->durable_lsn < lsn && !(r = s->error)) {
-                if (!s->is_by_hand) {
-                        pthread_cond_wait(&s->moved, &s->lock);
-                        continue;
-                }
+        if (s->durable_lsn >= lsn || s->error) {
+                int r = s->durable_lsn >= lsn ? 0 : s->error;
                 pthread_mutex_unlock(&s->lock);
-                store_flush_round(s);
-                pthread_mutex_lock(&s->lock);
+                return r ? pass(r) : 0;
         }
+        struct waiter w = {.next = s->waiters, .lsn = lsn};
+        sem_init(&w.told, 0, 0);
+        s->waiters = &w;
         pthread_mutex_unlock(&s->lock);
-        return pass(r);
+        while (sem_wait(&w.told))
+                assert(errno == EINTR);
+        sem_destroy(&w.told);
+        return w.result ? pass(w.result) : 0;
 }
 
 void store_state(struct store *s, struct store_state *state) {

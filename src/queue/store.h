@@ -15,8 +15,9 @@
  * Whoever appends may keep the messages in memory as well; leases are of ranges, and
  * reading the bytes back is a step of its own. Completions may come in any order; the
  * mark below which everything is complete moves contiguously and is written to two
- * control files every `checkpoint_messages`. What is after the mark when the process
- * dies is leased again after the next open: duplicates, never a loss.
+ * control files. What is after the written mark when the process dies is leased again
+ * after the next open: duplicates, never a loss. `checkpoint_messages` bounds them: what
+ * would go further beyond the written mark is not leased before that has moved.
  *
  * Thread-safe unless said otherwise. doc/queue-format.md describes the bytes.
  */
@@ -40,13 +41,15 @@ enum {
 enum store_compression { STORE_PLAIN, STORE_LZ4, STORE_ZSTD };
 
 struct store_options {
-        struct disk *disk;            /* lent; NULL: the real one */
-        const char *directory;        /* of this store alone; made (0700) when missing */
-        const char *name;             /* of the queue, for reports and the identity in the headers */
-        uint64_t segment_bytes;       /* queue.maxFileSize; 0: the default */
-        uint64_t bytes_max;           /* queue.maxDiskSpace; 0: what the file system has */
-        uint64_t staged_bytes_max;    /* append() waits above it; 0: the default */
-        uint64_t checkpoint_messages; /* queue.checkpointInterval; 0: by the store's own judgement */
+        struct disk *disk;         /* lent; NULL: the real one */
+        const char *directory;     /* of this store alone; made (0700) when missing */
+        const char *name;          /* of the queue, for reports and the identity in the headers */
+        uint64_t segment_bytes;    /* queue.maxFileSize; 0: the default */
+        uint64_t bytes_max;        /* queue.maxDiskSpace; 0: what the file system has */
+        uint64_t staged_bytes_max; /* append() waits above it; 0: the default */
+        /* queue.checkpointInterval: no more are leased beyond the written mark, but two frames always may; 0: no bound.
+         */
+        uint64_t checkpoint_messages;
         enum store_compression compression;
         int compression_level; /* the library's; 0: its default */
         /*
@@ -67,6 +70,9 @@ struct store_options {
          * leases, and by store_open() when no file is left. May be NULL.
          */
         void (*lost)(void *owner, uint64_t lsn, uint64_t count, const char *why);
+        /* What checkpoint_messages held back may be leased. Called by the keeper, with no lock of the store held; the
+         * flusher may wait for the keeper. May be NULL. */
+        void (*resumed)(void *owner);
         void *owner;
 };
 
@@ -101,7 +107,8 @@ struct store_frame {
 };
 
 /*
- * Leases the oldest frame that nobody has leased, from disk or from what is staged. -EAGAIN: there is none.
+ * Leases the oldest frame that nobody has leased, from disk or from what is staged. -EAGAIN: there is none, or
+ * checkpoint_messages holds it back; resumed() will be called.
  * Damage met on the way is quarantined and reported (lost()), and the next good frame is given. -EIO: the disk cannot
  * read it now; -EKEYREJECTED: the key is not the one it was written with. Both stay the oldest frame; ask again later.
  */
@@ -114,6 +121,10 @@ int store_lease_range(struct store *s, uint64_t lsn, struct store_frame *frame);
  * messages without a gap count (`done`); whoever completed others behind a gap keeps the lease or does them twice.
  */
 void store_release(struct store *s, uint64_t lsn);
+/* Whether a lease would give something now; when it is held back, resumed() will be called. */
+bool store_has_next(struct store *s);
+/* How many messages nobody has leased. */
+uint64_t store_waiting(struct store *s);
 /* [lsn, lsn + count) are done with: delivered, or kept elsewhere. Any part of leased frames, any order, each once. */
 void store_complete(struct store *s, uint64_t lsn, uint64_t count);
 

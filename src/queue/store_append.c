@@ -185,8 +185,6 @@ static void stage(struct store *s, struct chunk *c, struct frame *f, const struc
         pthread_mutex_lock(&s->lock);
         if (--c->filling == 0)
                 pthread_cond_signal(&s->filled);
-        if (s->is_flusher_idle)
-                pthread_cond_signal(&s->work);
 }
 
 /* Could it ever be admitted? */
@@ -230,6 +228,10 @@ int store_append(struct store *s, const void *payload, size_t size, uint32_t cou
                 stage(s, c, &f, &e);
                 *lsn = f.lsn;
         }
+        bool wakes = !r && s->is_flusher_idle;
         pthread_mutex_unlock(&s->lock);
+        /* Without the lock, which it would only wait for. */
+        if (wakes)
+                pthread_cond_signal(&s->work);
         return r;
 }

@@ -15,7 +15,7 @@
 static struct disk_sim *sim;
 static struct store *store;
 static struct store_options options;
-static uint64_t heard_durable, heard_lost, lost_first;
+static uint64_t heard_durable, heard_lost, lost_first, heard_resumed;
 static char said[2048];
 
 static void fixture_durable(void *owner _unused_, uint64_t lsn) {
@@ -26,6 +26,10 @@ static void fixture_lost(void *owner _unused_, uint64_t lsn, uint64_t count, con
         if (!heard_lost)
                 lost_first = lsn;
         heard_lost += count;
+}
+
+static void fixture_resumed(void *owner _unused_) {
+        heard_resumed++;
 }
 
 static void fixture_hear(struct reporter *reporter _unused_, enum severity severity _unused_, int code _unused_,
@@ -42,8 +46,9 @@ static void fixture_begin(void) {
                                          .segment_bytes = SEGMENT_BYTES_MIN,
                                          .is_synced = true,
                                          .durable = fixture_durable,
-                                         .lost = fixture_lost};
-        heard_durable = heard_lost = lost_first = 0;
+                                         .lost = fixture_lost,
+                                         .resumed = fixture_resumed};
+        heard_durable = heard_lost = lost_first = heard_resumed = 0;
         said[0] = '\0';
 }
 

@@ -25,6 +25,31 @@
 #include "queue/store_inside.h"
 #include "queue/store_read.h"
 
+struct waiter *waiters_take(struct store *s, uint64_t lsn) {
+        struct waiter *taken = NULL, **at = &s->waiters;
+        while (*at) {
+                struct waiter *w = *at;
+                if (w->lsn > lsn) {
+                        at = &w->next;
+                        continue;
+                }
+                *at = w->next;
+                w->next = taken;
+                taken = w;
+        }
+        return taken;
+}
+
+void waiters_tell(struct waiter *list, int result) {
+        while (list) {
+                struct waiter *w = list;
+                list = w->next;
+                w->result = result;
+                /* From here on it is gone. */
+                sem_post(&w->told);
+        }
+}
+
 /* Everything up to `lsn` is durable, whatever that means here. */
 static void publish(struct store *s, uint64_t lsn, bool is_synced) {
         pthread_mutex_lock(&s->lock);
@@ -48,7 +73,9 @@ static void publish(struct store *s, uint64_t lsn, bool is_synced) {
         s->back_off_ms = 0;
         store_check(s);
         pthread_cond_broadcast(&s->moved);
+        struct waiter *waiters = waiters_take(s, lsn);
         pthread_mutex_unlock(&s->lock);
+        waiters_tell(waiters, 0);
         if (recovered)
                 report(s->reporter, SEVERITY_NOTICE, 0, "queue %s: %s: messages are written again", s->name, s->path);
         if (is_news && s->options.durable)
@@ -65,16 +92,13 @@ static int check_name(struct store *s) {
 }
 
 static int sync_writing(struct store *s) {
-        if (!s->options.is_synced) {
-                publish(s, s->written_lsn, false);
-                return 0;
-        }
-        int r = s->disk->ops->sync_data(s->disk, s->writing_fd);
+        bool is_synced = s->options.is_synced;
+        int r = is_synced ? s->disk->ops->sync_data(s->disk, s->writing_fd) : 0;
         if (!r)
                 r = check_name(s);
         if (r)
                 return pass(r);
-        publish(s, s->written_lsn, true);
+        publish(s, s->written_lsn, is_synced);
         return 0;
 }
 
@@ -285,7 +309,9 @@ static void note_failure(struct store *s, int error) {
         if (leaves)
                 s->written_lsn = s->durable_lsn;
         pthread_cond_broadcast(&s->moved);
+        struct waiter *waiters = waiters_take(s, UINT64_MAX);
         pthread_mutex_unlock(&s->lock);
+        waiters_tell(waiters, error);
         if (leaves)
                 turn_to(s, NULL);
         if (is_news)

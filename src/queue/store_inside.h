@@ -15,6 +15,8 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 
 #include "io/disk.h"
 #include "queue/control.h"
@@ -29,10 +31,11 @@ enum {
         WINDOW_BYTES = 256 << 10,   /* what the reader reads at once */
         PREPARED_MAX = 4,           /* segments made ahead at most, unless fewer suffice */
         FREED_KEPT_MAX = 4,         /* segments kept for later beside them */
-        CHECKPOINT_DEFAULT = 8192,  /* completed messages before the control file is written */
+        CHECKPOINT_DEFAULT = 16384, /* the control file is written when half of it was completed */
         READ_ATTEMPTS_MAX = 8,      /* of one place that the disk cannot read, before it counts as damage */
         ROOM_PATIENCE_US = 100000,  /* a lack of room is looked into again after this */
         CHECKPOINT_DELAY_MS = 1000, /* what is complete is in the control file after this, however little it is */
+        RENEWALS_MAX = 16,          /* times that a vanished directory is made again */
         BACK_OFF_MS_MIN = 10,
         BACK_OFF_MS_MAX = 1000,
 };
@@ -100,13 +103,24 @@ struct lease {
         uint64_t *bits; /* else here */
 };
 
+/* Somebody in store_wait(), on his stack. He is woken without the lock, so that many do not queue for it again. */
+struct waiter {
+        struct waiter *next;
+        uint64_t lsn;
+        int result; /* what he is told */
+        sem_t told;
+};
+
 struct store {
         struct disk *disk;
         struct reporter *reporter;
         struct store_options options;
         char *path, *name;
-        int directory, lock_file, control_files[CONTROL_FILES];
-        struct disk_info directory_info;
+        atomic_int directory;   /* changes when it vanished and was made again */
+        _Atomic uint32_t owner; /* of the directory */
+        int lock_file, control_files[CONTROL_FILES];
+        int retired[RENEWALS_MAX]; /* directories that vanished: somebody may be about to look into one */
+        uint32_t retired_count;
         uint8_t queue_id[SEGMENT_ID_BYTES];
         uint8_t session[SEGMENT_SALT_BYTES];
         uint64_t segment_bytes, staged_bytes_max, checkpoint;
@@ -114,10 +128,11 @@ struct store {
         bool is_by_hand; /* no threads: whoever waits runs the rounds */
 
         pthread_mutex_t lock;
-        pthread_cond_t work;   /* the flusher has something to do */
-        pthread_cond_t keep;   /* the keeper has */
-        pthread_cond_t filled; /* a chunk is no longer being filled */
-        pthread_cond_t moved;  /* something became durable, room appeared, an error came or went */
+        pthread_cond_t work;    /* the flusher has something to do */
+        pthread_cond_t keep;    /* the keeper has */
+        pthread_cond_t filled;  /* a chunk is no longer being filled */
+        pthread_cond_t moved;   /* something became durable, room appeared, an error came or went; for admission */
+        struct waiter *waiters; /* for something to become durable, or an error that stands in the way */
         pthread_t flusher, keeper;
         bool has_threads;
         bool is_closing;      /* nothing more is admitted */
@@ -167,6 +182,10 @@ struct store {
         uint64_t cursor_lsn;
         uint64_t cursor_done; /* so many messages from there on are complete; at the cursor after an open only */
         int64_t cursor_time_us;
+        uint64_t last_leased_lsn; /* of the newest frame that was leased; 0: none was */
+        uint64_t held_back_lsn;   /* of a frame that was read and held back; its count, too */
+        uint32_t held_back_count;
+        bool is_lease_awaited; /* something was held back until the control file is written */
         uint64_t quarantined, torn;
 
         struct control control; /* as it is on the disk */
@@ -189,6 +208,13 @@ struct store {
 /* Opens without threads: whoever calls runs the rounds below. Deterministic as far as the disk is. */
 int store_open_by_hand(struct store **ret, const struct store_options *options, struct reporter *reporter);
 
+/* store.c: the directory of the store, made where it is missing, and the lock that says that it is ours. */
+struct held_directory {
+        int fd, lock;
+        uint32_t owner;
+};
+int store_hold_directory(struct store *s, struct held_directory *ret);
+
 /* store_append.c */
 enum { PLAN_WAITS = 1 };
 void chunk_return(struct store *s, struct chunk *c); /* under lock */
@@ -198,6 +224,9 @@ struct index_entry *store_index(struct store *s, uint64_t lsn); /* under lock; N
 /* store_flush.c: one round writes and syncs what is staged. */
 enum { FLUSH_IDLE = 1 };
 int store_flush_round(struct store *s);
+/* Under lock: takes those from the list who wait for no more than `lsn`; to be told when the lock is free. */
+struct waiter *waiters_take(struct store *s, uint64_t lsn);
+void waiters_tell(struct waiter *list, int result);
 void *store_flusher(void *store);
 
 /* store_keep.c: one round writes the control file if due (or `now`), frees, recycles, prepares. */

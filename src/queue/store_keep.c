@@ -41,6 +41,16 @@ static int write_control_file(struct store *s, const struct control *c) {
         return pass(r);
 }
 
+/*
+ * Under lock: the segment that holds the mark. Where nothing was admitted yet it is the first that may be: whatever is
+ * older is not needed, though its file may still be there to be used again, its header written in place.
+ */
+static uint64_t mark_sequence(const struct store *s, struct place mark) {
+        if (mark.segment)
+                return mark.segment->sequence;
+        return s->segments_count ? s->segments[0]->sequence : s->next_sequence;
+}
+
 /* Under lock: what the control file should say now. */
 static struct control control_now(struct store *s) {
         struct control c = {
@@ -53,10 +63,8 @@ static struct control control_now(struct store *s) {
         };
         store_settle_cursor(s);
         struct place mark = store_mark_place(s);
-        if (mark.segment) {
-                c.mark_segment = mark.segment->sequence;
-                c.mark_offset = mark.offset;
-        }
+        c.mark_segment = mark_sequence(s, mark);
+        c.mark_offset = mark.offset;
         memcpy(c.queue_id, s->queue_id, sizeof c.queue_id);
         strncpy(c.name, s->name, sizeof c.name - 1);
         return c;
@@ -80,13 +88,17 @@ static int write_control(struct store *s) {
                 assert(c.mark_lsn >= s->control.mark_lsn && c.generation > s->control.generation);
                 s->control = c;
         }
+        bool resumes = s->is_lease_awaited;
+        s->is_lease_awaited = false;
         pthread_mutex_unlock(&s->lock);
+        if (resumes && s->options.resumed)
+                s->options.resumed(s->options.owner);
         if (is_news)
                 store_complain(s, r, "its control file cannot be written; messages may come twice after a restart");
         return pass(r);
 }
 
-int store_control_files(struct store *s) {
+static int open_control_files(struct store *s) {
         for (unsigned i = 0; i < CONTROL_FILES; i++) {
                 if (s->control_files[i] < 0) {
                         int fd = store_open_file(s, control_file_name(i), O_RDWR | O_CREAT, NULL);
@@ -95,6 +107,13 @@ int store_control_files(struct store *s) {
                         s->control_files[i] = fd;
                 }
         }
+        return 0;
+}
+
+int store_control_files(struct store *s) {
+        int opened = open_control_files(s);
+        if (opened)
+                return pass(opened);
         /* Both are written, so that later writes need no space. */
         for (unsigned i = 0; i < CONTROL_FILES; i++) {
                 struct control c = control_now(s);
@@ -409,6 +428,56 @@ static void drop_freed(struct store *s) {
         }
 }
 
+/* Under lock: segments made ahead went with their directory. Nothing was admitted to them. */
+static void forget_prepared(struct store *s) {
+        while (s->segments_count > s->plan_at) {
+                struct store_segment *gone = s->segments[--s->segments_count];
+                s->bytes -= gone->size;
+                free(gone);
+        }
+}
+
+/*
+ * The directory went, with all that was in it, while it was in use: another takes its place. What is not durable yet,
+ * and what memory has as well, is written there; what only the old one had is met as lost when its turn comes, and
+ * reported.
+ */
+static int renew_directory(struct store *s) {
+        struct disk_info info;
+        int r = s->disk->ops->info(s->disk, s->directory, &info);
+        if (r)
+                return pass(r);
+        if (info.links || s->retired_count == RENEWALS_MAX)
+                return fail(-ENOENT);
+        struct held_directory held;
+        r = store_hold_directory(s, &held);
+        if (r)
+                return pass(r);
+        s->retired[s->retired_count++] = s->directory;
+        s->disk->ops->close(s->disk, s->lock_file);
+        s->lock_file = held.lock;
+        pthread_mutex_lock(&s->lock);
+        s->directory = held.fd;
+        s->owner = held.owner;
+        forget_prepared(s);
+        pthread_mutex_unlock(&s->lock);
+        for (unsigned i = 0; i < CONTROL_FILES; i++) {
+                s->disk->ops->close(s->disk, s->control_files[i]);
+                s->control_files[i] = -1;
+        }
+        r = open_control_files(s);
+        for (unsigned i = 0; !r && i < CONTROL_FILES; i++)
+                r = write_control(s);
+        if (!r)
+                r = s->disk->ops->sync(s->disk, s->directory);
+        report(s->reporter, SEVERITY_ERR, 0,
+               "queue %s: %s was removed while in use, and was made again: messages that were nowhere but there are "
+               "lost, "
+               "and are reported when their turn comes",
+               s->name, s->path);
+        return pass(r);
+}
+
 /* Those who wait are told; the others need not know that what nobody wants yet could not be made. */
 static void note_lack(struct store *s, int error) {
         pthread_mutex_lock(&s->lock);
@@ -435,6 +504,8 @@ int store_keep_round(struct store *s, bool now) {
         int r = writes ? write_control(s) : 0;
         free_segments(s);
         int lack = prepare(s);
+        if (lack == -ENOENT && renew_directory(s) == 0)
+                lack = prepare(s);
         if (lack)
                 note_lack(s, lack);
         drop_freed(s);

@@ -120,6 +120,7 @@ static int lease_push(struct store *s, const struct read_frame *f, uint32_t done
                         return fail(-ENOMEM);
         }
         *lease_at(s, s->leases_count++) = l;
+        s->last_leased_lsn = l.lsn;
         s->leased_messages += l.count - done;
         s->cursor_lsn += f->count;
         s->cursor_done = 0;
@@ -207,7 +208,8 @@ static void note_progress(struct store *s, uint64_t count) {
         /* A segment that nobody needs any more is room. */
         const struct store_segment *oldest = s->segments_count ? s->segments[0] : NULL;
         bool frees = oldest && oldest->end_lsn && store_mark(s) >= oldest->end_lsn && s->plan_at > 1;
-        if (frees || s->completed >= s->checkpoint)
+        /* At half of it, so that the next half need not wait. */
+        if (frees || s->is_lease_awaited || 2 * s->completed >= s->checkpoint)
                 s->is_control_due = true;
         if (s->is_control_due || !was_dirty)
                 store_wake_keeper(s);
@@ -272,6 +274,48 @@ static int lease_again(struct store *s, struct store_frame *frame, bool reads) {
         return -EAGAIN;
 }
 
+/* Under lock: how many messages the frame at the cursor has, as far as is known without reading it. */
+static uint32_t cursor_count(struct store *s) {
+        if (s->held_back_lsn == s->cursor_lsn)
+                return s->held_back_count;
+        const struct index_entry *e = store_index(s, s->cursor_lsn);
+        return e ? e->count : 1;
+}
+
+/*
+ * Under lock: would more come twice than was agreed if the process died with `count` more messages leased? Two frames
+ * always may, so that one is in work while the mark behind the other is written. When the control file cannot be
+ * written, as was reported, the backlog is not held up for that.
+ */
+static bool is_held_back(struct store *s, uint32_t count) {
+        if (!s->options.checkpoint_messages || s->control_error)
+                return false;
+        uint64_t saved = s->control.mark_lsn;
+        if (s->cursor_lsn + count <= saved + s->checkpoint || saved >= s->last_leased_lsn)
+                return false;
+        s->is_lease_awaited = true;
+        if (store_mark(s) > saved) {
+                s->is_control_dirty = s->is_control_due = true;
+                store_wake_keeper(s);
+        }
+        return true;
+}
+
+bool store_has_next(struct store *s) {
+        pthread_mutex_lock(&s->lock);
+        bool has = s->released_count ||
+                   (s->cursor_lsn + s->cursor_done < s->next_lsn && !is_held_back(s, cursor_count(s)));
+        pthread_mutex_unlock(&s->lock);
+        return has;
+}
+
+uint64_t store_waiting(struct store *s) {
+        pthread_mutex_lock(&s->lock);
+        uint64_t waiting = s->next_lsn - s->cursor_lsn - s->cursor_done + s->released_messages;
+        pthread_mutex_unlock(&s->lock);
+        return waiting;
+}
+
 /* Under both locks; 0, -EAGAIN: there is none, RETRY: something was lost, look again. */
 enum { LEASE_RETRY = 1 };
 
@@ -281,7 +325,7 @@ static int lease_next(struct store *s, struct store_frame *frame) {
                 return r == -EAGAIN ? LEASE_RETRY : r;
         }
         store_settle_cursor(s);
-        if (s->cursor_lsn >= s->next_lsn)
+        if (s->cursor_lsn >= s->next_lsn || is_held_back(s, cursor_count(s)))
                 return -EAGAIN;
         struct read_frame f;
         int r = store_read_cursor(s, &f);
@@ -289,6 +333,12 @@ static int lease_next(struct store *s, struct store_frame *frame) {
                 return LEASE_RETRY;
         if (r)
                 return r;
+        if (is_held_back(s, f.count)) {
+                s->held_back_lsn = f.lsn;
+                s->held_back_count = f.count;
+                free(f.payload);
+                return -EAGAIN;
+        }
         r = lease_cursor(s, &f, frame);
         if (r) {
                 free(f.payload);
@@ -322,7 +372,8 @@ int store_lease_range(struct store *s, uint64_t lsn, struct store_frame *frame) 
         if (s->released_count) {
                 if (lease_released(s)->lsn == lsn)
                         r = lease_again(s, frame, false);
-        } else if (s->cursor_lsn == lsn && s->cursor_done == 0 && (e = store_index(s, lsn))) {
+        } else if (s->cursor_lsn == lsn && s->cursor_done == 0 && (e = store_index(s, lsn)) &&
+                   !is_held_back(s, e->count)) {
                 struct read_frame f = {
                         .lsn = lsn, .count = e->count, .frame_bytes = e->frame_bytes, .time_us = e->time_us};
                 r = lease_cursor(s, &f, frame);

@@ -51,15 +51,15 @@ int store_pwrite(struct store *s, int fd, const void *buffer, size_t size, uint6
 
 enum { MODE_WRITABLE_BY_OTHERS = 022 };
 
-int store_open_file(struct store *s, const char *name, int flags, uint64_t *size) {
-        int fd = s->disk->ops->open(s->disk, s->directory, name, flags);
+int store_open_in(struct store *s, int directory, uint32_t owner, const char *name, int flags, uint64_t *size) {
+        int fd = s->disk->ops->open(s->disk, directory, name, flags);
         if (fd < 0)
                 return pass(fd);
         struct disk_info info;
         int r = s->disk->ops->info(s->disk, fd, &info);
         if (!r && !info.is_regular)
                 r = fail(-EINVAL);
-        if (!r && (info.mode & MODE_WRITABLE_BY_OTHERS || (info.uid != s->directory_info.uid && info.uid != 0)))
+        if (!r && (info.mode & MODE_WRITABLE_BY_OTHERS || (info.uid != owner && info.uid != 0)))
                 r = fail(-EPERM);
         if (r) {
                 s->disk->ops->close(s->disk, fd);
@@ -68,6 +68,10 @@ int store_open_file(struct store *s, const char *name, int flags, uint64_t *size
         if (size)
                 *size = info.size;
         return fd;
+}
+
+int store_open_file(struct store *s, const char *name, int flags, uint64_t *size) {
+        return pass(store_open_in(s, s->directory, s->owner, name, flags, size));
 }
 
 int store_open_segment(struct store *s, uint64_t sequence, int flags, uint64_t *size) {

@@ -10,6 +10,8 @@
 ssize_t store_pread(struct store *s, int fd, void *buffer, size_t size, uint64_t offset);
 int store_pwrite(struct store *s, int fd, const void *buffer, size_t size, uint64_t offset);
 /* A descriptor. -ELOOP, -EPERM ...: it is not a file of ours. `size` may be NULL. */
+int store_open_in(struct store *s, int directory, uint32_t owner, const char *name, int flags, uint64_t *size);
+/* The same in the store's own directory. */
 int store_open_file(struct store *s, const char *name, int flags, uint64_t *size);
 int store_open_segment(struct store *s, uint64_t sequence, int flags, uint64_t *size);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "module/settings.h"
 
 struct expression {
         enum expr_kind kind;
@@ -13,6 +14,7 @@ struct expression {
         struct property property;      /* EXPR_PROPERTY, EXPR_VARIABLE */
         struct expression **arguments; /* EXPR_ARRAY, EXPR_FUNCTION, EXPR_UNARY, EXPR_BINARY */
         uint32_t count;
+        bool reads_as_c;           /* arithmetic between constants outside of functions: "010" is 8 */
         struct function_call call; /* EXPR_FUNCTION */
         const struct expr *tree;   /* what it was made of; lent */
 };
@@ -23,6 +25,7 @@ struct compiler {
         const struct expression_names *names;
         struct diagnostics *diagnostics;
         unsigned depth;
+        unsigned inside; /* so many functions and minus signs: where rsyslog calculates nothing ahead */
 };
 
 static int compile(struct expression **ret, const struct expr *tree, struct compiler *c);
@@ -105,6 +108,63 @@ static void fold(struct expression *e) {
         e->constant = v;
 }
 
+/* ---- Names of priorities ---- */
+
+static const struct named_priority {
+        struct text name;
+        enum property_id number;
+        unsigned shift; /* a number in a text is that of a whole priority where a facility is meant */
+        int (*by_name)(struct text name);
+        struct expr tree;
+} named_priorities[] = {
+        {{"syslogfacility-text", sizeof "syslogfacility-text" - 1},
+         PROPERTY_FACILITY,
+         3,
+         facility_by_name,
+         {.kind = EXPR_PROPERTY, .string = {"syslogfacility", sizeof "syslogfacility" - 1}}},
+        {{"syslogseverity-text", sizeof "syslogseverity-text" - 1},
+         PROPERTY_SEVERITY,
+         0,
+         severity_by_name,
+         {.kind = EXPR_PROPERTY, .string = {"syslogseverity", sizeof "syslogseverity" - 1}}},
+};
+
+static const struct named_priority *find_named_priority(const struct expression *e) {
+        for (size_t i = 0; e->kind == EXPR_PROPERTY && i < ARRAY_SIZE(named_priorities); i++)
+                if (text_equal_nocase(e->tree->string, named_priorities[i].name))
+                        return &named_priorities[i];
+        return NULL;
+}
+
+/*
+ * $syslogseverity-text == "error" is a comparison of numbers in rsyslog, so that "err", "ERROR" and "3" mean the same.
+ * Only == and != with one constant text on the right, and not $syslogpriority-text; what is no name is compared as a
+ * text.
+ */
+static void compare_priority_by_number(struct expression *e) {
+        if (e->kind != EXPR_BINARY || (e->op != OP_EQUAL && e->op != OP_NOT_EQUAL))
+                return;
+        struct expression *left = e->arguments[0], *right = e->arguments[1];
+        const struct named_priority *priority = find_named_priority(left);
+        if (!priority || right->kind == EXPR_NUMBER || !is_constant(right))
+                return;
+        _owned_(arena_fini) struct arena made = {0};
+        struct evaluation ev = {.arena = made};
+        struct value v = expression_eval(right, &ev);
+        made = ev.arena;
+        bool is_digits = v.text.size && v.text.data[0] >= '0' && v.text.data[0] <= '9';
+        int64_t number = is_digits ? text_number(v.text, NULL) >> priority->shift : priority->by_name(v.text);
+        if (number < 0 && !is_digits)
+                return;
+        left->property.id = priority->number;
+        left->tree = &priority->tree;
+        for (uint32_t i = 0; i < right->count; i++)
+                expression_free(right->arguments[i]);
+        right->count = 0;
+        right->kind = EXPR_NUMBER;
+        right->constant = value_number(number);
+}
+
 static int compile(struct expression **ret, const struct expr *tree, struct compiler *c) {
         _owned_(expression_free) struct expression *e = calloc(1, sizeof *e);
         if (!e)
@@ -118,10 +178,15 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
         e->tree = tree;
         e->kind = tree->kind;
         e->op = tree->op;
+        bool is_inside = tree->kind == EXPR_FUNCTION || (tree->kind == EXPR_UNARY && tree->op == OP_NEGATE);
+        c->inside += is_inside;
         int r = compile_arguments(e, tree, c);
         if (r)
                 return pass(r);
+        c->inside -= is_inside;
         c->depth--;
+        e->reads_as_c = tree->kind == EXPR_BINARY && c->inside == 0 && is_constant(e->arguments[0]) &&
+                        is_constant(e->arguments[1]);
         switch (tree->kind) {
         case EXPR_STRING:
                 e->constant = value_text(tree->string);
@@ -144,6 +209,7 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
         if (r)
                 return pass(r);
         fold(e);
+        compare_priority_by_number(e);
         *ret = TAKE(e);
         return 0;
 }
@@ -254,7 +320,9 @@ static int64_t compare(const struct expression *e, struct evaluation *ev) {
         const struct expression *right = e->arguments[1];
         if (!is_any_of(e)) {
                 struct value r = expression_eval(right, ev);
-                return holds(e->op, &left, &r, &ev->arena);
+                int64_t result = holds(e->op, &left, &r, &ev->arena);
+                /* A text is not told by how much it differs from an array. */
+                return right->kind == EXPR_ARRAY && left.kind == VALUE_TEXT ? result != 0 : result;
         }
         enum operator op = e->op == OP_NOT_EQUAL ? OP_EQUAL : e->op;
         bool found = false;
@@ -280,11 +348,9 @@ static struct value concat(const struct expression *e, struct evaluation *ev) {
 
 static struct value calculate(const struct expression *e, struct evaluation *ev) {
         struct value left = expression_eval(e->arguments[0], ev), right = expression_eval(e->arguments[1], ev);
-        /* Between constants, which are calculated once, rsyslog reads texts in the manner of C. */
-        bool is_fixed = is_constant(e->arguments[0]) && is_constant(e->arguments[1]);
         /* Unsigned, so that an overflow wraps as it does in rsyslog. */
-        uint64_t l = (uint64_t)(is_fixed ? value_to_operand(&left) : value_to_number(&left, NULL));
-        uint64_t r = (uint64_t)(is_fixed ? value_to_operand(&right) : value_to_number(&right, NULL));
+        uint64_t l = (uint64_t)(e->reads_as_c ? value_to_operand(&left) : value_to_number(&left, NULL));
+        uint64_t r = (uint64_t)(e->reads_as_c ? value_to_operand(&right) : value_to_number(&right, NULL));
         switch (e->op) {
         case OP_ADD:
                 return value_number((int64_t)(l + r));

@@ -29,14 +29,31 @@ static void calculation_never_fails(void) {
 
 static void constants_are_read_in_the_manner_of_c_and_properties_are_not(void) {
         CHECK_VALUE("\"017\" + 1", "16");
+        CHECK_VALUE("cstr(\"017\" + 1)", "\"18\"");
+        CHECK_VALUE("-(\"017\" + 1)", "-18");
         CHECK_RUNS_TO("set $!v = $msg + 1;\n", "017", "{\"v\":18}");
         CHECK_RUNS_TO("set $!v = cnum($msg);\n", "017", "{\"v\":17}");
         CHECK_VALUE("cnum(\"0x1f\")", "21");
 }
 
+static void a_priority_has_many_names(void) {
+        /* The fixture's messages are user.notice. */
+        CHECK_RUNS_TO("set $!v = $syslogseverity-text == \"5\";\n", "x", "{\"v\":1}");
+        CHECK_RUNS_TO("set $!v = $syslogseverity-text == \"NOTICE\";\n", "x", "{\"v\":1}");
+        CHECK_RUNS_TO("set $!v = $syslogseverity-text != \"error\";\n", "x", "{\"v\":1}");
+        CHECK_RUNS_TO("set $!v = $syslogfacility-text == \"us\" & \"er\";\n", "x", "{\"v\":1}");
+        CHECK_RUNS_TO("set $!v = $syslogfacility-text == \"8\";\n", "x", "{\"v\":1}");
+        CHECK_RUNS_TO("set $!v = $syslogfacility-text == \"1\";\n", "x", "{\"v\":0}");
+        CHECK_RUNS_TO("set $!v = $syslogfacility-text == [\"8\"];\n", "x", "{\"v\":0}");
+        CHECK_RUNS_TO("set $!v = $syslogpriority-text == \"5\";\n", "x", "{\"v\":0}");
+        CHECK_RUNS_TO("set $!v = $syslogfacility-text != \"no such\";\n", "x", "{\"v\":7}");
+}
+
 static void an_array_is_any_of_its_elements(void) {
         CHECK_VALUE("\"b\" == [\"a\", \"b\"]", "1");
         CHECK_VALUE("\"b\" != [\"a\", \"b\"]", "0");
+        CHECK_VALUE("\"d\" != [\"a\"]", "1");
+        CHECK_VALUE("\"d\" != \"a\"", "3");
         CHECK_VALUE("\"xb\" contains [\"a\", \"b\"]", "1");
         CHECK_VALUE("\"b\" > [\"c\", \"a\"]", "0");
         CHECK_VALUE("[\"a\", \"b\"]", "\"a\"");
@@ -52,6 +69,12 @@ static void texts_are_cut_replaced_and_found(void) {
         CHECK_VALUE("toupper(\"ab\") & tolower(\"CD\")", "\"ABcd\"");
         CHECK_VALUE("cef_ext_escape(\"a=b\\\\c\")", "\"a\\\\=b\\\\\\\\c\"");
         CHECK_VALUE("b64_decode(\"aGVsbG8=\") & b64_decode(\"aGk\") & b64_decode(\"?\")", "\"hellohi\"");
+}
+
+static void a_cef_line_has_an_escaped_header(void) {
+        CHECK_VALUE("tocef(\"0\", \"Ven|dor\", \"pro\\\\duct\", \"1=0\", \"id=%#|\", \"na|me=\", 5, \"a=b|c\")",
+                    "\"CEF:0|Ven\\\\|dor|pro\\\\\\\\duct|1=0|id\\\\=\\\\%\\\\#\\\\||na\\\\|me=|5|a=b|c\"");
+        CHECK_VALUE("tocef($!none, \"\", \"\", \"\", \"\", \"\", \"\", \"x\\ny\")", "\"CEF:|||||||x\\ny\"");
 }
 
 static void addresses_are_numbers(void) {
@@ -105,7 +128,8 @@ static void deep_expressions_are_refused_or_answered(void) {
 
 TEST_MAIN(TEST(not_binds_tighter_than_a_comparison), TEST(and_and_or_have_one_level),
           TEST(concatenation_and_sums_have_one_level), TEST(calculation_never_fails),
-          TEST(constants_are_read_in_the_manner_of_c_and_properties_are_not), TEST(an_array_is_any_of_its_elements),
-          TEST(texts_are_cut_replaced_and_found), TEST(addresses_are_numbers), TEST(truth_has_words),
+          TEST(constants_are_read_in_the_manner_of_c_and_properties_are_not), TEST(a_priority_has_many_names),
+          TEST(an_array_is_any_of_its_elements), TEST(texts_are_cut_replaced_and_found),
+          TEST(a_cef_line_has_an_escaped_header), TEST(addresses_are_numbers), TEST(truth_has_words),
           TEST(trees_are_made_and_asked), TEST(texts_that_are_no_json_are_told),
           TEST(a_wrong_regular_expression_matches_nothing_and_is_told), TEST(deep_expressions_are_refused_or_answered))

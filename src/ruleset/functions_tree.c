@@ -28,8 +28,8 @@ static struct value call_parse_json(const struct function_call *c, struct evalua
         struct arena *arena = is_variable && container.scope == '/' ? &ev->arena : &ev->batch->arena;
         struct json *json;
         size_t used;
-        bool is_json = json_parse_lenient(arena, t, ev->context->is_case_sensitive, &json, &used) == 0 &&
-                       json->type != JSON_NULL;
+        unsigned how = ev->context->is_case_sensitive ? JSON_IS_CASE_SENSITIVE : 0u;
+        bool is_json = json_parse_lenient(arena, t, how, &json, &used) == 0 && json->type != JSON_NULL;
         if (is_json && is_variable)
                 (void)container_add(&container, ev->context, ev->batch, ev->record, json);
         ev->has_script_error = !is_json;
@@ -54,11 +54,11 @@ static struct value call_get_property(const struct function_call *c, struct eval
         if (!json || name.size == 0 || (json->type != JSON_OBJECT && json->type != JSON_ARRAY))
                 return of_json(json);
         if (json->type == JSON_OBJECT)
-                return of_json(member(json, name, ev->context->is_case_sensitive));
+                return value_of_member(member(json, name, ev->context->is_case_sensitive));
         bool is_whole;
         int64_t index = text_number(name, &is_whole);
         bool is_in = is_whole && index >= 0 && index < json->count;
-        return of_json(is_in ? json->items[index] : NULL);
+        return value_of_member(is_in ? json->items[index] : NULL);
 }
 
 /* ---- Making trees ------------------------------------------------------------------- */

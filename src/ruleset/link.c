@@ -24,6 +24,8 @@ struct linking {
         uint32_t *target_group;   /* by target: the delivery that writes there; 0: none yet */
         uint32_t *format_group;   /* by template: one of the deliveries that have it */
         bool calls_any;           /* a program that the root reaches calls by a name that is made up */
+        unsigned made_up;         /* so many of the calls do */
+        unsigned entered;         /* most that it puts a record into the queue of one program */
         struct program **reached; /* by the root, itself first */
         size_t reached_count;
 };
@@ -179,10 +181,15 @@ static void reach(struct linking *l, struct program *p, unsigned times) {
                 struct program *callee;
                 struct sink *queue;
                 const struct step *s = p->calls[i];
-                if (s->statement->kind == STATEMENT_CALL_INDIRECT)
+                if (s->statement->kind == STATEMENT_CALL_INDIRECT) {
                         l->calls_any = true;
-                else if (l->linker->find_ruleset(l->linker->owner, s->ruleset, &callee, &queue) && !queue && callee)
-                        reach(l, callee, times);
+                        l->made_up += times;
+                } else if (l->linker->find_ruleset(l->linker->owner, s->ruleset, &callee, &queue) && callee) {
+                        if (queue)
+                                l->entered = MAX(l->entered, callee->entered += times);
+                        else
+                                reach(l, callee, times);
+                }
         }
 }
 
@@ -217,8 +224,11 @@ static void forget(struct linking *l) {
                         l->format_group[p->actions[k]->format] = 0;
                 }
         }
+        for (size_t i = 0; i < l->count; i++)
+                l->programs[i]->entered = 0;
         l->reached_count = 0;
         l->calls_any = false;
+        l->made_up = l->entered = 0;
 }
 
 static void mark_shared(struct linking *l) {
@@ -231,11 +241,13 @@ static void mark_shared(struct linking *l) {
 
 static void link_root(struct linking *l, struct program *root) {
         reach(l, root, 1);
+        unsigned made_up = l->made_up;
         for (size_t i = 0; l->calls_any && i < l->count; i++)
                 reach(l, l->programs[i], 2);
         struct company c = look_at_actions(l);
+        c.is_entering = made_up + l->entered > 1;
         root->why = c;
-        root->is_one_by_one = c.writes_globals || c.has_rivals || (c.is_sharing && c.changes_records);
+        root->is_one_by_one = c.writes_globals || c.has_rivals || c.is_entering || (c.is_sharing && c.changes_records);
         root->shares_rows = c.has_formats;
         root->collects = c.is_sharing && !root->is_one_by_one;
         if (root->collects)

@@ -142,6 +142,8 @@ void program_print(struct buffer *out, const struct program *p) {
                                       "variable, script_error(), or a modifier that counts)"));
         else if (p->why.has_rivals)
                 buffer_text(out, TEXT("message by message, because two different actions write to one target"));
+        else if (p->why.is_entering)
+                buffer_text(out, TEXT("message by message, because one may enter the queue of a ruleset twice"));
         else
                 buffer_text(out, TEXT("message by message, because messages are changed between actions that share a "
                                       "delivery"));

@@ -350,13 +350,14 @@ static void execute_foreach(const struct step *s, struct run *run, struct batch 
                 if (v.kind != VALUE_JSON)
                         continue;
                 /* A copy: the body may change what it walks over, and needs the evaluation's arena itself. */
-                struct json *all = json_copy(&b->arena, v.json);
+                struct json *all = value_to_json(&v, &b->arena);
                 evaluation_forget(ev);
+                const uint8_t *is_stopped = &run->is_stopped[selection[i]];
                 if (all && all->type == JSON_ARRAY)
-                        for (uint32_t k = 0; k < all->count; k++)
+                        for (uint32_t k = 0; k < all->count && !*is_stopped; k++)
                                 foreach_item(s, run, b, selection[i], all->items[k]);
                 else if (all && all->type == JSON_OBJECT)
-                        for (struct json_member *m = all->first; m; m = m->next)
+                        for (struct json_member *m = all->first; m && !*is_stopped; m = m->next)
                                 foreach_item(s, run, b, selection[i], member_item(&b->arena, m));
                 variable_unset(&b->records[selection[i]], s->statement->variable->scope, s->statement->variable->string,
                                run->context.is_case_sensitive);

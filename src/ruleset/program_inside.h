@@ -35,6 +35,7 @@ struct company {
         bool is_sharing;  /* a delivery may get records of one batch from several steps */
         bool has_rivals;  /* two different deliveries write to one target */
         bool has_formats; /* two different deliveries have one template */
+        bool is_entering; /* a record may enter the queue of one ruleset more than once */
 };
 
 struct program {
@@ -54,6 +55,7 @@ struct program {
         struct step **calls;
         size_t call_count;
         unsigned reached; /* how often the root runs it: 0, 1, 2 for more */
+        unsigned entered; /* how often the root puts a record into its queue */
 };
 
 /* The ways in which an action runs, chosen when it is linked. */

@@ -81,6 +81,12 @@ static void foreach_walks_over_what_there_was(void) {
                       "[1,2,3]", "{\"n\":3}");
 }
 
+static void stop_ends_a_foreach(void) {
+        CHECK_RUNS_TO("set $.x = parse_json($msg, \"\\$.l\"); set $!n = 0;\n"
+                      "foreach ($.i in $.l) do { set $!n = $!n + 1; if $!n == 2 then stop }\nset $!n = 9;\n",
+                      "[1,2,3]", "{\"n\":2}");
+}
+
 static void global_variables_see_one_record_after_the_other(void) {
         CHECK_THREE("set $/n = $/n + 1;\nset $!v = $/n;\n", "{\"v\":1}", "{\"v\":2}", "{\"v\":3}");
 }
@@ -158,5 +164,6 @@ TEST_MAIN(TEST(each_record_takes_its_own_branch), TEST(stop_ends_only_what_it_me
           TEST(connectives_keep_the_order_and_miss_nothing), TEST(conditions_on_the_priority_are_selectors),
           TEST(many_names_are_found_by_hash), TEST(property_filters_filter),
           TEST(a_property_filter_with_a_wrong_pattern_never_holds), TEST(foreach_walks_over_what_there_was),
-          TEST(global_variables_see_one_record_after_the_other), TEST(a_program_is_printed_as_it_was_compiled),
-          TEST(filters_that_are_answered_together_say_so), TEST(only_the_record_that_is_followed_is_told))
+          TEST(stop_ends_a_foreach), TEST(global_variables_see_one_record_after_the_other),
+          TEST(a_program_is_printed_as_it_was_compiled), TEST(filters_that_are_answered_together_say_so),
+          TEST(only_the_record_that_is_followed_is_told))

@@ -13,6 +13,11 @@ struct value value_of_json(struct json *json) {
         return (struct value){.kind = VALUE_JSON, .json = json};
 }
 
+struct value value_of_member(struct json *json) {
+        bool is_string = json && json->type == JSON_STRING;
+        return is_string ? (struct value){.kind = VALUE_JSON, .json = json} : value_of_json(json);
+}
+
 /* ---- Numbers --------------------------------------------------------------- */
 
 static bool is_digit(char c, char last) {
@@ -55,6 +60,8 @@ static int64_t json_number(const struct json *json) {
                 return json->integer;
         case JSON_BOOL:
                 return json->is_true;
+        case JSON_STRING:
+                return text_number(json->string, NULL);
         case JSON_DOUBLE:
                 /* Beyond the integers is what the processor makes of it: the smallest. */
                 if (!(json->real > -9.2e18 && json->real < 9.2e18))
@@ -163,19 +170,21 @@ static int text_difference(struct text a, struct text b) {
 
 /*
  * Equality: of texts, unless one side is a number and the other can be one. A JSON
- * value that is no text equals nothing when it stands on the right.
+ * value on the right equals nothing but a text that is no number.
  */
 static int64_t difference(const struct value *left, const struct value *right, struct arena *a) {
-        if (right->kind == VALUE_JSON)
-                return 1;
-        if (left->kind == VALUE_NUMBER || right->kind == VALUE_NUMBER) {
-                bool left_is, right_is;
-                int64_t l = value_to_number(left, &left_is), r = value_to_number(right, &right_is);
+        bool left_is, right_is;
+        int64_t l = value_to_number(left, &left_is), r = value_to_number(right, &right_is);
+        if (right->kind == VALUE_JSON) {
+                if (left->kind != VALUE_TEXT || left_is)
+                        return 1;
+        } else if (left->kind == VALUE_NUMBER || right->kind == VALUE_NUMBER) {
                 if (left_is && right_is)
                         return l != r;
         }
-        struct text l = value_to_text(left, a), r = value_to_text(right, a);
-        return left->kind == VALUE_NUMBER ? text_difference(r, l) : text_difference(l, r);
+        struct text left_text = value_to_text(left, a), right_text = value_to_text(right, a);
+        return left->kind == VALUE_NUMBER ? text_difference(right_text, left_text)
+                                          : text_difference(left_text, right_text);
 }
 
 /* Order: of numbers where both sides can be one, even texts; else of texts. */

@@ -16,7 +16,7 @@ struct value {
         enum value_kind kind;
         int64_t number;
         struct text text;
-        struct json *json; /* neither NULL, nor a string or null, where the kind says so */
+        struct json *json; /* neither NULL nor null where the kind says so; a string only from value_of_member() */
 };
 
 static inline struct value value_number(int64_t number) {
@@ -27,6 +27,9 @@ static inline struct value value_text(struct text text) {
 }
 /* Strings become texts; a missing value and null are the empty text. */
 struct value value_of_json(struct json *json);
+/* What get_property() found inside of an object: as rsyslog has it, there a string stays JSON, and always has a number.
+ */
+struct value value_of_member(struct json *json);
 
 /*
  * The number that a text begins with: decimal, with a minus sign or without, and modulo 2^64 where it is too large.

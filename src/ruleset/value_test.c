@@ -51,13 +51,28 @@ static void difference_is_that_of_the_bytes(void) {
         CHECK_INT(compare(OP_NOT_EQUAL, value_text(TEXT("abc")), value_text(TEXT("abcd"))), -1);
 }
 
-static void json_on_the_right_equals_nothing(void) {
+static void json_on_the_right_equals_nothing_but_a_text_that_is_no_number(void) {
         _owned_(arena_fini) struct arena a = {0};
         struct value five = value_of_json(json_int(&a, 5));
         CHECK_INT(compare(OP_EQUAL, five, five), 0);
         CHECK_INT(compare(OP_EQUAL, value_number(5), five), 0);
         CHECK_INT(compare(OP_EQUAL, five, value_number(5)), 1);
         CHECK_INT(compare(OP_LESS_EQUAL, value_number(5), five), 1);
+        struct value object = value_of_json(json_object(&a));
+        CHECK_INT(compare(OP_NOT_EQUAL, value_text(TEXT("q")), object), 'q' - '{');
+        CHECK_INT(compare(OP_NOT_EQUAL, value_text(TEXT("17")), object), 1);
+}
+
+static void a_member_that_is_a_string_always_has_a_number(void) {
+        _owned_(arena_fini) struct arena a = {0};
+        struct value word = value_of_member(json_string(&a, TEXT("q")));
+        struct value digits = value_of_member(json_string(&a, TEXT("17")));
+        CHECK_INT(compare(OP_EQUAL, word, value_number(0)), 1);
+        CHECK_INT(compare(OP_LESS, word, value_number(3)), 1);
+        CHECK_INT(compare(OP_EQUAL, value_text(TEXT("q")), word), 1);
+        CHECK_INT(compare(OP_EQUAL, digits, value_number(17)), 1);
+        CHECK_INT(compare(OP_EQUAL, value_text(TEXT("17")), digits), 0);
+        CHECK_INT(compare(OP_LESS, value_text(TEXT("3")), digits), 1);
 }
 
 static void doubles_are_told_anew(void) {
@@ -78,4 +93,6 @@ static void a_text_starts_with_what_it_ends_in(void) {
 TEST_MAIN(TEST(a_number_is_what_a_text_begins_with), TEST(nothing_is_a_whole_zero), TEST(too_large_numbers_wrap),
           TEST(an_operand_is_octal_or_hexadecimal_as_rsyslog_counts),
           TEST(texts_are_equal_as_texts_but_ordered_as_numbers), TEST(difference_is_that_of_the_bytes),
-          TEST(json_on_the_right_equals_nothing), TEST(doubles_are_told_anew), TEST(a_text_starts_with_what_it_ends_in))
+          TEST(json_on_the_right_equals_nothing_but_a_text_that_is_no_number),
+          TEST(a_member_that_is_a_string_always_has_a_number), TEST(doubles_are_told_anew),
+          TEST(a_text_starts_with_what_it_ends_in))

@@ -89,6 +89,15 @@ const struct template_def *template_builtin(struct text name) {
         return NULL;
 }
 
+bool template_fills_empty(const struct template_def *def) {
+        static const char *const names[] = {"RSYSLOG_FileFormat", "RSYSLOG_TraditionalFileFormat",
+                                            "RSYSLOG_ForwardFormat", "RSYSLOG_TraditionalForwardFormat"};
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (template_builtin(text_of(names[i])) == def)
+                        return true;
+        return false;
+}
+
 const char *const *template_builtin_names(void) {
         return builtin_names;
 }

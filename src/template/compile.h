@@ -30,13 +30,14 @@ enum step_kind {
         /* The rest: */
         STEP_PROPERTY, /* any plain value */
         STEP_REPLACED,
-        STEP_OPEN,  /* `"name":{` of a nested object; option.jsonftree */
-        STEP_CLOSE, /* `}` */
+        STEP_MEMBER, /* format="jsonf" of an unchanged value */
+        STEP_OPEN,   /* `"name":{` of a nested object; option.jsonftree */
+        STEP_CLOSE,  /* `}` */
 };
 
 struct step {
         enum step_kind kind;
-        struct text text;          /* of a constant: what it shows; STEP_OPEN: the name with quotes and colon */
+        struct text text;          /* what a constant shows; STEP_OPEN, STEP_MEMBER: the name and what is around it */
         struct text value;         /* of a constant with a name in JSON: its value there */
         struct text out_name;      /* empty: no member in JSON */
         struct replacer *replacer; /* NULL for constants */

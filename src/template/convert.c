@@ -245,6 +245,12 @@ static size_t count_marked(struct text t, enum escape_kind kind) {
 }
 
 void value_escape(struct value *v, enum escape_kind kind) {
+        if (kind == ESCAPE_JSON && !v->is_in_out) {
+                json_escape_in_capitals(v->out, v->text);
+                v->text = tail(v);
+                v->is_in_out = true;
+                return;
+        }
         size_t marked = count_marked(v->text, kind);
         if (!marked)
                 return;

@@ -113,6 +113,9 @@ static inline void render_step(const struct step *step, struct property_context 
         case STEP_REPLACED:
                 replacer_render(step->replacer, context, b, r, out);
                 break;
+        case STEP_MEMBER:
+                replacer_render_member(step->replacer, step->text, context, b, r, out);
+                break;
         case STEP_OPEN:
         case STEP_CLOSE:
                 break; /* render_members() */
@@ -291,7 +294,8 @@ static void render_path(const struct template *t, struct property_context *conte
 void template_render(const struct template *t, struct property_context *context, struct batch *b, struct record *r,
                      bool escapes_path, struct buffer *out) {
         size_t spans = t->host_uses * r->host.size + t->tag_uses * r->tag.size + t->msg_uses * r->msg.size;
-        if (UNLIKELY(!buffer_reserve(out, t->fixed_bytes + spans + 1)))
+        size_t room = t->fixed_bytes + spans + 1;
+        if (UNLIKELY(out->capacity - out->size < room) && !buffer_reserve(out, room))
                 return;
         if (LIKELY(t->is_plain && !escapes_path)) {
                 if (LIKELY(t->is_direct && r->host.size && r->tag.size && r->reported.is_set))

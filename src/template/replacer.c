@@ -67,10 +67,19 @@ bool replacer_is_date(const struct replacer *r) {
         return r->property.id == PROPERTY_TIMEGENERATED || r->property.id == PROPERTY_TIMEREPORTED;
 }
 
-bool replacer_is_plain(const struct replacer *r) {
+/* Whether the value is shown whole and unchanged, in whatever format. */
+static bool keeps_value(const struct replacer *r) {
         return r->extraction == EXTRACT_WHOLE && !r->case_conversion && !r->control && !r->secure_path &&
-               !r->gives_space_only && !r->compresses_space && !r->drops_last_lf && !r->format &&
-               (!replacer_is_date(r) || (r->date == DATE_RFC3164 && !r->is_date_utc));
+               !r->gives_space_only && !r->compresses_space && !r->drops_last_lf;
+}
+
+bool replacer_is_plain(const struct replacer *r) {
+        return keeps_value(r) && !r->format && (!replacer_is_date(r) || (r->date == DATE_RFC3164 && !r->is_date_utc));
+}
+
+bool replacer_is_member(const struct replacer *r) {
+        return keeps_value(r) && r->format == FORMAT_JSONF && r->data_type == DATA_STRING && !r->omits_zero &&
+               !r->is_fixed_width;
 }
 
 static const struct text field_not_found = {"**FIELD NOT FOUND**", 19};
@@ -318,6 +327,37 @@ void replacer_render(const struct replacer *r, struct property_context *context,
         case FORMAT_JSONFR:
                 put_member(r, &v);
                 break;
+        }
+}
+
+/* The variable, where the property is one of the record's own and neither a string nor null. */
+static const struct json *tree_of(const struct replacer *r, const struct property_context *context,
+                                  struct record *record, struct text *string) {
+        struct json *value = variable_get(record, r->property.scope, r->property.path, context->is_case_sensitive);
+        *string = value && value->type == JSON_STRING ? value->string : TEXT("");
+        return value && value->type != JSON_STRING && value->type != JSON_NULL ? value : NULL;
+}
+
+void replacer_render_member(const struct replacer *r, struct text head, struct property_context *context,
+                            struct batch *b, struct record *record, struct buffer *out) {
+        char date[STAMP_TEXT_MAX];
+        const struct json *tree = NULL;
+        struct text t;
+        if (r->property.id == PROPERTY_TREE && r->property.scope != '/')
+                tree = tree_of(r, context, record, &t);
+        else
+                t = source_value(r, context, b, record, date);
+        if (tree) {
+                buffer_text(out, head);
+                json_print_quoted(out, tree, context->is_json_compact ? JSON_COMPACT : JSON_SPACED);
+                buffer_byte(out, '"');
+        } else if (t.size || r->on_empty == EMPTY_KEEP) {
+                buffer_text(out, head);
+                json_escape_in_capitals(out, t);
+                buffer_byte(out, '"');
+        } else if (r->on_empty == EMPTY_NULL) {
+                buffer_text(out, text_slice(head, 0, head.size - 1));
+                buffer_text(out, TEXT("null"));
         }
 }
 

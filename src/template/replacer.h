@@ -74,9 +74,16 @@ int replacer_regex(struct replacer *r, struct text expression, bool is_extended,
 bool replacer_is_plain(const struct replacer *r);
 bool replacer_is_date(const struct replacer *r);
 
+/* Whether it is `"name":"value"` of an unchanged value: replacer_render_member(). */
+bool replacer_is_member(const struct replacer *r);
+
 /* Appends the value. */
 void replacer_render(const struct replacer *r, struct property_context *context, struct batch *b, struct record *record,
                      struct buffer *out);
+
+/* The same for a member, escaped from where the value lies; `head` is `"name":"`. */
+void replacer_render_member(const struct replacer *r, struct text head, struct property_context *context,
+                            struct batch *b, struct record *record, struct buffer *out);
 
 /* The value as JSON: trees as they are, the rest as strings (or data_type). NULL: to be left out. *is_failed without
  * memory. */

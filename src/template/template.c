@@ -273,6 +273,23 @@ static uint8_t find_run(const struct template *t, size_t at) {
         return last < left && (s[last].kind == STEP_MSG || s[last].kind == STEP_MSG_LESS_LF) ? last : 0;
 }
 
+/* Members' names are settled once nested ones have their places. */
+static int settle_members(struct template *t) {
+        for (size_t i = 0; i < t->count; i++) {
+                struct step *step = &t->steps[i];
+                if (step->kind != STEP_REPLACED || !replacer_is_member(step->replacer))
+                        continue;
+                _owned_(buffer_fini) struct buffer head = {0};
+                buffer_format(&head, "\"%s\":\"", step->replacer->out_name);
+                struct text text = buffer_failed(&head) ? TEXT_NONE : arena_text(&t->arena, buffer_as_text(&head));
+                if (!text.data)
+                        return fail(-ENOMEM);
+                step->kind = STEP_MEMBER;
+                step->text = text;
+        }
+        return 0;
+}
+
 static void measure(struct template *t) {
         size_t uses[STEP_CLOSE + 1] = {0};
         bool is_direct = true;
@@ -306,12 +323,15 @@ int template_new(struct template **ret, const struct template_def *def, struct d
         int r = compile(&c);
         if (!r && t->is_jsonftree && !c.is_unusable)
                 r = template_nest_members(&c);
+        if (!r)
+                r = settle_members(t);
         if (r)
                 return pass(r);
         if (c.is_unusable)
                 return -EINVAL;
-        for (size_t i = 0; i < t->count && template_builtin(text_of(t->name)) == def; i++)
-                t->steps[i].fills_empty = t->steps[i].kind == STEP_MSG_SPACE;
+        bool fills_empty = template_fills_empty(def);
+        for (size_t i = 0; i < t->count; i++)
+                t->steps[i].fills_empty = fills_empty && t->steps[i].kind == STEP_MSG_SPACE;
         measure(t);
         *ret = TAKE(t);
         return 0;

@@ -23,6 +23,8 @@ bool template_is_lasting(const struct template *t);
 /* The built-in of that name as a definition ("RSYSLOG_FileFormat" ...), or NULL. */
 const struct template_def *template_builtin(struct text name);
 const char *const *template_builtin_names(void); /* NULL-ended */
+/* Of those that rsyslog renders in code of its own: there a space stands also before an empty message. */
+bool template_fills_empty(const struct template_def *def);
 
 /*
  * Appends the rendered record to out.

@@ -591,6 +591,13 @@ static void the_forward_formats_cut_the_tag_and_space_the_message(void) {
                       "Mar  1 01:02:03 host1 tttttttttttttttttttttttttttttttttttttttt: nospace\n");
 }
 
+static void four_formats_put_a_space_before_an_empty_message(void) {
+        _owned_(fixture_fini) struct fixture f = {0};
+        fixture_rfc3164(&f, "host1", "tag:", "");
+        CHECK_RENDERS(&f, template_builtin(TEXT("RSYSLOG_TraditionalFileFormat")), "Mar  1 01:02:03 host1 tag: \n");
+        CHECK_RENDERS(&f, template_builtin(TEXT("RSYSLOG_SysklogdFileFormat")), "Mar  1 01:02:03 host1 tag:\n");
+}
+
 static void database_options_escape_values_and_nothing_else(void) {
         _owned_(fixture_fini) struct fixture f = {0};
         fixture_message(&f, " \"e\"'f\\g/h");
@@ -1021,6 +1028,7 @@ TEST_MAIN(TEST(positions_and_fields_are_cut_as_in_rsyslog), TEST(several_delimit
           TEST(mistakes_in_strings_are_told_with_their_place), TEST(mistakes_in_lists_are_told_too),
           TEST(every_mistake_of_a_template_is_told_in_one_run),
           TEST(what_is_wrong_in_a_list_shows_in_the_text_as_in_rsyslog), TEST(templates_end_at_their_limits),
-          TEST(an_empty_template_renders_nothing), TEST(numbers_beyond_any_text_are_harmless),
-          TEST(bytes_of_any_value_pass), TEST(what_shows_a_clock_or_a_variable_does_not_last),
+          TEST(four_formats_put_a_space_before_an_empty_message), TEST(an_empty_template_renders_nothing),
+          TEST(numbers_beyond_any_text_are_harmless), TEST(bytes_of_any_value_pass),
+          TEST(what_shows_a_clock_or_a_variable_does_not_last),
           TEST(host_tag_and_message_come_out_the_same_wherever_they_stand))

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 
 from harness import ROOT, Place, argument, numbered, promise, read, run, send_tcp, small_disk, wait
+from ports import free_port
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "queue"))
 from messages import messages  # noqa: E402  pylint: disable=wrong-import-position
@@ -321,6 +323,34 @@ ruleset(name="work") {
 
 
 @promise
+def what_a_direct_action_refuses_ends_among_the_dead_letters_of_the_queue_before_it():
+    with Place() as place:
+        spool(place)
+        daemon = place.daemon(HEAD + """
+main_queue(queue.type="Disk" queue.fileName="main" queue.timeoutShutdown="5000")
+template(name="path" type="string" string="@DIR@/to/%hostname%")
+template(name="after" type="string" string="%msg%%$.dead%\\n")
+ruleset(name="work") {
+  action(name="direct" type="omfile" dynaFile="path" template="m")
+  action(name="queued" type="omfile" dynaFile="path" template="m" queue.type="LinkedList" queue.timeoutShutdown="5000")
+  action(name="next" type="omfile" file="@DIR@/all" template="after")
+}
+""")
+        poison = "x" * 300
+        port = daemon.port("port")
+        send_tcp(port, numbered(0, 10) + numbered(0, 1, poison) + numbered(10, 10))
+        wait(lambda: len(place.lines("to/host")) == 40, "its neighbours, twice")
+        wait(lambda: len(place.lines("all")) == 21, "all for the next action")
+        assert daemon.stop() == 0
+        assert sorted(map(int, place.lines("all"))) == sorted([0, *range(20)])
+        dead = list(messages(place.file("spool/main.dead")))
+        assert [m["host"] for m in dead] == [poison, poison], dead
+        reasons = sorted(m["$."]["dead"]["reason"] for m in dead)
+        assert reasons == ["refused by the destination of action 'direct'",
+                           "refused by the destination of action 'queued'"], reasons
+
+
+@promise
 def what_waits_on_disk_can_be_read_without_the_daemon():
     with Place() as place:
         spool(place)
@@ -393,6 +423,74 @@ def a_second_daemon_on_one_spool_says_so_and_harms_nothing():
             wait(lambda: "keeps its messages in memory alone" in other.read("own") + second.stderr(), "the report")
             assert second.stop() == 0
         assert first.stop() == 0
+
+
+RELP_TO_FILE = """
+global(workDirectory="@DIR@/spool" processInternalMessages="on")
+module(load="imrelp")
+template(name="line" type="string" string="%msg%\\n")
+main_queue(queue.type="Disk" queue.fileName="main" queue.spoolDirectory="@DIR@/spool/deep" queue.syncQueueFiles="on"
+           queue.checkpointInterval="INTERVAL" queue.timeoutShutdown="5000")
+input(type="imrelp" address="127.0.0.1" port="RELP" ruleset="work")
+ruleset(name="work") { action(type="omfile" file="@DIR@/out" template="line") }
+"""
+
+
+def relp_to_file(place, port, interval=0):
+    os.makedirs(place.file("spool/deep"), exist_ok=True)
+    return place.daemon(RELP_TO_FILE.replace("RELP", str(port)).replace("INTERVAL", str(interval)))
+
+
+def flood(place, port, messages_sent, window):
+    return place.spawn([argument("penstock"), "flood", "--sequence", "--messages", str(messages_sent), "--window",
+                        str(window), f"relp:127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
+
+
+@promise
+def a_spool_that_vanishes_is_made_again_and_acknowledgements_resume():
+    with Place() as place:
+        port = free_port()
+        daemon = relp_to_file(place, port)
+        assert flood(place, port, 20, 1).wait(20) == 0
+        shutil.rmtree(place.file("spool/deep/main.store"))
+        assert flood(place, port, 20, 1).wait(20) == 0
+        wait(lambda: "was removed while in use, and was made again" in daemon.stderr(), "the report")
+        shutil.rmtree(place.file("spool/deep"))
+        sender = flood(place, port, 20, 1)
+        wait(lambda: daemon.stderr().count("see to it that the directory above is there") == 2, "what to do")
+        assert sender.poll() is None, "it was acknowledged into nowhere"
+        os.makedirs(place.file("spool/deep"))
+        assert sender.wait(20) == 0
+        wait(lambda: len(place.lines("out")) == 60, "all at the output")
+        kill(daemon)
+        daemon = relp_to_file(place, port)
+        assert flood(place, port, 1, 1).wait(20) == 0
+        wait(lambda: len(place.lines("out")) >= 61, "life after a death")
+        assert daemon.stop() == 0
+
+
+@promise
+def no_more_come_twice_after_a_kill_than_the_checkpoint_interval_says():
+    with Place() as place:
+        port, interval, seen = free_port(), 50, 0
+        for _ in range(6):
+            daemon = relp_to_file(place, port, interval)
+            before = len(place.lines("out"))
+            sender = flood(place, port, 100000, 16)
+            wait(lambda before=before: len(place.lines("out")) >= before + 300, "some of it at the output")
+            kill(daemon)
+            sender.kill()
+            sender.wait()
+            killed_at = len(place.lines("out"))
+            daemon = relp_to_file(place, port, 0)
+            assert flood(place, port, 1, 1).wait(20) == 0
+            wait(lambda at=killed_at: any(re.search("seq=0+:0+$", line) for line in place.lines("out")[at:]), "the last message")
+            assert daemon.stop() == 0
+            marks_before = place.lines("out")[before:killed_at]
+            twice = set(marks_before) & set(place.lines("out")[killed_at:-1])
+            assert len(twice) <= interval, f"{len(twice)} came twice"
+            seen += len(twice)
+        print(f"# {seen} came twice in 6 kills, at most {interval} may each time")
 
 
 @promise

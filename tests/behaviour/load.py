@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Size and pressure: many rules, files and connections, signals under load, outputs that block."""
+import os
 import resource
 import socket
 import threading
+import time
 
 from harness import PATIENCE_SECONDS, Place, memory_bytes, numbered, promise, run, send_tcp, wait
 
@@ -66,6 +68,32 @@ def two_thousand_connections_are_held_in_bounded_memory():
         finally:
             for connection in connections:
                 connection.close()
+        assert daemon.stop() == 0
+
+
+@promise
+def without_descriptors_connections_wait_until_there_are_some():
+    with Place() as place:
+        daemon = place.daemon(TCP + 'action(type="omfile" file="@DIR@/out" template="m")\n')
+        port = daemon.port("port")
+        send_tcp(port, numbered(0, 1))
+        wait(lambda: place.read("out") == " 0\n", "the first message")
+        pid = daemon.process.pid
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        few = len(os.listdir(f"/proc/{pid}/fd")) + 4
+        began = time.monotonic()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, hard))
+        connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        complaint = "error accepting connection"
+        wait(lambda: complaint in daemon.stderr(), "the complaint")
+        for i, connection in enumerate(connections):
+            connection.sendall(numbered(i + 1, 1).encode())
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        wait(lambda: all(f" {i + 1}\n" in place.read("out") for i in range(20)), "what the waiting connections brought")
+        # It rests a second after each failure, instead of being ready for ever.
+        assert daemon.stderr().count(complaint) <= 2 + time.monotonic() - began
+        for connection in connections:
+            connection.close()
         assert daemon.stop() == 0
 
 

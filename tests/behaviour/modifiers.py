@@ -81,8 +81,9 @@ if $!k == "one" then { action(type="mmcount" appname="tag" key="!code" value="9"
 if $!k == "none" then { action(type="mmcount" appname="other") }
 if $!k == "severity" then { action(type="mmcount" appname="tag") }
 """, ['{"k":"by","code":1}', '{"k":"by","code":2}', '{"k":"by","code":1}', '{"k":"by"}', '{"k":"one","code":9}', '{"k":"one","code":8}',
-      '{"k":"one","code":9}', '{"k":"none"}', '{"k":"severity"}', '{"k":"severity"}'])
-    expect([message.get("mmcount") for message in found], [1, 1, 2, None, 1, None, 2, None, 1, 2])
+      '{"k":"one","code":9}', '{"k":"none"}', '{"k":"severity"}', '{"k":"severity"}',
+      '{"k":"by","code":""}', '{"k":"by","code":null}'])
+    expect([message.get("mmcount") for message in found], [1, 1, 2, None, 1, None, 2, None, 1, 2, 1, 2])
 
 
 @promise
@@ -109,22 +110,35 @@ def mmaudit_reads_records_of_the_audit_system():
         """ audit: type=USER_LOGIN msg=audit(1.2:3): msg='op=login acct="joe"' res=success""",
         " type=1400 audit(unfinished", " other"])
     expect(found, [
-        {"audit": {"hdr.type": "1400", "hdr.auditid": "1338812600.532:60053", "data": {"pid": "7", "comm": "sshd x", "uid": "0"}}},
-        {"audit": {"hdr.type": "USER_LOGIN", "hdr.auditid": "1.2:3", "data": {"msg": 'op=login acct="joe"', "res": "success"}}}, {}, {}])
+        {"audit": {"hdr": {"type": 1400, "auditid": "1338812600.532:60053"}, "data": {"pid": "7", "comm": "sshd x", "uid": "0"}}},
+        {"audit": {"hdr": {"type": "USER_LOGIN", "auditid": "1.2:3"}, "data": {"msg": 'op=login acct="joe"', "res": "success"}}}, {}, {}])
 
 
 @promise
 def mmleefparse_reads_both_versions():
-    body = 'module(load="mmleefparse")\naction(type="mmleefparse" container="$!leef")\n'
-    found = results(body, [" LEEF:1.0|V|P|1.2|4711|src=1.2.3.4\tdst=5.6.7.8\tbad\tx=a=b", "LEEF:2.0|V|P|1.2|4711|^|src=1^dst=2",
-                           "LEEF:2.0|V|P|1.2|4711|x5E|src=1^dst=2", "LEEF:2.0|V|P|1.2|4711|src=1\tdst=2|3", "LEEF:1.0|V|P", "text"])
-    header = {"version": "1.0", "vendor": "V", "product": "P", "productversion": "1.2", "eventid": "4711"}
-    second = {"header": dict(header, version="2.0"), "event": {"src": "1", "dst": "2"}}
-    expect(found, [{"leef": {"header": header, "event": {"src": "1.2.3.4", "dst": "5.6.7.8", "x": "a=b"}}}, {"leef": second}, {"leef": second},
-                   {"leef": {"header": dict(header, version="2.0"), "event": {"src": "1", "dst": "2|3"}}}, {}, {}])
-    search = 'module(load="mmleefparse")\naction(type="mmleefparse" searchCookie="on" searchWindow="4" delimiter=";")\n'
-    found = results(search, ["abcdLEEF:1.0|V|P|1|2|a=1;b=2", "abcdeLEEF:1.0|V|P|1|2|a=1"])
-    expect([message.get("event") for message in found], [{"a": "1", "b": "2"}, None])
+    body = 'module(load="mmleefparse")\naction(type="mmleefparse" container="!leef")\n'
+    found = results(body, [" LEEF:1.0|V|P|1.2|4711|src=1.2.3.4\tdst=5.6.7.8\tbad\tx=a=b\t\t =c", "LEEF:2.0|V|P|1.2|4711|^|src=1^dst=2",
+                           "LEEF:2.0|V|P|1.2|4711|x5E|src=1^dst=2", "LEEF:2.0|V|P|1.2|4711|src=1\tdst=2|3", "LEEF:1.0|V|P", "text",
+                           "LEEF:1.0|V|P|1.2", r"LEEF:1.0|V\|\\x|P|1.2|7|a\=b=c\=d\|\n"])
+    header = {"protocolVersion": "1.0", "vendor": "V", "product": "P", "productVersion": "1.2", "eventID": "4711"}
+    second = {"header": dict(header, protocolVersion="2.0"), "fields": {"src": "1", "dst": "2"}}
+    first = {"src": "1.2.3.4", "dst": "5.6.7.8", "bad": "", "x": "a=b", " ": "c"}
+    expect(found, [{"leef": {"header": header, "fields": first}}, {"leef": second}, {"leef": second},
+                   {"leef": {"header": dict(header, protocolVersion="2.0"), "fields": {"src": "1", "dst": "2|3"}}}, {}, {},
+                   {"leef": {"header": dict(header, eventID=""), "fields": {}}},
+                   {"leef": {"header": dict(header, vendor="V|\\x", eventID="7"), "fields": {"a=b": "c=d|\\n"}}}])
+
+
+@promise
+def mmleefparse_looks_for_its_cookie_within_a_window():
+    search = 'module(load="mmleefparse")\naction(type="mmleefparse" useRawMsg="off" searchWindow="9" delimiter=";")\n'
+    found = results(search, [" abcdLEEF:1.0|V|P|1|2|a=1;b=2", " abcdeLEEF:1.0|V|P|1|2|a=1"])
+    expect([message.get("fields") for message in found], [{"a": "1", "b": "2"}, None])
+    strict = 'module(load="mmleefparse")\naction(type="mmleefparse" useRawMsg="off" searchCookie="off" delimiter=";")\n'
+    found = results(strict, [" LEEF:1.0|V|P|1|2|a=1;b=2", " aLEEF:1.0|V|P|1|2|a=1"])
+    expect([message.get("fields") for message in found], [{"a": "1", "b": "2"}, None])
+    merged = 'module(load="mmleefparse")\nset $!x!y = "z";\naction(type="mmleefparse" container="$!x" delimiter=";")\n'
+    expect([(message["x"]["y"], message["x"]["fields"]) for message in results(merged, ["LEEF:1.0|V|P|1|2|a=1"])], [("z", {"a": "1"})])
 
 
 @promise

@@ -268,6 +268,20 @@ def a_sender_that_is_not_permitted_is_refused_until_it_is():
 
 
 @promise
+def flood_over_tls_ends_when_all_is_acknowledged():
+    port = free_port()
+    with Place() as place:
+        certificates(place)
+        place.daemon(receiver(port, tls(place, "server", "certvalid")))
+        wait(lambda: is_listening(port), "the receiver")
+        report = Flood(place, f"relp+tls:127.0.0.1:{port}", MESSAGES, "--window", "16", "--connections", "3", "--ca",
+                       place.file("ca.pem"), "--server-name", "server.example.net", "--cert", place.file("client.pem"),
+                       "--key", place.file("client.key"), "--acknowledged", place.file("ledger")).finish()
+        assert report["acknowledged"] == MESSAGES and report["connections_lost"] == 0, report
+        assert sorted(marks(place.file("ledger"))) == sorted(marks(place.file("out")))
+
+
+@promise
 def a_server_that_is_not_the_one_we_mean_gets_nothing():
     port, inlet = free_port(), free_port()
     with Place() as there, Place() as here:

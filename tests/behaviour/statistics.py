@@ -166,11 +166,61 @@ def only_what_is_unimportant_is_limited_where_the_object_says_so():
         assert daemon.stop() == 0
 
 
+ADDRESS = 'template(name="address" type="string" string="%fromhost-ip%")\n'
+
+
+def send_hosts(port, hosts, number, program="tag"):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        for host in hosts:
+            for i in range(number):
+                udp.sendto(f"<13>Oct 11 22:14:15 {host} {program}{i}: {host}-{i}".encode(), ("127.0.0.1", port))
+
+
+@promise
+def senders_are_told_apart_by_what_their_messages_say():
+    with Place() as place:
+        port = free_port()
+        daemon = place.daemon(head() + LIMITED.replace("MORE", ' perSource="on"').replace("@UDP@", str(port)) + OUT)
+        send_hosts(port, ("web", "db"), 7)
+        wait(lambda: totals(place).get("discarded") == 4, "the count")
+        worst = of(place, "ratelimit.few.per_source", "ratelimit")[-1]
+        assert worst["per_source_allowed"] == 10 and {name for name in worst if "_drop_" in name} in (
+            {"per_source_drop_1_web", "per_source_drop_2_db"}, {"per_source_drop_2_web", "per_source_drop_1_db"}), worst
+        assert daemon.stop() == 0
+
+
+@promise
+def a_policy_tells_how_senders_are_told_apart_beside_the_limit_of_all():
+    with Place() as place:
+        port = free_port()
+        text = ("interval: 600\nburst: 9\nperSource:\n  keyTemplate: program\n  default: {max: 2, window: 600s}\n"
+                "  overrides:\n  - {key: 'b0:', max: 4, window: 600s}\n")
+        policy = place.file("policy.yaml", text)
+        programs = 'template(name="program" type="string" string="%syslogtag%")\n' + ADDRESS
+        daemon = place.daemon(talking() + programs + LIMITED.replace("MORE", f' policy="{policy}"').replace("@UDP@", str(port)) + OUT)
+        for host in ("h1", "h2", "h3"):
+            send_hosts(port, (host,), 1, "a")
+        for host in "12345":
+            send_hosts(port, (host,), 1, "b")
+        wait(lambda: totals(place).get("discarded") == 2 and totals(place)["passed"] == 6, "one of a0: and of b0: too many")
+        send_hosts(port, ("h4", "h5"), 1, "c")
+        wait(lambda: totals(place).get("discarded") == 3 and totals(place)["passed"] == 7, "the tenth of all")
+        place.file("policy.yaml", text.replace("burst: 9", "burst: 900").replace("keyTemplate: program", "keyTemplate: nothing"))
+        os.kill(daemon.pid(), signal.SIGHUP)
+        wait(lambda: "there is no template 'nothing' to tell senders apart" in place.read("out"), "the mistake")
+        place.file("policy.yaml", text.replace("burst: 9", "burst: 900").replace("keyTemplate: program", "keyTemplate: address"))
+        os.kill(daemon.pid(), signal.SIGHUP)
+        wait(lambda: "ratelimit 'few': its policy was read again" in place.read("out"), "the new policy")
+        send_hosts(port, ("h6", "h7", "h8"), 1, "d")
+        wait(lambda: "h7-0" in place.read("out") and totals(place).get("discarded") == 4, "the address's third")
+        assert daemon.stop() == 0
+
+
 @promise
 def each_sender_has_a_limit_of_its_own_where_the_object_says_so():
     with Place() as place:
         port = free_port()
-        daemon = place.daemon(head() + LIMITED.replace("MORE", ' perSource="on"').replace("@UDP@", str(port)) + OUT)
+        daemon = place.daemon(head() + ADDRESS + LIMITED.replace("MORE", ' perSource="on" perSourceKeyTpl="address"').replace("@UDP@", str(port)) + OUT)
         for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
                 udp.bind((host, 0))
@@ -178,8 +228,10 @@ def each_sender_has_a_limit_of_its_own_where_the_object_says_so():
                     udp.sendto(f"<13>Oct 11 22:14:15 host tag: {host}-{i}".encode(), ("127.0.0.1", port))
         wait(lambda: of(place, "few", "ratelimit")[-1:] and of(place, "few", "ratelimit")[-1]["discarded"] == 9, "the count")
         assert of(place, "few", "ratelimit")[-1] == {"name": "few", "origin": "ratelimit", "passed": 15, "discarded": 9, "sources": 3}
-        worst = of(place, "few", "ratelimit.sources")[-1]["values"]
-        assert list(worst.items()) == [("127.0.0.3", 4), ("127.0.0.2", 3), ("127.0.0.1", 2)], worst
+        worst = of(place, "ratelimit.few.per_source", "ratelimit")[-1]
+        assert worst == {"name": "ratelimit.few.per_source", "origin": "ratelimit", "per_source_allowed": 15, "per_source_dropped": 9,
+                         "per_source_evicted": 0, "per_source_drop_1_127_0_0_3": 4, "per_source_drop_2_127_0_0_2": 3,
+                         "per_source_drop_3_127_0_0_1": 2}, worst
         assert len(place.lines("out")) == 15
         assert daemon.stop() == 0
 
@@ -220,8 +272,8 @@ def some_senders_have_limits_of_their_own_and_hup_reads_them_again():
     with Place() as place:
         port = free_port()
         policy = place.file("senders.yaml", "default:\n  burst: 1\noverrides:\n- key: 127.0.0.2\n  max: 3\n")
-        more = f' perSource="on" perSourcePolicy="{policy}" perSourceTopN="1"'
-        daemon = place.daemon(talking() + LIMITED.replace("MORE", more).replace("@UDP@", str(port)) + OUT)
+        more = f' perSource="on" perSourcePolicy="{policy}" perSourceTopN="1" perSourceKeyTpl="address"'
+        daemon = place.daemon(talking() + ADDRESS + LIMITED.replace('burst="5"', 'burst="900"').replace("MORE", more).replace("@UDP@", str(port)) + OUT)
 
         def send():
             for host in ("127.0.0.1", "127.0.0.2"):
@@ -232,7 +284,8 @@ def some_senders_have_limits_of_their_own_and_hup_reads_them_again():
 
         send()
         wait(lambda: totals(place).get("passed") == 4 and totals(place)["discarded"] == 6, "the counts")
-        assert of(place, "few", "ratelimit.sources")[-1]["values"] == {"127.0.0.1": 4}
+        worst = of(place, "ratelimit.few.per_source", "ratelimit")[-1]
+        assert [worst[name] for name in worst if "_drop_" in name] == [4], worst
         place.file("senders.yaml", "default: {burst: 1}\noverrides:\n- {key: 127.0.0.1, burst: 100}\n")
         os.kill(daemon.pid(), signal.SIGHUP)
         wait(lambda: "ratelimit 'few': its policy was read again" in place.read("out"), "the new policy")

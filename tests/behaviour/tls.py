@@ -187,11 +187,13 @@ def what_was_taken_before_a_stop_arrives():
 
 @promise
 def a_compressed_stream_travels_under_tls():
-    with two_places() as (server, client, _):
-        to = server.daemon(listener(more='compression.mode="stream:always"'))
-        client.daemon(forwarder(to.port("port"), more='compression.mode="stream:always"'))
-        send_plain(client, 0, 3000)
-        wait(lambda: server.read("out") == numbers(0, 3000), "all messages")
+    for driver in "zlib", "zstd":
+        how = f'compression.mode="stream:always" compression.driver="{driver}"'
+        with two_places() as (server, client, _):
+            to = server.daemon(listener(more=how))
+            client.daemon(forwarder(to.port("port"), more=how))
+            send_plain(client, 0, 3000)
+            wait(lambda: server.read("out") == numbers(0, 3000), "all messages")
 
 
 @promise
@@ -576,6 +578,49 @@ def what_cannot_be_secure_does_not_run_in_the_clear():
                                  f'StreamDriver.Mode="1" {words})\n*.* @DIR@/x\n')
             done = server.run(argument("daemon"), "-N1", "-f", config)
             assert done.returncode == 1 and complaint in done.stderr, (words, done.stderr)
+
+
+# ---- penstock flood ------------------------------------------------------
+
+
+def flood(place, port, *more, target="tls"):
+    return place.run(argument("penstock"), "flood", "--sequence", *more, f"{target}:127.0.0.1:{port}", cwd=place.path)
+
+
+@promise
+def flood_sends_over_tls_to_the_server_it_trusts_and_no_other():
+    """All of what it sent arrives, down to the last message before it hangs up; what it does not trust gets nothing."""
+    trusted = "--ca", "ca.pem", "--server-name", "server.example.net", "--cert", "client.pem", "--key", "client.key"
+    sent = "--messages", "30000", "--connections", "3"
+    with two_places() as (place, _, made):
+        made.authority("stranger")
+        place.daemon(listener())
+        port = wait(lambda: place.read("port"), "the port")
+        done = flood(place, port, *sent, *trusted)
+        assert done.returncode == 0, done.stderr
+        wait(lambda: place.read("out").count("seq=") >= 30000, "all messages")
+        checked = place.run(argument("penstock"), "flood", "verify", *sent, place.file("out"))
+        assert checked.returncode == 0, checked.stdout
+        assert flood(place, port, "--messages", "1", *trusted).returncode == 0
+        wait(lambda: place.read("out").count("seq=") == 30001, "the last message")
+        for wrong, why in ((("--ca", "ca.pem"), "127.0.0.1"),
+                           (("--ca", "stranger.pem", "--server-name", "server.example.net"), "certificate"),
+                           (("--ca", "nothing.pem"), "nothing.pem")):
+            done = flood(place, port, "--messages", "10", *wrong)
+            assert done.returncode == 1 and why in done.stderr, (wrong, done.stderr)
+        assert place.read("out").count("seq=") == 30001
+
+
+@promise
+def flood_trusts_whom_it_cannot_name_only_when_told_to():
+    with two_places() as (place, _, _):
+        place.daemon(listener(auth="anon"))
+        port = wait(lambda: place.read("port"), "the port")
+        done = flood(place, port, "--messages", "10")
+        assert done.returncode == 2 and "--any-server" in done.stderr, done.stderr
+        done = flood(place, port, "--messages", "10", "--any-server")
+        assert done.returncode == 0, done.stderr
+        wait(lambda: place.read("out").count("seq=") == 10, "the messages")
 
 
 # ---- With Debian's rsyslogd ----------------------------------------------

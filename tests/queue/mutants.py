@@ -42,6 +42,7 @@ MUTANTS = [
     ("a control file is not synced", "store_keep.c", "                r = s->disk->ops->sync_data(s->disk, fd);\n        return pass(r);", "                r = 0;\n        return pass(r);"),
     ("both controls in one file", "store_keep.c", "int fd = s->control_files[c->generation % CONTROL_FILES];", "int fd = s->control_files[0];"),
     ("the mark of what is leased", "store_keep.c", ".mark_lsn = store_mark(s),", ".mark_lsn = s->cursor_lsn,"),
+    ("a store that nothing was admitted to knows no mark", "store_keep.c", "return s->segments_count ? s->segments[0]->sequence : s->next_sequence;", "return 0;"),
     ("segments go before the mark is durable", "store_keep.c", "segment->sequence < s->control.mark_segment &&", "segment->sequence < store_mark_place(s).segment->sequence &&"),
     ("a file that was abandoned is recycled", "store_keep.c", "!segment->is_damaged && !segment->is_abandoned", "!segment->is_damaged"),
     ("a damaged file is recycled", "store_keep.c", "!segment->is_damaged && !segment->is_abandoned", "!segment->is_abandoned"),

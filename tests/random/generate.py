@@ -2,18 +2,21 @@
 
 make_pair(seed, index) gives always the same pair for the same numbers. What a pair holds:
 
-  before       objects that stand before the ruleset: templates, in the new and in the old form
+  before       objects that stand before the ruleset: templates, in the new and in the old form, and lookup tables
+  rulesets     further rulesets, which `call` and `call_indirect` reach; some have a queue and a worker of their own
   body         the ruleset: a list of statements. A statement is a text, or a list of texts and bodies in turn,
                so that what shrinks a pair can take statements out, and open blocks
+  tables       what is in the files of the lookup tables
   messages     what is sent to it, as bytes
   environment  the settings of global(), the same for all pairs of a batch
 
-@P@ stands for the pair's own names (templates, global variables), @D@ for its own directory; each action writes to
-its own file there. Nothing here may depend on the time of the day, the year, the machine or the order of hashes:
+@P@ stands for the pair's own names (templates, rulesets, tables, global variables), @D@ for its own directory, @T@ for
+the start of the names of its tables; each action writes to its own file. Nothing here may depend on the time of the day, the year, the machine or the order of hashes:
 time stamps are shown in full only where every message carries a year.
 """
 
 import dataclasses
+import json
 import random
 
 BATCH_PAIRS = 40
@@ -44,6 +47,8 @@ JSON_TEXTS = ('{"a":1,"b":"two","c":{"d":null,"e":[1,2,3]}}', '{"list":["x","y",
 VARIABLES = ("$!a", "$!b", "$!a!b", "$!a!c", "$!list", "$!x", "$!y", "$!o", "$!B", "$.x", "$.y", "$.x!z", "$.n", "$.list", "$/@P@g", "$!c!e",
              "$!o!p", "$.none", "$!none!none")
 WRITABLE = tuple(name for name in VARIABLES if "none" not in name)
+BUILTIN_TEMPLATES = ("RSYSLOG_TraditionalFileFormat", "RSYSLOG_FileFormat", "RSYSLOG_SyslogProtocol23Format",
+                     "RSYSLOG_SysklogdFileFormat")
 COMPARISONS = ("==", "!=", "<>", "<", ">", "<=", ">=", "contains", "contains_i", "startswith", "startswith_i")
 SEARCHES = ("==", "!=", "contains", "contains_i", "startswith", "startswith_i")
 
@@ -55,11 +60,13 @@ class Pair:
     body: list
     messages: list
     environment: str
+    rulesets: list = dataclasses.field(default_factory=list)
+    tables: list = dataclasses.field(default_factory=list)
 
     def config(self, prefix, directory):
         """Objects and the statements of the ruleset, as text."""
-        objects, statements = "\n".join(self.before), render(self.body)
-        return [text.replace("@P@", prefix).replace("@D@", directory) for text in (objects, statements)]
+        objects, statements = "\n".join([*self.before, render(self.rulesets)]), render(self.body)
+        return [text.replace("@P@", prefix).replace("@D@", directory).replace("@T@", f"{directory}-table") for text in (objects, statements)]
 
 
 def render(body):
@@ -89,7 +96,13 @@ class Maker:
         self.rng = rng
         self.has_years = rng.random() < 0.4  # every message says its year, so dates may be shown in full
         self.before, self.templates, self.files = [], 0, 0
+        self.rulesets, self.tables = [], []
         self.items = []  # the variables of the foreach we are in
+        self.is_called = False  # we are in a further ruleset
+        # What a worker of its own sees of a global variable is a matter of luck.
+        self.has_queues = rng.random() < 0.15
+        kept = [name for name in VARIABLES if not (self.has_queues and name.startswith("$/"))]
+        self.variables, self.writable = kept, [name for name in kept if name in WRITABLE]
 
     def pick(self, items):
         return items[int(self.rng.random() * len(items))]
@@ -105,7 +118,7 @@ class Maker:
     def variable(self):
         if self.items and self.chance(0.4):
             return self.pick(self.items) + self.pick(("", "", "!key", "!value", "!i", "!k"))
-        return self.pick(VARIABLES)
+        return self.pick(self.variables)
 
     def property(self):
         if self.has_years and self.chance(0.1):
@@ -144,7 +157,7 @@ class Maker:
         v = self.value
         name = self.pick(("strlen", "tolower", "cstr", "cnum", "wrap", "wrap3", "replace", "re_match", "re_match_i", "re_extract",
                           "re_extract_i", "field", "fieldtext", "ltrim", "rtrim", "substring", "num2ipv4", "ipv42num", "int2hex", "format_time",
-                          "is_time", "parse_time", "exists", "get_property", "prifilt", "exec_template"))
+                          "is_time", "parse_time", "exists", "get_property", "prifilt", "exec_template", "script_error", "lookup"))
         if name in ("strlen", "tolower", "cstr", "cnum", "ltrim", "rtrim", "num2ipv4", "ipv42num", "int2hex"):
             return f"{name}({v(depth)})"
         if name == "wrap":
@@ -170,11 +183,15 @@ class Maker:
         if name == "parse_time":
             return f"parse_time(\"{self.pick(('2017-10-05T01:10:11Z', '2017-10-05T01:10:11+04:00', '2017-10-05T01:10:11.25-01:30', 'x', ''))}\")"
         if name == "exists":
-            return f"exists({self.pick(VARIABLES)})"
+            return f"exists({self.pick(self.variables)})"
         if name == "get_property":
             return f"get_property({self.pick(('$!a', '$!o', '$!list', '$!x', '$!c', '$.x'))}, {self.pick((self.constant(), quoted('a'), quoted('b'), quoted('e')))})"
         if name == "prifilt":
             return f"prifilt(\"{self.selector()}\")"
+        if name == "script_error":
+            return "script_error()"
+        if name == "lookup":
+            return f"lookup(\"{self.table()}\", {v(depth)})"
         return f"exec_template(\"{self.template()}\")"
 
     def array(self):
@@ -197,6 +214,32 @@ class Maker:
         if kind < 8:
             return f"{self.property()} {self.pick(COMPARISONS)} {self.pick((self.constant(), str(self.pick(SMALL_NUMBERS))))}"
         return f"{self.value(depth - 1)} {self.pick(COMPARISONS)} {self.value(depth - 1)}"
+
+    # -------------------------------------------------------- lookup tables
+
+    def table(self):
+        """Declares a lookup table, or takes one that is there, and returns its name."""
+        at = self.number(3)
+        if at >= len(self.tables):
+            at = len(self.tables)
+            self.tables.append(self.table_text())
+            self.before.append(f'lookup_table(name="@P@l{at}" file="@T@{at}")')
+        return f"@P@l{at}"
+
+    def table_text(self):
+        kind = self.pick(("string", "string", "array", "sparseArray"))
+        if kind == "string":
+            indexes = list(dict.fromkeys(self.pick((self.pick(WORDS), self.pick(CONSTANTS), str(self.number(12)))) for _ in range(1 + self.number(8))))
+        elif kind == "array":
+            first = self.number(4)
+            indexes = list(range(first, first + 1 + self.number(6)))
+        else:
+            indexes = sorted({self.pick(SMALL_NUMBERS) for _ in range(1 + self.number(5))})
+        entries = [{"index": index, "value": self.pick(("found", "", "a b", "17", "ä", f"v{at}"))} for at, index in enumerate(indexes)]
+        whole = {"version": 1, "type": kind, "table": entries}
+        if self.chance(0.6):
+            whole["nomatch"] = self.pick(("none", "", "0"))
+        return json.dumps(whole)
 
     # -------------------------------------------------------- filters of the old form
 
@@ -245,7 +288,7 @@ class Maker:
             return "timereported", True
         if kind < 8 and self.items:
             return self.pick(self.items), False
-        return self.pick(VARIABLES + ("$!", "$.", "$!all-json", "$!all-json-plain")), False
+        return self.pick([*self.variables, "$!", "$.", "$!all-json", "$!all-json-plain"]), False
 
     def replacer(self):
         name, is_date = self.shown()
@@ -280,7 +323,7 @@ class Maker:
         if is_date:
             words.append(f'dateFormat="{self.pick(DATES)}"')
         else:
-            words += self.cut()
+            words += self.cut(name)
         for word in ('caseConversion="lower"', 'caseConversion="upper"', 'controlCharacters="escape"', 'controlCharacters="space"',
                      'controlCharacters="drop"', 'securePath="drop"', 'securePath="replace"', 'spIfNo1stSp="on"', 'compressSpace="on"',
                      'dropLastLf="on"'):
@@ -296,11 +339,13 @@ class Maker:
             words.append(f'format="{self.pick(("csv", "json", "jsonr", "jsonf"))}"')
         return f"property({' '.join(words)})"
 
-    def cut(self):
+    def cut(self, name):
         kind = self.number(12)
         if kind < 2:
-            start = self.number(8)
-            words = [f'position.from="{start}"', f'position.to="{self.pick((start, start + 1, start + 7, 40, -1, -3))}"']
+            # rsyslogd writes wild where a part ends before it begins, so ends are counted from behind in long texts only.
+            is_long = name == "rawmsg"
+            start = self.number(4 if is_long else 8)
+            words = [f'position.from="{start}"', f'position.to="{self.pick((start, start + 1, start + 7, 40, *((-1, -3) if is_long else ())))}"']
             return words + (['fixedWidth="on"'] if self.chance(0.2) and "-" not in words[1] else [])
         if kind == 2:
             end = 1 + self.number(4)
@@ -315,8 +360,12 @@ class Maker:
     # -------------------------------------------------------- statements
 
     def action(self):
-        file, name = f"@D@/a{self.files}", self.template()
+        builtin = self.has_years and self.chance(0.08)
+        file, name = f"@D@/a{self.files}", self.pick(BUILTIN_TEMPLATES) if builtin else self.template()
         self.files += 1
+        if self.chance(0.1):
+            self.files += 1
+            return f"*.* {file};{name}\n& @D@/a{self.files - 1};{self.template()}"
         return self.pick((f'action(type="omfile" file="{file}" template="{name}")', f"*.* {file};{name}"))
 
     def filtered(self):
@@ -327,7 +376,7 @@ class Maker:
 
     def assignment(self):
         kind = self.number(12)
-        name = self.pick(WRITABLE)
+        name = self.pick(self.writable)
         if kind < 7:
             return f"set {name} = {self.value(3)};"
         if kind == 7:
@@ -339,8 +388,29 @@ class Maker:
             return f"set $.parsed = parse_json({source}, \"\\{self.pick(('$!x', '$!o', '$.list', '$!list'))}\");"
         return f"set {name} = {self.condition(2)};"
 
+    def ruleset(self):
+        """Declares a further ruleset, or takes one that is there, and returns its name. None calls another."""
+        at = self.number(3)
+        if at >= len(self.rulesets):
+            at = len(self.rulesets)
+            items, self.items, self.is_called = self.items, [], True
+            body = self.statements(1) + [self.action()]
+            self.items, self.is_called = items, False
+            queue = ' queue.type="LinkedList" queue.workerThreads="1" queue.timeoutShutdown="5000"' if self.has_queues and self.chance(0.5) else ""
+            self.rulesets.append([f'ruleset(name="@P@r{at}"{queue}) {{', body, "}"])
+        return f"@P@r{at}"
+
+    def visit(self):
+        """A call of a further ruleset; of one that is not there, sometimes, where its name is a matter of the message."""
+        name = self.ruleset()
+        if self.chance(0.5):
+            return f"call {name}"
+        return f"call_indirect {self.pick((quoted(name), quoted(name[:-1]) + ' & ' + quoted(name[-1:]), quoted(name[:-1]) + ' & $syslogseverity'))};"
+
     def statement(self, depth):
-        kind = self.number(14)
+        kind = self.number(15)
+        if kind == 14:
+            return self.assignment() if self.is_called else self.visit()
         if kind < 5:
             return self.assignment()
         if kind < 7 or depth <= 0:
@@ -357,7 +427,8 @@ class Maker:
                 parts += [self.statements(depth - 1), "}"]
             return parts
         if kind == 11 and len(self.items) < 2:
-            item = f"$.i{len(self.items)}"
+            # Rulesets meet in one message, and rsyslogd stops where the loop's own variable is gone.
+            item = f"$.{'j' if self.is_called else 'i'}{len(self.items)}"
             source = self.pick(("$!list", "$!o", "$.list", "$!x", "$!a", "$!c!e", "$!"))
             self.items.append(item)
             body = self.statements(depth - 1)
@@ -376,7 +447,7 @@ class Maker:
         if self.chance(0.5):
             body.insert(0, "if ltrim($msg) startswith \"{\" then set $.parsed = parse_json($msg, \"\\$!\");")
         if self.chance(0.5):
-            body.insert(0, f"set {self.pick(WRITABLE)} = {self.value(2)};")
+            body.insert(0, f"set {self.pick(self.writable)} = {self.value(2)};")
         return body + [self.action()]
 
     # -------------------------------------------------------- messages
@@ -450,4 +521,4 @@ def make_pair(seed, index):
     body = maker.body()
     messages = [maker.message() for _ in range(2 + maker.number(MESSAGES_MAX - 2))]
     return Pair(index, maker.before, body, [message or b"<13>" for message in messages],
-                ENVIRONMENTS[index // BATCH_PAIRS % len(ENVIRONMENTS)])
+                ENVIRONMENTS[index // BATCH_PAIRS % len(ENVIRONMENTS)], maker.rulesets, maker.tables)

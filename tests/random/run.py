@@ -8,8 +8,8 @@
 
 generate.py makes the pairs; --seed and --from choose which. Forty pairs share one start of a daemon: each has its own
 ruleset, listener, connection and directory, so none sees another. A pair that differs is shrunk as long as the
-difference stays, and printed. Where we differ on purpose, explained.py says so of the shrunk pair, with the reason; what it
-does not name is a failure. A pair that the oracle does not survive is counted, not compared.
+difference stays, and printed. Where we differ on purpose, explained.py proves it, with the reason; what it does not
+prove is a failure. A pair that the oracle does not survive is counted, not compared.
 
 recorded.txt holds a hash for each pair, so that a normal run needs no oracle; beside it our hash where a pair differs on purpose, `?` where
 the reason is still to be found, and `-` alone where the oracle gave no answer. Output is TAP.
@@ -17,6 +17,7 @@ the reason is still to be found, and `-` alone where the oracle gave no answer. 
 
 import argparse
 import concurrent.futures
+import dataclasses
 import glob
 import hashlib
 import os
@@ -42,6 +43,7 @@ SHRINK_ROUNDS_MAX = 60
 SHRINK_SECONDS = 6
 SHRINK_CANDIDATES_MAX = 40
 SHOWN_DIFFERENCES_MAX = 40
+HEADER_BYTES = 48
 END = b"<13>1 2020-01-01T00:00:00Z - end - - - penstock-end-of-pair"
 
 HEAD = '''global(localHostname="logger" workDirectory="{directory}" processInternalMessages="off" net.enableDNS="off" maxMessageSize="64k" {environment})
@@ -83,6 +85,12 @@ class Run:
         self.program, self.pairs = program, pairs
         self.directory = tempfile.mkdtemp(prefix="penstock-random-")
         self.process = None
+        self.last_lines = []  # of each pair in the configuration
+
+    def slot_of_line(self, complaint):
+        """The pair that a complaint about a line is about, or None."""
+        found = re.search(r"on or before line (\d+): ", complaint)
+        return next((slot for slot, last in enumerate(self.last_lines) if int(found.group(1)) <= last), None) if found else None
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -106,8 +114,11 @@ class Run:
         text = HEAD.format(directory=self.directory, environment=self.pairs[0].environment)
         for slot, pair in enumerate(self.pairs):
             os.mkdir(self.path(f"p{slot}"))
+            for at, table in enumerate(pair.tables):
+                pathlib.Path(self.path(f"p{slot}-table{at}")).write_text(table, encoding="utf-8")
             objects, statements = pair.config(f"p{slot}", self.path(f"p{slot}"))
             text += PART.format(objects=objects, statements=statements, slot=slot, directory=self.directory, end=END.decode())
+            self.last_lines.append(text.count("\n"))
         pathlib.Path(self.path("conf")).write_text(text, encoding="utf-8")
 
     def _start(self):
@@ -169,11 +180,18 @@ class Run:
 
 def outputs_of(program, pairs):
     """What each pair writes, or the Trouble it makes. Pairs that share a run and its trouble are parted until it is one's own."""
+    run = Run(program, pairs)
     try:
-        return Run(program, pairs).outputs()
+        return run.outputs()
     except Trouble as trouble:
         if len(pairs) == 1:
             return [trouble]
+        accused = run.slot_of_line(str(trouble))
+    if accused is not None:
+        alone = outputs_of(program, [pairs[accused]])
+        if isinstance(alone[0], Trouble):
+            others = outputs_of(program, pairs[:accused] + pairs[accused + 1:])
+            return others[:accused] + alone + others[accused:]
     middle = len(pairs) // 2
     return outputs_of(program, pairs[:middle]) + outputs_of(program, pairs[middle:])
 
@@ -257,34 +275,39 @@ def smaller_objects(text):
 
 def smaller_pairs(pair):
     def changed(**fields):
-        values = dict(index=pair.index, before=pair.before, body=pair.body, messages=pair.messages, environment=pair.environment)
-        values.update(fields)
-        values["before"] = needed(values["before"], values["body"])
-        return generate.Pair(**values)
+        smaller = dataclasses.replace(pair, **fields)
+        text = generate.render(smaller.body) + generate.render(smaller.rulesets)
+        return dataclasses.replace(smaller, before=[item for item in smaller.before if is_named(item, text)])
     if len(pair.messages) > 1:
         yield from (changed(messages=[message]) for message in pair.messages)
         yield from (changed(messages=pair.messages[:at] + pair.messages[at + 1:]) for at in range(len(pair.messages)))
     if pair.environment:
         yield changed(environment="")
     yield from (changed(body=body) for body in without(pair.body))
+    yield from (changed(rulesets=rulesets) for rulesets in without(pair.rulesets) if are_rulesets(rulesets))
     for at, text in enumerate(pair.before):
         yield from (changed(before=pair.before[:at] + [smaller] + pair.before[at + 1:]) for smaller in smaller_objects(text))
-    if len(pair.messages) == 1 and len(pair.messages[0]) > 16:
+    if len(pair.messages) == 1:
         message = pair.messages[0]
-        size = max(len(message) // 4, 1)
-        for at in range(0, len(message), size):
+        # The header stays: a message without its time would get that of its arrival.
+        size = max((len(message) - HEADER_BYTES) // 4, 1)
+        for at in range(HEADER_BYTES, len(message), size):
             if message[:at] + message[at + size:]:
                 yield changed(messages=[message[:at] + message[at + size:]])
 
 
-def needed(before, body):
-    text = render_all(body)
-    kept = [item for item in before if re.search(re.search(r"@P@t\d+", item).group() + r"\b", text)]
-    return kept
+def are_rulesets(body):
+    return all(isinstance(block, list) and block[0].startswith("ruleset(") for block in body)
 
 
-def render_all(body):
-    return generate.render(body)
+def is_whole(pair):
+    """Whether the rulesets are there that it calls. Others need not be tried."""
+    text = generate.render(pair.body) + generate.render(pair.rulesets)
+    return set(re.findall(r"\bcall (@P@r\d+)", text)) <= set(re.findall(r'\bruleset\(name="(@P@r\d+)"', text))
+
+
+def is_named(item, text):
+    return re.search(re.search(r"@P@[tl]\d+", item).group() + r"\b", text)
 
 
 def differ(one, other):
@@ -295,7 +318,7 @@ def shrink(oracle, ours, pair):
     """The smallest pair found that still differs. Candidates that need the same environment share a run."""
     limit = time.monotonic() + SHRINK_SECONDS
     for _ in range(SHRINK_ROUNDS_MAX):
-        candidates = list(smaller_pairs(pair))
+        candidates = [candidate for candidate in smaller_pairs(pair) if is_whole(candidate)]
         found = None
         for at in range(0, len(candidates), SHRINK_CANDIDATES_MAX):
             some = candidates[at:at + SHRINK_CANDIDATES_MAX]
@@ -347,7 +370,7 @@ class Campaign:
 
     def __init__(self, options, oracle, ours):
         self.options, self.oracle, self.ours = options, oracle, ours
-        self.compared = self.unexplained = self.mortal = 0
+        self.compared = self.explained = self.unexplained = self.mortal = 0
         self.reasons = {}
         self.records = []
 
@@ -378,23 +401,38 @@ class Campaign:
             return
         record = f"{pair.index} {digest(one)}"
         if differ(one, other):
-            small = shrink(self.oracle, self.ours, pair)
-            reason = explained.why(small)
-            if reason:
-                self.reasons[reason] = self.reasons.get(reason, 0) + 1
+            small, outputs, reasons = self.explain(pair, one, other)
+            if reasons:
+                self.explained += 1
+                for reason in reasons:
+                    self.reasons[reason] = self.reasons.get(reason, 0) + 1
                 record += " -" if isinstance(other, Trouble) else f" {digest(other)}"
             else:
                 self.unexplained += 1
                 record += " ?"
-            if (not reason and self.unexplained <= SHOWN_DIFFERENCES_MAX) or self.options.verbose:
-                print(f"# {reason or 'unexplained'}:")
-                show(small, (outputs_of(self.oracle, [small])[0], outputs_of(self.ours, [small])[0]))
+            if (not reasons and self.unexplained <= SHOWN_DIFFERENCES_MAX) or self.options.verbose:
+                print(f"# {'; '.join(reasons) or 'unexplained'}:")
+                show(small, outputs)
         self.records.append(record)
+
+    def explain(self, pair, one, other):
+        """What to show of a pair that differs: as small as it has to be, its outputs, and why they differ."""
+        def asked(watched):
+            output = outputs_of(self.oracle, [watched])[0]
+            return output if isinstance(output, dict) else {}
+        reasons = [] if isinstance(other, Trouble) else explained.why_outputs_differ(pair, one, other)
+        if reasons:
+            return pair, (one, other), reasons
+        small = shrink(self.oracle, self.ours, pair)
+        one, other = (outputs_of(program, [small])[0] for program in (self.oracle, self.ours))
+        if isinstance(one, dict) and isinstance(other, dict):
+            reasons = explained.why(small, one, other, asked)
+        return small, (one, other), reasons
 
     def report(self, promise):
         for reason, count in sorted(self.reasons.items()):
             print(f"# differs on purpose, {count} times: {reason}")
-        print(f"# {self.compared} pairs, {self.unexplained} unexplained, {sum(self.reasons.values())} explained, {self.mortal} not survived by the oracle")
+        print(f"# {self.compared} pairs, {self.unexplained} unexplained, {self.explained} explained, {self.mortal} not survived by the oracle")
         print("not ok" if self.unexplained else "ok", "1 -", promise)
         return 1 if self.unexplained else 0
 
@@ -404,7 +442,7 @@ def recipe(seed, count):
     whole = hashlib.sha256()
     for pairs in batches(seed, 0, count):
         for pair in pairs:
-            whole.update("\0".join([*pair.config("p", "d"), pair.environment]).encode() + b"\0".join(pair.messages))
+            whole.update("\0".join([*pair.config("p", "d"), *pair.tables, pair.environment]).encode() + b"\0".join(pair.messages))
     return whole.hexdigest()[:16]
 
 

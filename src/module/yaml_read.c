@@ -1,4 +1,4 @@
-#include "language/yaml_read.h"
+#include "module/yaml_read.h"
 
 #include <dlfcn.h>
 #include <errno.h>

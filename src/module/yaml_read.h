@@ -8,7 +8,8 @@
  */
 #pragma once
 
-#include "language/tree.h"
+#include "base/arena.h"
+#include "module/place.h"
 
 enum {
         YAML_NODES_MAX = 1 << 20, /* of one document, a node counted again wherever an alias stands for it */
