@@ -191,5 +191,22 @@ def systemd_starts_reloads_replaces_restarts_and_stops_it():
         assert end == ["inactive", "success", "0"], (end, machine.inside("journalctl", "-u", "penstockd", wrong=None).stdout[-1500:])
 
 
+@promise
+def the_bus_starts_by_its_socket_and_serves_within_its_unit():
+    needs()
+    # Devices and /proc of these namespaces cannot be mounted anew; all else of the unit holds.
+    here = {"/etc/systemd/system/penstock-bus.service.d/here.conf": "[Service]\nPrivateDevices=no\nProtectProc=default\n"}
+    with Place() as place, Machine(place, here) as machine:
+        machine.inside("systemctl", "start", "penstock-bus.socket")
+        assert machine.show("ActiveState", "penstock-bus.service") == "inactive"
+        told = machine.inside("penstock", "bus", "members", "--socket", "/run/penstock/bus").stdout
+        assert "@" in told, told
+        assert machine.show("ActiveState", "penstock-bus.service") == "active"
+        pid = machine.show("MainPID", "penstock-bus.service")
+        assert machine.inside("stat", "-c", "%U", f"/proc/{pid}").stdout.strip() != "root"
+        machine.inside("systemctl", "stop", "penstock-bus.socket", "penstock-bus.service")
+        assert machine.show("Result", "penstock-bus.service") == "success"
+
+
 if __name__ == "__main__":
     run()
