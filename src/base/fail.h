@@ -18,5 +18,12 @@ int fail_pass(int error, const char *file, int line, const char *function);
 /* Turns the trace on stderr on or off, for the whole process. */
 void fail_trace(bool is_on);
 
+/* The failure that began last on this thread since it was forgotten; 0: none. For whoever learns only that it failed.
+ */
+int fail_last(void);
+void fail_forget(void);
+
 /* The text of a (positive or negative) errno; thread-safe, never NULL. */
 const char *fail_text(int error);
+/* Its name, as "ECONNREFUSED"; never NULL. */
+const char *fail_name(int error);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/fail.h"
 #include "control/link.h"
 
 struct status_settings {
@@ -33,6 +34,9 @@ static void show_action_trouble(const struct json *actions) {
                         printf(": ");
                         print_text(reason, 0);
                 }
+                int error = (int)member_int(a, "errno");
+                if (error)
+                        printf(" (errno %d, %s)", error, fail_name(error));
                 const struct json *next = json_get(a, TEXT("next_retry_ms"));
                 if (next && next->type == JSON_INT)
                         printf("; next retry in %s", short_time(when, next->integer));

@@ -118,6 +118,7 @@ static void write_action(struct writer *w, struct delivery *d) {
         writer_string(w, "module", module->name);
         writer_string(w, "state", state_name(&s));
         writer_string(w, "reason", !is_away ? "" : s.is_held ? "by hand" : s.reason);
+        writer_int(w, "errno", is_away && !s.is_held ? s.error : 0);
         writer_int(w, "retries", s.retries);
         if (s.retry_in_ms >= 0 && !s.is_held)
                 writer_int(w, "next_retry_ms", s.retry_in_ms);

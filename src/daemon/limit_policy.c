@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "module/policy.h"
 #include "module/settings.h"
 #include "module/yaml_read.h"
 
@@ -47,25 +48,6 @@ static bool is_kind(struct reading *r, const struct node *n, enum node_kind kind
 }
 
 /* ---- Values ------------------------------------------------------------------ */
-
-int policy_duration(int64_t *ret_ms, struct text text) {
-        static const struct {
-                const char *name;
-                int64_t ms;
-        } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-        size_t digits = 0;
-        while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
-                digits++;
-        int64_t number;
-        if (text_to_int(text_slice(text, 0, digits), &number) || number > POLICY_NUMBER_MAX)
-                return fail(-EINVAL);
-        for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-                if (text_equal_nocase(text_slice(text, digits, text.size), text_of(units[i].name))) {
-                        *ret_ms = number * units[i].ms;
-                        return 0;
-                }
-        return fail(-EINVAL);
-}
 
 static void tell_value(struct reading *r, const struct node *n, const char *hint, const char *what) {
         wrong(r, n, hint, "'%.*s' is no %s", TEXT_ARGS(text_slice(n->text, 0, SHOWN_BYTES_MAX)), what);

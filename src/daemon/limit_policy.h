@@ -22,11 +22,10 @@
 #include "message/ratelimit.h"
 
 enum {
-        POLICY_BYTES_MAX = 8 << 20,     /* of a file */
-        POLICY_SENDERS_MAX = 100000,    /* overrides in it */
-        POLICY_NUMBER_MAX = 2147483647, /* seconds, messages */
-        POLICY_STATES_MAX = 1000000,    /* maxStates */
-        POLICY_SHOWN_MAX = 1000,        /* topN */
+        POLICY_BYTES_MAX = 8 << 20,  /* of a file */
+        POLICY_SENDERS_MAX = 100000, /* overrides in it */
+        POLICY_STATES_MAX = 1000000, /* maxStates */
+        POLICY_SHOWN_MAX = 1000,     /* topN */
 };
 
 /* What is in force for an object: what it says itself, changed by its files. */
@@ -46,6 +45,3 @@ OWNED_VALUE(struct limit_policy, limit_policy_fini);
 int limit_policy_read(struct limit_policy *policy, const char *file, struct text text, struct diagnostics *diagnostics);
 int sender_policy_read(struct limit_policy *policy, const char *file, struct text text,
                        struct diagnostics *diagnostics);
-
-/* "500ms", "10s", "5m", "2h"; a number alone is seconds. -EINVAL. */
-int policy_duration(int64_t *ret_ms, struct text text);

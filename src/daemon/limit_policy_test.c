@@ -130,17 +130,6 @@ static void more_overrides_than_the_limit_are_refused(void) {
         expect_mistake(sender_policy_read, buffer_string(&text), 2, 2, "more than 100000 overrides");
 }
 
-static void a_duration_has_a_unit_or_is_seconds(void) {
-        int64_t ms;
-        CHECK(policy_duration(&ms, TEXT("5")) == 0 && ms == 5000);
-        CHECK(policy_duration(&ms, TEXT("250ms")) == 0 && ms == 250);
-        CHECK(policy_duration(&ms, TEXT("1H")) == 0 && ms == 3600000);
-        CHECK_INT(policy_duration(&ms, TEXT("")), -EINVAL);
-        CHECK_INT(policy_duration(&ms, TEXT("s")), -EINVAL);
-        CHECK_INT(policy_duration(&ms, TEXT("5 days")), -EINVAL);
-        CHECK_INT(policy_duration(&ms, TEXT("2147483648")), -EINVAL);
-}
-
 TEST_MAIN(TEST(a_policy_sets_what_it_says_and_leaves_the_rest), TEST(a_mistake_has_its_place_and_changes_nothing),
           TEST(senders_have_limits_of_their_own_in_the_order_of_their_keys), TEST(a_policy_may_hold_that_of_senders),
-          TEST(more_overrides_than_the_limit_are_refused), TEST(a_duration_has_a_unit_or_is_seconds))
+          TEST(more_overrides_than_the_limit_are_refused))

@@ -11,6 +11,7 @@
 #include "io/inotify.h"
 #include "io/loop.h"
 #include "module/definitions.h"
+#include "module/policy.h"
 
 enum { CODE_OF_OBJECTS = 2207, POLICIES_MAX = 2 /* of one object */, SENDER_SUMS = 3, DEBOUNCE_MS = 5000 };
 

@@ -301,7 +301,16 @@ int pipeline_open(struct pipeline *p) {
 
 /* Backlogs that the configuration has forgotten; every queue that is configured has its own open by now. */
 static void report_orphans(struct pipeline *p) {
-        orphans_report(p->place.work_directory, own_log_reporter(p->host.log));
+        struct orphans search = {.reporter = own_log_reporter(p->host.log)};
+        orphans_look(&search, p->place.work_directory);
+        orphans_look(&search, queue_spool(p->main_queue));
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        orphans_look(&search, queue_spool(s->queue));
+        size_t at = 0;
+        for (struct delivery *d; (d = actions_next(p->actions, &at));)
+                if (delivery_queue(d))
+                        orphans_look(&search, queue_spool(delivery_queue(d)));
 }
 
 static void open_disk(struct pipeline *p, struct queue *q) {

@@ -29,7 +29,9 @@ enum {
 struct listener {
         struct reporter reporter;
         struct reporter *next;
-        pthread_mutex_t lock; /* guards reason */
+        pthread_mutex_t lock; /* guards all below */
+        int error;            /* errno of the last failure; 0: none, or it had none */
+        bool is_fresh;        /* the output has said something since the last failure was noted */
         char reason[DELIVERY_REASON_BYTES_MAX];
 };
 
@@ -110,6 +112,7 @@ static void listen_and_pass(struct reporter *reporter, enum severity severity, i
         if (severity <= SEVERITY_WARNING) {
                 pthread_mutex_lock(&l->lock);
                 snprintf(l->reason, sizeof l->reason, "%s", line);
+                l->is_fresh = true;
                 pthread_mutex_unlock(&l->lock);
         }
         report(l->next, severity, code, "%s", line);
@@ -118,6 +121,7 @@ static void listen_and_pass(struct reporter *reporter, enum severity severity, i
 static void forget_reason(struct delivery *d) {
         pthread_mutex_lock(&d->listener.lock);
         d->listener.reason[0] = '\0';
+        d->listener.error = 0;
         pthread_mutex_unlock(&d->listener.lock);
 }
 
@@ -127,12 +131,18 @@ static void copy_reason(struct delivery *d, char reason[DELIVERY_REASON_BYTES_MA
         pthread_mutex_unlock(&d->listener.lock);
 }
 
-/* The output said nothing, but left a number. */
+/* The number that the output left, and its text where the output said nothing, or nothing since it was another. */
 static void note_error(struct delivery *d, int error) {
-        pthread_mutex_lock(&d->listener.lock);
-        if (!d->listener.reason[0] && error)
-                snprintf(d->listener.reason, sizeof d->listener.reason, "%s", fail_text(error));
-        pthread_mutex_unlock(&d->listener.lock);
+        struct listener *l = &d->listener;
+        pthread_mutex_lock(&l->lock);
+        bool is_other = error && abs(error) != l->error;
+        if (is_other)
+                l->error = abs(error);
+        if (!l->reason[0] || (is_other && !l->is_fresh))
+                snprintf(l->reason, sizeof l->reason, "%s",
+                         error ? fail_text(error) : "the destination does not take messages");
+        l->is_fresh = false;
+        pthread_mutex_unlock(&l->lock);
 }
 
 static void tell_suspended(struct delivery *d) {
@@ -147,6 +157,9 @@ void delivery_status(struct delivery *d, struct delivery_status *ret) {
         *ret = (struct delivery_status){
                 .state = d->state, .is_held = atomic_load(&d->is_held), .retries = d->retries, .retry_in_ms = -1};
         copy_reason(d, ret->reason);
+        pthread_mutex_lock(&d->listener.lock);
+        ret->error = d->listener.error;
+        pthread_mutex_unlock(&d->listener.lock);
         if (ret->state != DELIVERY_READY)
                 ret->retry_in_ms = MAX((d->retry_at_ns - clock_mono_ns()) / 1000000, (int64_t)0);
 }
@@ -244,10 +257,15 @@ static int64_t interval_s(const struct delivery *d) {
 }
 
 static void report_suspended(struct delivery *d, const char *what) {
+        struct delivery_status now;
+        delivery_status(d, &now);
+        char number[64] = "";
+        if (now.error)
+                snprintf(number, sizeof number, " (errno %d, %s)", now.error, fail_name(now.error));
         report(d->plan.reporter, SEVERITY_WARNING, RSYSLOG_SUSPENDED,
                "action '%s' suspended (module '%s%s'), %s. There should be messages before this one giving the reason "
-               "for suspension.",
-               d->plan.name, d->plan.module_prefix, d->plan.module->name, what);
+               "for suspension. The last one: %s%s",
+               d->plan.name, d->plan.module_prefix, d->plan.module->name, what, now.reason, number);
 }
 
 static void report_next_retry(struct delivery *d, int64_t seconds) {
@@ -397,12 +415,14 @@ static bool is_ready(struct delivery *d) {
                 bool must_wait = d->state == DELIVERY_SUSPENDED || d->is_attempt;
                 if (must_wait && clock_mono_ns() < d->retry_at_ns && !atomic_exchange(&d->wants_retry, false))
                         return false;
+                fail_forget();
                 if (!d->ops->resume || d->ops->resume(d->instance) == DELIVER_DONE) {
                         /* Without a resume() the next delivery is the test; it reports then. */
                         if (d->ops->resume)
                                 resume(d);
                         return true;
                 }
+                note_error(d, fail_last());
                 if (!back_off(d))
                         return false;
         }
@@ -505,19 +525,22 @@ static bool refuse(struct delivery *d, struct batch *b, uint16_t index, int erro
 
 /* ---- Delivering --------------------------------------------------------- */
 
-/* One transaction: begin, deliver, commit. */
+/* One transaction: begin, deliver, commit. What fails without a number has that of the failure on its way. */
 static struct outcome transact(struct delivery *d, const struct work *work) {
+        fail_forget();
         if (d->ops->begin) {
                 enum verdict v = d->ops->begin(d->instance);
                 if (v != DELIVER_DONE)
-                        return (struct outcome){.verdict = v};
+                        return (struct outcome){.verdict = v, .error = abs(fail_last())};
         }
         struct outcome o = d->ops->deliver(d->instance, work);
         assert(o.taken <= work->count);
+        if (o.verdict == DELIVER_UNAVAILABLE && !o.error)
+                o.error = abs(fail_last());
         if (d->ops->commit && o.taken > 0) {
                 enum verdict v = d->ops->commit(d->instance);
                 if (v != DELIVER_DONE && v != DELIVER_WILL_DELAY)
-                        return (struct outcome){.verdict = v};
+                        return (struct outcome){.verdict = v, .error = abs(fail_last())};
         }
         return o;
 }

@@ -116,6 +116,7 @@ struct delivery_status {
         bool is_held;
         int64_t retries;
         int64_t retry_in_ms;                    /* -1: none is planned */
+        int error;                              /* errno of the last failure; 0: all is well, or there was none */
         char reason[DELIVERY_REASON_BYTES_MAX]; /* what the output said last; "" when all is well */
 };
 void delivery_status(struct delivery *d, struct delivery_status *ret);

@@ -21,7 +21,8 @@ struct destination {
         unsigned breaks_at_try; /* the connection is lost then, and there again when asked */
         char got[4096];
         size_t got_size;
-        unsigned flaky; /* each so many-th try finds it away, and it only counts */
+        int silent_error; /* away, and only its failure on the way says why */
+        unsigned flaky;   /* each so many-th try finds it away, and it only counts */
         uint64_t rows;
 };
 
@@ -49,6 +50,8 @@ static struct outcome deliver(void *instance, const struct work *work) {
         if (d->flaky)
                 return deliver_flaky(d, work);
         note_try(d);
+        if (d->silent_error)
+                return (struct outcome){.verdict = fail(-d->silent_error) ? DELIVER_UNAVAILABLE : DELIVER_DONE};
         if (d->is_away || (d->breaks_at_try && d->tries >= d->breaks_at_try && d->resumes == 0))
                 return (struct outcome){.verdict = DELIVER_UNAVAILABLE, .error = ECONNREFUSED};
         for (size_t i = 0; i < work->count; i++) {
@@ -245,7 +248,9 @@ static void a_batch_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone(
 static void suspension_is_told_in_the_words_that_filters_look_for(void) {
         static const char retry[] =
                 "4 2007 action 'test' suspended (module 'builtin:omfake'), retry 0. There should be "
-                "messages before this one giving the reason for suspension.\n"
+                "messages before this one giving the reason for suspension. The last one: Connection refused (errno "
+                "111, "
+                "ECONNREFUSED)\n"
                 "4 2007 action 'test' suspended (module 'builtin:omfake'), next retry is ";
         struct destination d = {.is_away = true};
         struct action_settings a = patient();
@@ -489,6 +494,22 @@ static void its_status_tells_why_it_is_suspended_and_when_it_tries_again(void) {
         CHECK_INT(status.state, DELIVERY_SUSPENDED);
         CHECK(status.retry_in_ms > 0 && status.retry_in_ms <= 30000);
         CHECK_TEXT(text_of(status.reason), fail_text(ECONNREFUSED));
+        CHECK_INT(status.error, ECONNREFUSED);
+        batch_unref(b);
+        delivery_free(delivery);
+}
+
+static void an_output_that_gives_no_number_has_that_of_what_failed_in_it(void) {
+        struct destination d = {.silent_error = EHOSTUNREACH};
+        struct action_settings a = patient();
+        struct delivery *delivery = delivery_to(&d, &a, &direct);
+        struct batch *b = batch_of(letters, 1);
+        struct delivery_status status;
+        (void)fail(-ENOSPC);
+        CHECK_INT(delivery_submit(delivery, b, all, 1, NULL), 1);
+        delivery_status(delivery, &status);
+        CHECK_INT(status.error, EHOSTUNREACH);
+        CHECK_TEXT(text_of(status.reason), fail_text(EHOSTUNREACH));
         batch_unref(b);
         delivery_free(delivery);
 }
@@ -536,5 +557,6 @@ TEST_MAIN(TEST(rows_of_many_threads_arrive_once_each), TEST(rows_arrive_once_and
           TEST(only_once_in_an_interval_it_executes), TEST(one_held_by_hand_misses_until_it_is_released),
           TEST(a_queue_keeps_what_it_has_while_its_action_is_held),
           TEST(its_status_tells_why_it_is_suspended_and_when_it_tries_again),
+          TEST(an_output_that_gives_no_number_has_that_of_what_failed_in_it),
           TEST(a_release_makes_a_destination_that_is_away_be_tried_at_once),
           TEST(an_observer_hears_of_suspension_and_resumption))

@@ -236,7 +236,13 @@ static unsigned imrelp_sessions(void *instance) {
         return atomic_load(&((struct relp_server *)instance)->sessions);
 }
 
+static void imrelp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
+        const struct imrelp_settings *s = own;
+        buffer_format(name, "%s(%s)", s->name, s->port);
+}
+
 static const struct input_ops imrelp_ops = {
+        .statistic = imrelp_statistic,
         .threads = imrelp_threads,
         .open = imrelp_open,
         .start = imrelp_start,

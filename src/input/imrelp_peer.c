@@ -77,7 +77,7 @@ int peer_new(struct relp_peer **ret, struct relp_worker *worker, int fd, struct 
 /* Batches may still hold them; they come home through the mailbox and are nobody's then. */
 static void forget_promises(struct relp_peer *p) {
         while (p->first) {
-                struct promise *promise = p->first;
+                struct relp_promise *promise = p->first;
                 p->first = promise->next;
                 promise->session = NULL;
                 if (promise->is_kept)
@@ -151,7 +151,7 @@ static void want_to_talk(struct relp_peer *p) {
         p->worker->talkers = p;
 }
 
-static void answer_promise(struct relp_peer *p, const struct promise *promise) {
+static void answer_promise(struct relp_peer *p, const struct relp_promise *promise) {
         uint32_t txnr = promise->first_txnr;
         for (uint32_t i = 0; i < promise->count; i++, txnr = relp_txnr_after(txnr))
                 relp_write_done(&p->out, txnr);
@@ -172,7 +172,7 @@ static bool is_broken(const struct relp_peer *p) {
 
 void peer_keep(struct relp_peer *p) {
         while (p->first && p->first->is_kept && !p->first->is_lost) {
-                struct promise *promise = p->first;
+                struct relp_promise *promise = p->first;
                 p->first = promise->next;
                 if (!p->first)
                         p->end = &p->first;
@@ -255,21 +255,21 @@ void peer_talk(struct relp_peer *p) {
 
 /* ---- Promising ------------------------------------------------------------- */
 
-static void append_promise(struct relp_peer *p, struct promise *promise) {
+static void append_promise(struct relp_peer *p, struct relp_promise *promise) {
         *p->end = promise;
         p->end = &promise->next;
         p->growing = promise;
 }
 
 /* The promise that the next message belongs to. A batch that nobody has promised anything for is a new one. */
-static struct promise *promise_in_batch(struct relp_peer *p, uint32_t txnr) {
+static struct relp_promise *promise_in_batch(struct relp_peer *p, uint32_t txnr) {
         struct relp_worker *worker = p->worker;
         struct batch *b = worker->intake->batch;
         if (b->acknowledgement_count == 0)
                 worker->batch_number++;
         if (LIKELY(p->growing && !p->growing->is_kept && p->batch_number == worker->batch_number))
                 return p->growing;
-        struct promise *promise = promise_make(worker->mailbox, b, p, txnr);
+        struct relp_promise *promise = promise_make(worker->mailbox, b, p, txnr);
         if (promise) {
                 append_promise(p, promise);
                 p->batch_number = worker->batch_number;
@@ -279,7 +279,7 @@ static struct promise *promise_in_batch(struct relp_peer *p, uint32_t txnr) {
 
 /* What is discarded as configured is answered all the same, behind what came before it. */
 static int promise_nothing(struct relp_peer *p, uint32_t txnr) {
-        struct promise *promise = p->growing && p->growing->is_kept ? p->growing : NULL;
+        struct relp_promise *promise = p->growing && p->growing->is_kept ? p->growing : NULL;
         if (!promise) {
                 promise = promise_make(p->worker->mailbox, NULL, p, txnr);
                 if (!promise)
@@ -323,7 +323,7 @@ static void tell_size(const struct relp_peer *p, const struct relp_frame *frame,
 
 /* One record, and the promise for its batch in *promise. */
 static int add_record(struct relp_peer *p, struct stretch *s, uint32_t txnr, struct text message,
-                      struct promise **promise) {
+                      struct relp_promise **promise) {
         struct intake *intake = p->worker->intake;
         size_t room;
         if (!s->is_in_batch && !intake_reserve(intake, message.size, &room))
@@ -352,7 +352,7 @@ static int add_message(struct relp_peer *p, struct stretch *s, uint32_t txnr, st
                 if (server->facts->oversize_mode != OVERSIZE_ACCEPT)
                         limit = server->message_bytes_max;
         }
-        struct promise *promise = NULL;
+        struct relp_promise *promise = NULL;
         do {
                 struct text piece = text_slice(message, 0, limit);
                 int r = add_record(p, s, txnr, piece, &promise);

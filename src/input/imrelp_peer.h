@@ -34,8 +34,8 @@ struct relp_peer {
         struct relp_scanner scanner;
         char *part; /* of a frame that has not ended */
         size_t part_size, part_capacity, part_wanted;
-        struct promise *first, **end; /* in the order of numbers */
-        struct promise *growing;      /* the last of them, while its batch has batch_number and is being filled */
+        struct relp_promise *first, **end; /* in the order of numbers */
+        struct relp_promise *growing;      /* the last of them, while its batch has batch_number and is being filled */
         uint64_t batch_number;
         struct buffer out; /* answers */
         size_t out_sent;

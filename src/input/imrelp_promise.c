@@ -10,12 +10,12 @@ struct mailbox {
         atomic_uint references; /* the input's, and one for each promise that a batch has */
         void (*collect)(void *owner);
         void *owner;
-        struct promise *idle; /* the loop's */
+        struct relp_promise *idle; /* the loop's */
 
         pthread_mutex_t lock; /* guards all below */
         pthread_cond_t filled;
         struct loop *loop; /* NULL: closed */
-        struct promise *kept;
+        struct relp_promise *kept;
 };
 
 int mailbox_new(struct mailbox **ret, struct loop *loop, void (*collect)(void *owner), void *owner) {
@@ -49,15 +49,15 @@ struct mailbox *mailbox_close(struct mailbox *m) {
                 return NULL;
         pthread_mutex_lock(&m->lock);
         m->loop = NULL;
-        struct promise *kept = TAKE(m->kept);
+        struct relp_promise *kept = TAKE(m->kept);
         pthread_mutex_unlock(&m->lock);
         while (kept) {
-                struct promise *first = kept;
+                struct relp_promise *first = kept;
                 kept = first->next_kept;
                 free(first);
         }
         while (m->idle) {
-                struct promise *first = m->idle;
+                struct relp_promise *first = m->idle;
                 m->idle = first->next;
                 free(first);
         }
@@ -65,7 +65,7 @@ struct mailbox *mailbox_close(struct mailbox *m) {
         return NULL;
 }
 
-static void bring_home(struct promise *promise) {
+static void bring_home(struct relp_promise *promise) {
         struct mailbox *m = promise->mailbox;
         pthread_mutex_lock(&m->lock);
         bool is_closed = !m->loop, is_first = !m->kept;
@@ -92,20 +92,20 @@ static void keep(void *promise, uint64_t cookie _unused_) {
 }
 
 static void lose(void *argument, uint64_t cookie _unused_) {
-        struct promise *promise = argument;
+        struct relp_promise *promise = argument;
         promise->is_lost = true;
         bring_home(promise);
 }
 
-struct promise *promise_make(struct mailbox *m, struct batch *b, struct relp_peer *session, uint32_t first_txnr) {
-        struct promise *promise = m->idle;
+struct relp_promise *promise_make(struct mailbox *m, struct batch *b, struct relp_peer *session, uint32_t first_txnr) {
+        struct relp_promise *promise = m->idle;
         if (promise)
                 m->idle = promise->next;
         else
                 promise = malloc(sizeof *promise);
         if (!promise)
                 return NULL;
-        *promise = (struct promise){.mailbox = m, .session = session, .first_txnr = first_txnr, .is_kept = !b};
+        *promise = (struct relp_promise){.mailbox = m, .session = session, .first_txnr = first_txnr, .is_kept = !b};
         if (!b)
                 return promise;
         atomic_fetch_add_explicit(&m->references, 1, memory_order_relaxed);
@@ -116,15 +116,15 @@ struct promise *promise_make(struct mailbox *m, struct batch *b, struct relp_pee
         return NULL;
 }
 
-void promise_recycle(struct promise *promise) {
+void promise_recycle(struct relp_promise *promise) {
         struct mailbox *m = promise->mailbox;
         promise->next = m->idle;
         m->idle = promise;
 }
 
-struct promise *mailbox_collect(struct mailbox *m) {
+struct relp_promise *mailbox_collect(struct mailbox *m) {
         pthread_mutex_lock(&m->lock);
-        struct promise *kept = TAKE(m->kept);
+        struct relp_promise *kept = TAKE(m->kept);
         pthread_mutex_unlock(&m->lock);
         return kept;
 }

@@ -25,15 +25,15 @@
 struct mailbox;
 struct relp_peer; /* input/imrelp_peer.h */
 
-struct promise {
+struct relp_promise {
         struct mailbox *mailbox;
         struct relp_peer *session; /* NULL: gone */
         uint32_t first_txnr;
         uint32_t count;
-        bool is_kept;              /* collected, and waits for those before it */
-        bool is_lost;              /* collected, but what it stands for was neither delivered nor kept */
-        struct promise *next;      /* of the session, in the order of their numbers */
-        struct promise *next_kept; /* in the mailbox */
+        bool is_kept;                   /* collected, and waits for those before it */
+        bool is_lost;                   /* collected, but what it stands for was neither delivered nor kept */
+        struct relp_promise *next;      /* of the session, in the order of their numbers */
+        struct relp_promise *next_kept; /* in the mailbox */
 };
 
 /* `collect` is called on the loop's thread when promises were kept. -ENOMEM. */
@@ -42,10 +42,10 @@ int mailbox_new(struct mailbox **ret, struct loop *loop, void (*collect)(void *o
 struct mailbox *mailbox_close(struct mailbox *m);
 
 /* A promise with count 0 that the batch keeps; without a batch one that is kept at once. NULL without memory. */
-struct promise *promise_make(struct mailbox *m, struct batch *b, struct relp_peer *session, uint32_t first_txnr);
-void promise_recycle(struct promise *promise);
+struct relp_promise *promise_make(struct mailbox *m, struct batch *b, struct relp_peer *session, uint32_t first_txnr);
+void promise_recycle(struct relp_promise *promise);
 
 /* On the loop's thread: those that were kept since, linked by next_kept, in no order. */
-struct promise *mailbox_collect(struct mailbox *m);
+struct relp_promise *mailbox_collect(struct mailbox *m);
 /* Waits until there are some, or until `deadline_ns` (clock_mono_ns()); false: there are none. */
 bool mailbox_wait(struct mailbox *m, int64_t deadline_ns);

@@ -40,8 +40,8 @@ static void talk(struct relp_worker *worker) {
 /* All answers that are due are written before any is sent: one send for each session. */
 static void collect(void *owner) {
         struct relp_worker *worker = owner;
-        struct promise *next;
-        for (struct promise *kept = mailbox_collect(worker->mailbox); kept; kept = next) {
+        struct relp_promise *next;
+        for (struct relp_promise *kept = mailbox_collect(worker->mailbox); kept; kept = next) {
                 next = kept->next_kept;
                 kept->is_kept = true;
                 if (kept->session)

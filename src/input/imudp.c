@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/counter.h"
@@ -31,7 +32,8 @@ enum {
         RECEIVE_BUFFER_MAX = 1 << 30,
         DATAGRAM_BYTES_MAX = 65536, /* larger ones do not exist */
         SOCKETS_OF_INPUT_MAX = 4096,
-        DROPS_ASKED_FROM = 8, /* datagrams at once, from which on the kernel is asked what it dropped */
+        NICE_OF_RECEIVER = -10, /* of a thread, as getpriority(2) tells it on Linux */
+        DROPS_ASKED_FROM = 8,   /* datagrams at once, from which on the kernel is asked what it dropped */
 };
 
 enum counter_index {
@@ -518,9 +520,21 @@ static int imudp_open(void **ret, const struct input_host *host, const void *own
 
 /* ---- Start and stop, on the thread of each loop ---- */
 
+/*
+ * Whoever sends is not held back, and what does not fit into the buffer is lost: where the processors have more to do
+ * than they can, this goes first, so that it is the sender on the same machine who waits. Where it is not permitted,
+ * nothing is said.
+ */
+static void hurry(void) {
+        if (getpriority(PRIO_PROCESS, 0) > NICE_OF_RECEIVER)
+                setpriority(PRIO_PROCESS, 0, NICE_OF_RECEIVER);
+}
+
 static void schedule_thread(const struct udp_input *input) {
-        if (input->policy < 0)
+        if (input->policy < 0) {
+                hurry();
                 return;
+        }
         struct sched_param param = {.sched_priority = input->priority};
         int r = pthread_setschedparam(pthread_self(), input->policy, &param);
         if (r)

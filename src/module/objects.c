@@ -123,8 +123,9 @@ static const struct param queue_params[] = {
         PARAM_INT(struct queue_settings, checkpoint_interval, .name = "queue.checkpointinterval",
                   .legacy = "MainMsgQueueCheckpointInterval ActionQueueCheckpointInterval", .dflt = "0", .min = 0,
                   .max = INT64_MAX, .unit = "messages",
-                  .help = "The place of the queue is written after this many messages, so that no more come twice when "
-                          "the daemon is killed; 0: as the queue sees fit. Nothing is ever lost by it."),
+                  .help = "No more messages than this, or than two batches hold, come twice when the daemon is killed: "
+                          "its "
+                          "place is written in time, and waited for; 0: no bound. Nothing is ever lost by it."),
         PARAM_BOOL(struct queue_settings, syncs_files, .name = "queue.syncqueuefiles",
                    .legacy = "MainMsgQueueSyncQueueFiles ActionQueueSyncQueueFiles", .dflt = "off",
                    .help = "A message counts as accepted once it is synced to disk, safe from a loss of power; off: "

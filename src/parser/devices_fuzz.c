@@ -9,7 +9,7 @@
 #include "parser/chain.h"
 
 extern const struct module pmaixforwardedfrom_module, pmciscoios_module, pmcisconames_module, pmdb2diag_module,
-        pmlastmsg_module, pmnull_module, pmsnare_module;
+        pmlastmsg_module, pmnull_module, pmpanngfw_module, pmsnare_module;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,7 +30,7 @@ static void choose(void *settings, const struct param *params, const char *name,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const struct module *const modules[] = {
                 &pmaixforwardedfrom_module, &pmciscoios_module, &pmcisconames_module, &pmdb2diag_module,
-                &pmlastmsg_module,          &pmnull_module,     &pmsnare_module,
+                &pmlastmsg_module,          &pmnull_module,     &pmpanngfw_module,    &pmsnare_module,
         };
         static const struct host_facts facts = {.message_bytes_max = 8192, .control_prefix = '#'};
         if (size < 2)

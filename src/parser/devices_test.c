@@ -2,10 +2,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "parser/parse_one.h"
 
 extern const struct module pmaixforwardedfrom_module, pmciscoios_module, pmcisconames_module, pmdb2diag_module,
-        pmlastmsg_module, pmnull_module, pmsnare_module;
+        pmlastmsg_module, pmnull_module, pmpanngfw_module, pmsnare_module;
 
 /* Before any promise, because the zone of the machine is looked up once. */
 static void __attribute__((constructor)) use_utc(void) {
@@ -172,9 +173,41 @@ static void entries_of_db2_have_date_level_and_process(void) {
         device_close(&d);
 }
 
+static void check_variables(struct device *d, const char *raw, const char *wanted) {
+        CHECK(bench_parse(&d->bench, raw));
+        _owned_(buffer_fini) struct buffer printed = {0};
+        if (d->bench.record->tree[TREE_MESSAGE])
+                json_print(&printed, d->bench.record->tree[TREE_MESSAGE], JSON_COMPACT);
+        CHECK_TEXT(buffer_as_text(&printed), wanted);
+}
+
+static void a_firewalls_csv_is_variables_and_its_type_the_tag(void) {
+        struct device d;
+        device_open(&d, &pmpanngfw_module, &facts_usual, NULL, NULL);
+        check_parts(&d,
+                    "<14>Aug  1 12:00:00 fw1 1,2023/08/01 12:00:00,0128,TRAFFIC,end,2305,2023/08/01 12:00:01,192.0.2.1",
+                    "fw1", "TRAFFIC:", " 1,2023/08/01 12:00:00,0128,TRAFFIC,end,2305,2023/08/01 12:00:01,192.0.2.1");
+        check_parts(&d, "<14>Aug  1 12:00:00 1,2023/08/01 12:00:00,0128,HIP-MATCH,0,x", "",
+                    "HIP-MATCH:", " 1,2023/08/01 12:00:00,0128,HIP-MATCH,0,x");
+        check_variables(
+                &d,
+                "<14>Aug  1 12:00:00 fw1 1,2023/08/01 12:00:00,0128,SYSTEM,auth,0,2023/08/01 12:00:01,,login,,0,0,"
+                "general,high,\"User \"\"joe\"\", in\",77",
+                "{\"panngfw\":{\"receive_time\":\"2023\\/08\\/01 12:00:00\",\"serial\":\"0128\",\"type\":\"SYSTEM\","
+                "\"subtype\":\"auth\",\"time_generated\":\"2023\\/08\\/01 12:00:01\",\"vsys\":\"\","
+                "\"eventid\":\"login\",\"object\":\"\",\"module\":\"general\",\"severity\":\"high\","
+                "\"opaque\":\"User \\\"joe\\\", in\",\"seqno\":\"77\"}}");
+        check_variables(
+                &d, "<14>Aug  1 12:00:00 fw1 1,2023/08/01 12:00:00,0128,IPTAG,x,0,,more",
+                "{\"panngfw\":{\"receive_time\":\"2023\\/08\\/01 12:00:00\",\"serial\":\"0128\",\"type\":\"IPTAG\","
+                "\"subtype\":\"x\",\"time_generated\":\"\"}}");
+        check_variables(&d, "<14>Aug  1 12:00:00 fw1 tag: 1,2023/08/01,TRAFFIC", "");
+        device_close(&d);
+}
+
 TEST_MAIN(TEST(last_message_repeated_is_no_host_and_no_tag), TEST(the_colon_behind_a_cisco_name_goes),
           TEST(the_words_of_aix_go), TEST(the_tabs_of_snare_become_blanks),
           TEST(snare_eats_nothing_where_no_tab_follows), TEST(a_parser_of_its_own_knows_how_tabs_were_escaped),
           TEST(cisco_ios_is_taken_apart), TEST(a_zone_counts_when_the_configuration_names_it),
           TEST(what_does_not_fit_is_left_to_the_next_as_it_came), TEST(null_parses_nothing),
-          TEST(entries_of_db2_have_date_level_and_process))
+          TEST(entries_of_db2_have_date_level_and_process), TEST(a_firewalls_csv_is_variables_and_its_type_the_tag))

@@ -46,7 +46,7 @@ static void disk_lost(void *owner, uint64_t count) {
 /* "<spool>/<file name><suffix>"; NULL, reported, where there is no such place. */
 static char *path_of(const struct queue *q, const struct queue_place *place, const char *suffix) {
         const struct queue_settings *s = q->settings;
-        const char *spool = s->spool_directory && *s->spool_directory ? s->spool_directory : place->work_directory;
+        const char *spool = queue_spool(q) ? queue_spool(q) : place->work_directory;
         _owned_(buffer_fini) struct buffer path = {0};
         if (!spool || !*spool) {
                 report(q->reporter, SEVERITY_ERR, 2036,

@@ -113,6 +113,11 @@ bool queue_is_direct(const struct queue *q) {
         return q->settings->type == QUEUE_DIRECT;
 }
 
+const char *queue_spool(const struct queue *q) {
+        const char *spool = q->settings->spool_directory;
+        return spool && *spool ? spool : NULL;
+}
+
 unsigned queue_workers(const struct queue *q) {
         return q->worker_count + (q->settings->type == QUEUE_DELAY);
 }

@@ -120,6 +120,8 @@ uint64_t queue_unfinished(struct queue *q); /* those, and the ones in work */
 const struct queue_counters *queue_counters(const struct queue *q);
 /* How many consumers may run at the same time (contexts that the consumer must have). */
 unsigned queue_workers(const struct queue *q);
+/* queue.spoolDirectory; NULL where it says nothing. */
+const char *queue_spool(const struct queue *q);
 /* Whether it has something on disk, once it is open. */
 bool queue_wants_disk(const struct queue *q);
 /* How it stands; a direct queue has nothing waiting. */

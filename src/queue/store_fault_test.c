@@ -2,7 +2,10 @@
 #include "queue/store_fixture.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static void a_file_that_was_being_made_when_the_process_died_is_in_nobodys_way(void) {
         fixture_begin();
@@ -651,6 +654,16 @@ static void without_syncing_what_is_written_survives_the_process(void) {
         close_it();
 }
 
+#define PATIENCE_NS (20 * INT64_C(1000000000))
+
+static bool threads_rest(void) {
+        pthread_mutex_lock(&store->lock);
+        bool rest = store->is_keeper_idle && store->is_flusher_idle && !store->room_wanted &&
+                    !store->is_control_dirty && !store->is_control_due && store->is_lacking;
+        pthread_mutex_unlock(&store->lock);
+        return rest;
+}
+
 /* With its threads: when there is no room and nobody asks, nobody works. */
 static void a_full_store_sleeps(void) {
         fixture_begin();
@@ -663,14 +676,13 @@ static void a_full_store_sleeps(void) {
         CHECK(last > 0 && last < 100);
         CHECK_INT(store_wait(store, last), 0);
         lease_it(1, 1);
-        uint64_t before, after = disk_sim_operations(sim);
-        unsigned attempts = 0;
-        do {
-                before = after;
-                usleep(20000);
-                after = disk_sim_operations(sim);
-        } while (before != after && ++attempts < 50);
-        CHECK(attempts < 50);
+        /* Both its threads rest until they are called, and nobody is left who would call. */
+        int64_t until_ns = clock_mono_ns() + PATIENCE_NS;
+        while (!threads_rest() && clock_mono_ns() < until_ns)
+                sched_yield();
+        uint64_t operations = disk_sim_operations(sim);
+        CHECK(threads_rest());
+        CHECK_INT(disk_sim_operations(sim), operations);
         CHECK_INT(store_close(store), 0);
 }
 

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 
 #include "io/test_place.h"
+#include "queue/store_inside.h"
+
+enum { PATIENCE_S = 20 };
 
 /* The real disk, and real threads. */
 
@@ -165,6 +168,19 @@ static void ranges_are_leased_without_reading(void) {
         CHECK_INT(store_close(s), 0);
 }
 
+/* Until the keeper has made a segment that nothing was admitted to yet. */
+static void wait_for_prepared(struct store *s) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += PATIENCE_S;
+        int r = 0;
+        pthread_mutex_lock(&s->lock);
+        while (s->segments_count == s->plan_at && r == 0)
+                r = pthread_cond_timedwait(&s->moved, &s->lock, &until);
+        pthread_mutex_unlock(&s->lock);
+        CHECK_INT(r, 0);
+}
+
 static void room_is_bounded_and_comes_back(void) {
         test_place();
         struct store_options o = options_here();
@@ -188,9 +204,8 @@ static void room_is_bounded_and_comes_back(void) {
                 free(f.payload);
                 store_complete(s, f.lsn, 1);
         }
-        for (unsigned i = 0; (r = store_append(s, bytes, sizeof bytes, 1, &lsn)) == -ENOSPC && i < 500; i++)
-                usleep(10000);
-        CHECK_INT(r, 0);
+        wait_for_prepared(s);
+        CHECK_INT(store_append(s, bytes, sizeof bytes, 1, &lsn), 0);
         CHECK_INT(lsn, last + 1);
         CHECK_INT(store_close(s), 0);
 }
@@ -226,7 +241,40 @@ static void planted_links_and_open_modes_are_refused(void) {
 struct crowd {
         struct store *store;
         uint64_t appended;
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        uint64_t events; /* appended, durable, held back no more, given back, completed: there may be something to
+                            lease, or never again */
 };
+
+static void tell(struct crowd *c) {
+        pthread_mutex_lock(&c->lock);
+        c->events++;
+        pthread_cond_broadcast(&c->changed);
+        pthread_mutex_unlock(&c->lock);
+}
+
+static void hear_durable(void *owner, uint64_t lsn _unused_) {
+        tell(owner);
+}
+
+static void hear_resumed(void *owner) {
+        tell(owner);
+}
+
+static uint64_t events(struct crowd *c) {
+        pthread_mutex_lock(&c->lock);
+        uint64_t now = c->events;
+        pthread_mutex_unlock(&c->lock);
+        return now;
+}
+
+static void wait_for_news(struct crowd *c, uint64_t known) {
+        pthread_mutex_lock(&c->lock);
+        while (c->events == known)
+                pthread_cond_wait(&c->changed, &c->lock);
+        pthread_mutex_unlock(&c->lock);
+}
 
 static void *produce(void *user) {
         struct crowd *c = user;
@@ -237,6 +285,7 @@ static void *produce(void *user) {
                 if (store_append(c->store, bytes, 1 + i % 300, 1 + i % 3, &lsn) ||
                     (i % 16 == 0 && store_wait(c->store, lsn)))
                         abort();
+                tell(c);
         }
         return NULL;
 }
@@ -245,6 +294,7 @@ static void *consume(void *user) {
         struct crowd *c = user;
         struct store_frame f;
         for (;;) {
+                uint64_t known = events(c);
                 int r = store_lease(c->store, &f);
                 if (r == 0) {
                         free(f.payload);
@@ -252,22 +302,26 @@ static void *consume(void *user) {
                                 store_release(c->store, f.lsn);
                         else
                                 store_complete(c->store, f.lsn + f.done, f.count - f.done);
+                        tell(c);
                         continue;
                 }
                 struct store_state state;
                 store_state(c->store, &state);
                 if (state.mark_lsn == c->appended + 1)
                         return NULL;
-                usleep(1000);
+                wait_for_news(c, known);
         }
 }
 
 static void many_threads_agree(void) {
         test_place();
         struct store_options o = options_here();
-        struct crowd c = {.appended = 4 * 999};
+        struct crowd c = {.appended = 4 * 999, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
         o.segment_bytes = 16 << 10;
         o.checkpoint_messages = 1;
+        o.durable = hear_durable;
+        o.resumed = hear_resumed;
+        o.owner = &c;
         CHECK_INT(store_open(&c.store, &o, &ear), 0);
         pthread_t producers[4], consumers[2];
         for (unsigned i = 0; i < 4; i++)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The daemon on the bus: what Penstock answers, changes and tells."""
+import errno
 import json
 import os
 import socket
@@ -153,6 +154,43 @@ def a_destination_that_is_away_is_told_with_its_reason_and_next_retry():
             wait(lambda: action(bus, "far")["state"] == "retrying", "the retry")
             far = action(bus, "far")
             assert far["state"] == "retrying" and far["reason"] and 0 <= far["next_retry_ms"] <= 30000, far
+        assert daemon.stop() == 0
+
+
+@promise
+def every_output_that_is_away_tells_its_errno():
+    """An omprog whose program ends at once, a full disk, a name below a file, a pipe that is not there, nobody there."""
+    expected = {"tcp": {errno.ECONNREFUSED}, "relp": {errno.ECONNREFUSED}, "unix": {errno.ENOENT},
+                "full": {errno.ENOSPC}, "below": {errno.ENOTDIR},
+                "pipe": {errno.ENOENT}, "program": {errno.ENOENT}, "dies": {errno.EPIPE, errno.ECONNRESET}}
+    retry = 'queue.type="LinkedList" action.resumeRetryCount="-1" action.resumeInterval="30" ' \
+            'queue.timeoutShutdown="0" queue.timeoutActionCompletion="0")\n'
+    with Place() as place:
+        place.file("file", "")
+        config = UDP + 'module(load="omprog")\nmodule(load="omrelp")\nmodule(load="omuxsock")\n' + "".join(
+                f'action(name="{name}" {settings} {retry}' for name, settings in {
+                    "tcp": 'type="omfwd" target="127.0.0.1" port="1" protocol="tcp"',
+                    "relp": 'type="omrelp" target="127.0.0.1" port="1"',
+                    "unix": 'type="omuxsock" socketname="@DIR@/nobody"',
+                    "full": 'type="omfile" file="/dev/full"',
+                    "below": 'type="omfile" file="@DIR@/file/x"',
+                    "pipe": 'type="ompipe" pipe="@DIR@/no-fifo"',
+                    "program": 'type="omprog" binary="@DIR@/missing" confirmMessages="on"',
+                    "dies": 'type="omprog" binary="/bin/false" confirmMessages="on"'}.items())
+        daemon = place.daemon(config)
+        with Bus(place) as bus:
+            send(daemon, "one")
+            for name in expected:
+                wait(lambda name=name: action(bus, name)["state"] == "retrying", f"{name} to be away")
+            told = {name: action(bus, name) for name in expected}
+            for name, codes in expected.items():
+                one = told[name]
+                print(f"# {name}: {one['errno']} {one['reason']}")
+            for name, codes in expected.items():
+                one = told[name]
+                assert one["errno"] in codes and one["reason"] and 0 <= one["next_retry_ms"] <= 30000, one
+        shown = place.run(argument("penstock"), "status", "--socket", place.file("bus")).stdout
+        assert "(errno 111, ECONNREFUSED); next retry in" in shown, shown
         assert daemon.stop() == 0
 
 

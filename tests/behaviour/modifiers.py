@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 
-from harness import Place, promise, run, send_tcp, wait
+from harness import Place, argument, promise, run, send_tcp, wait
 
 HEAD = """
 global(localHostname="logger" processInternalMessages="off" net.enableDNS="off")
@@ -148,6 +148,60 @@ def mmjsontransform_flattens_and_unflattens():
     expect([message.get("out") for message in found], [{"a": {"b": 1, "c": {"d": {"e": 2}}}, "f": [{"x.y": 1}], "g": {}}, None, None, None])
     found = results(body % ' mode="flatten"', ['{"a":{"b":1,"c":{"d":2}},"e":[1,{"f":2}],"g":{}}', '{"a.b":1,"a":{"b":2}}'])
     expect([message.get("out") for message in found], [{"a.b": 1, "a.c.d": 2, "e": [1, {"f": 2}], "g": {}}, None])
+
+
+TRANSFORM = """
+global(net.enableDNS="off" processInternalMessages="on")
+module(load="imtcp")
+module(load="mmjsonparse")
+module(load="mmjsontransform")
+template(name="out" type="string" string="%$!out%\\n")
+template(name="said" type="string" string="%msg%\\n")
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" ruleset="r")
+ruleset(name="r") {
+    action(type="mmjsonparse" cookie="" container="$!in")
+    action(type="mmjsontransform" input="$!in" output="$!out" policy="@DIR@/policy.yaml"MORE)
+    action(type="omfile" file="@DIR@/out" template="out")
+}
+action(type="omfile" file="@DIR@/said" template="said")
+"""
+
+
+@promise
+def mmjsontransforms_policy_drops_and_renames_and_is_read_again():
+    sent = '<13>Oct 11 22:14:15 host tag: {"usr":"joe","debug":1,"ctx.old":2,"n":{"deep":[{"x":{"y":1}}]}}\n'
+    with Place() as place:
+        place.file("policy.yaml", "version: 1\nmap:\n  rename: {usr: user.name, ctx.old: ctx.new}\n  drop: [debug]\n")
+        daemon = place.daemon(TRANSFORM.replace("MORE", ' policyWatch="on" policyWatchDebounce="20ms"'))
+        send_tcp(daemon.port("port"), sent)
+        wait(lambda: len(place.lines("out")) == 1, "the message")
+        expect(json.loads(place.lines("out")[0]), {"n": {"deep": [{"x": {"y": 1}}]}, "user": {"name": "joe"}, "ctx": {"new": 2}})
+        place.file("policy.yaml", "mode: flatten\nmap: {drop: [usr]}\n")
+        wait(lambda: "policy.yaml' was read again" in place.read("said"), "the change")
+        send_tcp(daemon.port("port"), sent)
+        wait(lambda: len(place.lines("out")) == 2, "the message")
+        flat = {"debug": 1, "ctx.old": 2, "n.deep": [{"x.y": 1}]}
+        expect(json.loads(place.lines("out")[1]), flat)
+        place.file("policy.yaml", "mode: flatten\nmap: {drop: usr}\n")
+        wait(lambda: "policy.yaml:2:13: 'drop' needs a sequence" in place.read("said"), "the mistake with its place")
+        wait(lambda: "what was in force stays so" in place.read("said"), "what becomes of it")
+        send_tcp(daemon.port("port"), sent)
+        wait(lambda: len(place.lines("out")) == 3, "the message")
+        expect(json.loads(place.lines("out")[2]), flat)
+        assert daemon.stop() == 0
+    with Place() as place:
+        place.file("policy.yaml", "mode: flatten\n")
+        daemon = place.daemon(TRANSFORM.replace("MORE", ""))
+        place.file("policy.yaml", "map: {drop: [usr, debug, n]}\n")
+        daemon.hup()
+        wait(lambda: "policy.yaml' was read again" in place.read("said"), "HUP")
+        send_tcp(daemon.port("port"), sent)
+        wait(lambda: len(place.lines("out")) == 1, "the message")
+        expect(json.loads(place.lines("out")[0]), {"ctx": {"old": 2}})
+        assert daemon.stop() == 0
+        wrong = place.file("wrong.conf", TRANSFORM.replace("policy.yaml", "none.yaml").replace("MORE", ' policyWatchDebounce="soon"'))
+        done = place.run(argument("daemon"), "-N1", "-C", "-f", wrong)
+        assert done.returncode == 1 and "none.yaml' cannot be read" in done.stderr and '"soon" is no time' in done.stderr, done.stderr
 
 
 @promise

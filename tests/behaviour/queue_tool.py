@@ -326,6 +326,36 @@ def purge_throws_away_only_with_apply():
 
 
 @promise
+def a_backlog_that_no_queue_has_is_told_in_every_spool_and_can_be_adopted():
+    elsewhere = 'queue.spoolDirectory="@DIR@/elsewhere"'
+    with Place() as place:
+        os.makedirs(place.file("spool"))
+        os.makedirs(place.file("elsewhere"))
+        for more in ("", elsewhere):
+            daemon = place.daemon(config(more=more))
+            send_tcp(daemon.port("port"), numbered(0, 100))
+            wait(lambda: len(place.lines("seen")) == 100, "everything to be queued")
+            assert daemon.stop() == 0
+            os.unlink(place.file("seen"))
+            os.unlink(place.file("port"))
+        renamed = config(more=elsewhere).replace('queue.fileName="out"', 'queue.fileName="new"')
+        daemon = place.daemon(renamed)
+        for store in ("spool/out.store", "elsewhere/out.store"):
+            told = f"{place.file(store)}: 100 messages wait there, and no queue of this configuration has it open"
+            wait(lambda told=told: told in place.read("own") + daemon.stderr(), told)
+        assert daemon.stop() == 0
+        for store in ("spool/out.store", "elsewhere/out.store"):
+            tool(place, "replay", place.file(store), "--into", place.file("elsewhere/new.store"))
+        assert numbers(place, place.file("elsewhere/new.store")) == [*range(100), *range(100)]
+        os.unlink(place.file("port"))
+        before = place.read("own").count("wait there")
+        daemon = place.daemon(renamed)
+        daemon.port("port")
+        assert daemon.stop() == 0
+        assert place.read("own").count("wait there") == before, "what was adopted is told again"
+
+
+@promise
 def what_changes_a_store_says_who_has_it_open():
     with backlog(3) as (place, daemon, store):
         for words in (("replay", store, "--to", "udp:127.0.0.1:9"), ("repair", store, "--apply")):

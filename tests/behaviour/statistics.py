@@ -87,6 +87,73 @@ def hup_opens_the_file_again():
         assert daemon.stop() == 0
 
 
+NAMED = """
+module(load="imudp")
+module(load="imptcp")
+module(load="imrelp")
+module(load="imuxsock" SysSock.Use="off")
+module(load="mmanon")
+module(load="mmjsonparse")
+template(name="dyn" type="string" string="@DIR@/dyn-%hostname%")
+input(type="imudp" port="@A@" address="127.0.0.1")
+input(type="imudp" port="@B@" address="127.0.0.1" name="two")
+input(type="imtcp" port="@A@" address="127.0.0.1")
+input(type="imtcp" port="@B@" address="127.0.0.1" name="named")
+input(type="imptcp" port="@C@" address="127.0.0.1")
+input(type="imrelp" port="@D@" address="127.0.0.1")
+input(type="imrelp" port="@E@" address="127.0.0.1" name="relay")
+input(type="imuxsock" socket="@DIR@/sock")
+dyn_stats(name="b")
+ruleset(name="q" queue.type="LinkedList") { action(type="omfile" file="@DIR@/q") }
+action(type="omfwd" target="127.0.0.1" port="@A@" protocol="udp")
+action(type="omfwd" target="127.0.0.1" port="@C@" protocol="tcp" name="fwd" queue.type="LinkedList")
+action(type="omfile" dynafile="dyn" name="d")
+action(type="mmjsonparse")
+action(type="mmanon")
+"""
+
+# What rsyslogd 8.2302 was seen to report for this configuration; behind these we may have more.
+ACTION = ["processed", "failed", "suspended", "suspended.duration", "resumed"]
+QUEUE = ["size", "enqueued", "full", "discarded.full", "discarded.nf", "maxqsize"]
+NAMES = [
+    ("imudp(127.0.0.1/@A@/IPv4)", "imudp", ["submitted", "disallowed"]), ("two(127.0.0.1/@B@/IPv4)", "imudp", ["submitted", "disallowed"]),
+    ("imudp(w0)", "imudp", ["called.recvmmsg", "called.recvmsg", "msgs.received"]),
+    ("imtcp(@A@)", "imtcp", ["submitted"]), ("named(@B@)", "imtcp", ["submitted"]),
+    ("imptcp(127.0.0.1/@C@/IPv4)", "imptcp", ["submitted", "sessions.opened", "sessions.openfailed", "sessions.closed",
+                                              "bytes.received", "bytes.decompressed"]),
+    ("imrelp(@D@)", "imrelp", ["submitted"]), ("relay(@E@)", "imrelp", ["submitted"]),
+    ("imuxsock", "imuxsock", ["submitted", "ratelimit.discarded", "ratelimit.numratelimiters"]),
+    ("b", "dynstats.bucket", ["values"]), ("global", "dynstats", ["values"]), ("global", "percentile", ["values"]),
+    ("main Q", "core.queue", QUEUE), ("fwd queue", "core.queue", QUEUE), ("q", "core.queue", QUEUE),
+    ("action-0-builtin:omfile", "core.action", ACTION), ("action-1-builtin:omfwd", "core.action", ACTION),
+    ("fwd", "core.action", ACTION), ("d", "core.action", ACTION), ("action-4-mmjsonparse", "core.action", ACTION),
+    ("action-5-mmanon", "core.action", ACTION),
+    ("UDP-127.0.0.1-@A@", "omfwd", ["bytes.sent"]), ("TCP-127.0.0.1-@C@", "omfwd", ["bytes.sent"]),
+    ("dynafile cache dyn", "omfile", ["requests", "level0", "missed", "evicted", "maxused", "closetimeouts"]),
+    ("resource-usage", "impstats", ["utime", "stime", "maxrss", "minflt", "majflt", "inblock", "oublock", "nvcsw", "nivcsw", "openfiles"]),
+]
+
+
+@promise
+def objects_and_their_counters_have_the_names_that_rsyslog_gives_them():
+    with Place() as place:
+        ports = {f"@{letter}@": str(free_port()) for letter in "ABCDE"}
+
+        def placed(text):
+            for mark, port in ports.items():
+                text = text.replace(mark, port)
+            return text
+
+        daemon = place.daemon(placed(head() + NAMED))
+        wait(lambda: of(place, "resource-usage", "impstats"), "a report")
+        wait(lambda: len(of(place, "main Q", "core.queue")) > 1, "a whole report")
+        first = {(o["name"], o["origin"]): [name for name in o if name not in ("name", "origin")] for o in reports(place)}
+        for name, origin, counters in NAMES:
+            shown = first.get((placed(name), origin))
+            assert shown is not None and shown[:len(counters)] == counters, (name, origin, counters, shown)
+        assert daemon.stop() == 0
+
+
 @promise
 def imdiag_holds_reports_back_and_lets_one_pass():
     with Place() as place:
