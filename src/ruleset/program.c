@@ -264,6 +264,18 @@ static void execute_unset(const struct step *s, struct run *run, struct batch *b
         }
 }
 
+static struct batch *view_for_queue(struct batch *b, const uint16_t *selection, size_t count) {
+        struct batch *view = batch_view(b, selection, count);
+        for (uint32_t i = 0; view && i < view->count; i++) {
+                struct record *r = &view->records[i];
+                r->flags |= RECORD_WAS_CALLED;
+                for (size_t k = 0; k < ARRAY_SIZE(r->tree); k++)
+                        if (r->tree[k])
+                                value_retell_doubles(&view->arena, r->tree[k]);
+        }
+        return view;
+}
+
 /* A ruleset with a queue gets a view of its own; the caller goes on with its records as they are. */
 static void call_ruleset(struct run *run, const char *name, struct batch *b, const uint16_t *selection, size_t count) {
         struct program *program;
@@ -271,9 +283,7 @@ static void call_ruleset(struct run *run, const char *name, struct batch *b, con
         if (!run->linker->find_ruleset(run->linker->owner, name, &program, &queue))
                 return;
         if (queue) {
-                struct batch *view = batch_view(b, selection, count);
-                for (uint32_t i = 0; view && i < view->count; i++)
-                        view->records[i].flags |= RECORD_WAS_CALLED;
+                struct batch *view = view_for_queue(b, selection, count);
                 if (view)
                         queue->push(queue, view, FLOW_WITHIN);
                 return;

@@ -109,22 +109,22 @@ static struct text double_text(struct arena *a, double real) {
         return arena_text(a, (struct text){digits, (size_t)size});
 }
 
-static void retell_doubles(struct arena *a, struct json *json) {
+void value_retell_doubles(struct arena *a, struct json *json) {
         if (json->type == JSON_DOUBLE)
                 json->literal = double_text(a, json->real);
         else if (json->type == JSON_ARRAY)
                 for (uint32_t i = 0; i < json->count; i++)
-                        retell_doubles(a, json->items[i]);
+                        value_retell_doubles(a, json->items[i]);
         else if (json->type == JSON_OBJECT)
                 for (struct json_member *m = json->first; m; m = m->next)
                         if (m->value)
-                                retell_doubles(a, m->value);
+                                value_retell_doubles(a, m->value);
 }
 
 static struct json *copy_json(struct arena *a, const struct json *json) {
         struct json *copy = json_copy(a, json);
         if (copy)
-                retell_doubles(a, copy);
+                value_retell_doubles(a, copy);
         return copy;
 }
 

@@ -49,6 +49,8 @@ bool value_is_true(const struct value *v);
 int64_t value_compare(enum operator op, const struct value *left, const struct value *right, struct arena *a);
 /* As a JSON value in the arena of a batch, for `set`; NULL without memory. */
 struct json *value_to_json(const struct value *v, struct arena *a);
+/* What a copy does to doubles in rsyslog: 1e3 becomes 1000.0. */
+void value_retell_doubles(struct arena *a, struct json *json);
 
 /* startswith_i: a text that ends within `head` starts with it too, in rsyslog. */
 bool starts_nocase_loosely(struct text t, struct text head);

@@ -69,7 +69,8 @@ def nodes_of(head):
 
 
 def whole_number(text):
-    return int(text or b"0") if re.fullmatch(rb"-?[0-9]+|", text) else None
+    """What both daemons see in a text that is a number as a whole; a lone minus sign and nothing are 0."""
+    return int(text.strip(b"-") and text or b"0") if re.fullmatch(rb"-?[0-9]*", text) else None
 
 
 def signed(number, bits):
