@@ -545,6 +545,7 @@ class Lookup(Scenario):
 
     def table(self, place):
         """Host names as flood makes them, each with one of 97 values of one length."""
+        os.makedirs(place.directory, exist_ok=True)
         path = os.path.join(place.directory, "hosts.json")
         if not os.path.exists(path):
             kinds = ("web", "db", "mail", "cache", "node")

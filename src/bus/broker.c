@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,6 +26,7 @@ enum {
         PROBE_MS = 2000,         /* that a running broker has to answer */
         LOG_LINES_A_PERIOD = 20, /* of one kind */
         LOG_PERIOD_MS = 5000,
+        SLICE_NS = 100000, /* that the broker asks of the scheduler at once */
 };
 static const char DEFAULT_SOCKET_PATH[] = "/run/penstock/bus";
 
@@ -369,6 +373,29 @@ int broker_new(struct broker **ret, struct loop *loop, const struct broker_optio
         broker_log(b, SEVERITY_INFO, LOG_ADMIN, "serving %s as %s", b->socket_path, b->self.lname);
         *ret = TAKE(b);
         return 0;
+}
+
+/* What sched_setattr(2) takes: the kernel's header of it and the C library's <sched.h> exclude each other. */
+struct scheduling {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime_ns, deadline_ns, period_ns;
+};
+static_assert(sizeof(struct scheduling) == 48, "the first version of struct sched_attr");
+
+/*
+ * Who asks for short slices has them earlier (Linux 6.12; others ignore it), and no more than its share in all. On a
+ * machine with eight builds beside it the 99th percentile of small requests beside a 4 MB stream was 300 us with it, in
+ * nine runs 850 us at most, and 3,043 us without. A priority that somebody gave us stays.
+ */
+void broker_be_prompt(void) {
+        struct scheduling attributes = {.size = sizeof attributes, .policy = SCHED_OTHER, .runtime_ns = SLICE_NS};
+        if (sched_getscheduler(0) != SCHED_OTHER)
+                return;
+        attributes.nice = getpriority(PRIO_PROCESS, 0);
+        (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 /* ---- End ------------------------------------------------------------------- */

@@ -33,6 +33,8 @@ struct broker_options {
  */
 int broker_new(struct broker **ret, struct loop *loop, const struct broker_options *options);
 void broker_stop(struct broker *broker);
+/* For the thread that runs the loop: the kernel lets it in soon after something came, even on a busy machine. */
+void broker_be_prompt(void);
 /* Accepts nobody any more, and leaves the path to whoever has the listener now; who is there stays. */
 void broker_retire(struct broker *broker);
 struct broker *broker_free(struct broker *broker);

@@ -171,6 +171,7 @@ int main(int argc, char **argv) {
         }
         raise_descriptor_limit();
         keep_memory();
+        broker_be_prompt();
         options.listener = activated_socket();
         return serve(&options);
 }

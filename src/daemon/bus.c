@@ -192,6 +192,7 @@ void daemon_bus_bind(struct daemon_bus *b, const struct daemon_bus_host *host) {
 
 static void *run_broker(void *argument) {
         struct daemon_bus *b = argument;
+        broker_be_prompt();
         int r = loop_run(b->broker_loop);
         if (r)
                 report(own_log_reporter(b->host.log), SEVERITY_ERR, 0, "the message bus ended: %s", fail_text(r));

@@ -318,12 +318,68 @@ static void a_port_in_use_is_reported(void) {
         stage_end(&stage);
 }
 
-TEST_MAIN(TEST(messages_of_both_framings_arrive), TEST(the_end_of_a_connection_ends_its_message),
-          TEST(what_a_connection_held_at_stop_is_kept), TEST(broken_framing_is_reported_in_the_usual_words),
-          TEST(a_message_larger_than_a_batch_arrives_whole), TEST(many_small_messages_fill_many_batches),
-          TEST(too_many_connections_are_refused_in_the_usual_words), TEST(connections_are_announced_if_asked),
-          TEST(senders_that_are_not_allowed_are_refused), TEST(senders_allowed_for_the_whole_daemon_count_too),
-          TEST(a_rate_limit_discards_and_tells), TEST(a_compressed_connection_is_read),
-          TEST(hundreds_of_connections_share_the_loops),
+/* Lines, empty ones, counted frames, blanks, control characters, and messages that are too long. */
+static size_t mixed_stream(char *stream, size_t size) {
+        static const char *const pieces[] = {
+                "<13>Oct 11 22:14:15 host tag: a line\n",
+                "\n",
+                "x\n",
+                "5 <9>xy",
+                "tab\there\n",
+                " a blank first\n",
+                "m\xc3\xbcll\r\n",
+                "7 <9>x\ny\n",
+                "<13>host tag: another line, somewhat longer than others are\n",
+        };
+        size_t at = 0;
+        for (unsigned random = 3; at + 10000 < size;) {
+                random = random * 1103515245 + 12345;
+                unsigned dice = random >> 16;
+                if (dice % 1000 == 0) {
+                        memset(stream + at, 'l', 9000);
+                        at += 9000;
+                        stream[at++] = '\n';
+                        continue;
+                }
+                const char *piece = pieces[dice % 64 < ARRAY_SIZE(pieces) ? dice % 64 : 8];
+                memcpy(stream + at, piece, strlen(piece));
+                at += strlen(piece);
+        }
+        memcpy(stream + at, "end\n", 4);
+        return at + 4;
+}
+
+/* A rate limit, even one that nobody reaches, wants to see each message by itself. */
+static void lines_taken_many_at_a_time_are_those_taken_one_by_one(void) {
+        enum { STREAM_SIZE = 1 << 20 };
+        char *stream = malloc(STREAM_SIZE), *first = NULL;
+        CHECK(stream != NULL);
+        size_t size = mixed_stream(stream, STREAM_SIZE);
+        for (unsigned is_limited = 0; is_limited < 2; is_limited++) {
+                BEGIN("ratelimit.interval", is_limited ? "1000" : "0", "ratelimit.burst", "10000000");
+                begin_with_port_file();
+                int fd = stage_connect(&stage, SOCK_STREAM);
+                stage_send(fd, stream, size);
+                stage_await_text(&stage, "[end]");
+                close(fd);
+                stage_stop(&stage);
+                CHECK(stage.records > 3 * BATCH_RECORDS_MAX);
+                if (is_limited)
+                        CHECK(strcmp(stage.texts, first) == 0);
+                else
+                        first = strdup(stage.texts);
+                stage_end(&stage);
+        }
+        free(first);
+        free(stream);
+}
+
+TEST_MAIN(TEST(messages_of_both_framings_arrive), TEST(lines_taken_many_at_a_time_are_those_taken_one_by_one),
+          TEST(the_end_of_a_connection_ends_its_message), TEST(what_a_connection_held_at_stop_is_kept),
+          TEST(broken_framing_is_reported_in_the_usual_words), TEST(a_message_larger_than_a_batch_arrives_whole),
+          TEST(many_small_messages_fill_many_batches), TEST(too_many_connections_are_refused_in_the_usual_words),
+          TEST(connections_are_announced_if_asked), TEST(senders_that_are_not_allowed_are_refused),
+          TEST(senders_allowed_for_the_whole_daemon_count_too), TEST(a_rate_limit_discards_and_tells),
+          TEST(a_compressed_connection_is_read), TEST(hundreds_of_connections_share_the_loops),
           TEST(tls_without_what_it_needs_is_refused_rather_than_left_out), TEST(every_driver_is_plain_in_mode_0),
           TEST(mistakes_are_found_before_the_start), TEST(a_port_in_use_is_reported))

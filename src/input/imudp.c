@@ -82,7 +82,9 @@ struct imudp_settings {
 static const struct param imudp_module_params[] = {
         PARAM_STRING(struct imudp_module_settings, policy, .name = "schedulingpolicy",
                      .legacy = "IMUDPSchedulingPolicy",
-                     .help = "How the kernel schedules the receiving threads: fifo, rr or other."),
+                     .help = "How the kernel schedules the receiving threads: fifo, rr or other. Unset: as all others, "
+                             "but with nice -10 where that is permitted, so that a sender on the same machine waits "
+                             "rather than datagrams are lost. \"other\" with schedulingPriority=\"0\": as all others."),
         PARAM_INT(struct imudp_module_settings, priority, .name = "schedulingpriority",
                   .legacy = "IMUDPSchedulingPriority", .dflt = "-1", .min = -1, .max = 99,
                   .help = "The priority that goes with schedulingPolicy; -1: none."),

@@ -17,6 +17,23 @@
 
 enum { FILE_MODE = 0600, DIRECTORY_MODE = 0700 };
 
+static int open_directory(int from, const char *path, int flags) {
+        int fd;
+        do
+                fd = openat(from, path, flags | O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        while (fd < 0 && errno == EINTR);
+        return fd < 0 ? -errno : fd;
+}
+
+/* A sync that was interrupted is repeated: EINTR says that nothing was tried to the end, unlike EIO. */
+static int sync_all(int fd) {
+        int r;
+        do
+                r = fsync(fd);
+        while (r && errno == EINTR);
+        return r ? fail(-errno) : 0;
+}
+
 /* Makes a new name in the directory that holds `path` durable. */
 static int sync_parent(const char *path) {
         char parent[PATH_MAX];
@@ -34,10 +51,8 @@ static int sync_parent(const char *path) {
         else
                 parent[size++] = '.';
         parent[size] = '\0';
-        _owned_(descriptor_close) int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return fail(-errno);
-        return fsync(fd) ? fail(-errno) : 0;
+        _owned_(descriptor_close) int fd = open_directory(AT_FDCWD, parent, 0);
+        return fd < 0 ? fail(fd) : pass(sync_all(fd));
 }
 
 static int real_open_directory(struct disk *disk, const char *path, bool makes) {
@@ -50,10 +65,10 @@ static int real_open_directory(struct disk *disk, const char *path, bool makes) 
                         return fail(-errno);
                 }
         }
-        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = open_directory(AT_FDCWD, path, O_NOFOLLOW);
         if (fd >= 0)
                 return fd;
-        int error = errno;
+        int error = -fd;
         /* O_DIRECTORY looks before O_NOFOLLOW does, and a link is no directory. */
         struct stat facts;
         if (error == ENOTDIR && lstat(path, &facts) == 0 && S_ISLNK(facts.st_mode))
@@ -91,7 +106,6 @@ static ssize_t real_pwrite(struct disk *disk, int fd, const void *buffer, size_t
         return n < 0 ? fail(-errno) : n;
 }
 
-/* A sync that was interrupted is repeated: EINTR says that nothing was tried to the end, unlike EIO. */
 static int real_sync_data(struct disk *disk, int fd) {
         int r;
         do
@@ -101,11 +115,7 @@ static int real_sync_data(struct disk *disk, int fd) {
 }
 
 static int real_sync(struct disk *disk, int fd) {
-        int r;
-        do
-                r = fsync(fd);
-        while (r && errno == EINTR);
-        return r ? fail(-errno) : 0;
+        return pass(sync_all(fd));
 }
 
 static int real_truncate(struct disk *disk, int fd, uint64_t size) {
@@ -145,9 +155,9 @@ static int real_info(struct disk *disk, int fd, struct disk_info *info) {
 
 static int real_list(struct disk *disk, int directory, int (*each)(void *user, const char *name), void *user) {
         /* A descriptor of its own: a directory stream takes it over, and its position. */
-        int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = open_directory(directory, ".", 0);
         if (fd < 0)
-                return fail(-errno);
+                return fail(fd);
         DIR *stream = fdopendir(fd);
         if (!stream) {
                 int error = errno;

@@ -5,7 +5,7 @@
 #include "base/macros.h"
 
 enum {
-        TARGET_MAX = 256,
+        TARGET_MAX = 512,
         WINDOW_NS = 2000000, /* long enough for a rate, short enough for a burst */
         SECOND_NS = 1000000000,
 };

@@ -6,14 +6,20 @@
 #include "base/fail.h"
 
 struct node_head {
-        uint16_t prefix_size;
-        uint16_t children; /* 0 to 256 */
         uint32_t value;
+        uint32_t prefix_size : 13; /* up to RADIX_KEY_BYTES_MAX */
+        uint32_t links : 9;        /* 0 to 256 */
+        uint32_t first : 8;        /* of a dense node: the byte that its first link stands for */
+        uint32_t is_dense : 1;
 };
 static_assert(sizeof(struct node_head) == 8, "a node's head is eight bytes");
 
 /* In a link: what follows is a value. */
 #define LINK_IS_VALUE (UINT32_C(1) << 31)
+/* In a dense node: no key goes on with this byte. */
+#define LINK_NONE     (LINK_IS_VALUE - 1)
+
+enum { DENSE_BYTES_MORE = 24 /* that a node may be larger for having its links by byte */ };
 
 struct radix {
         char *bytes;
@@ -58,19 +64,43 @@ static size_t shared(const struct radix_row *rows, size_t count, size_t depth) {
         return at - depth;
 }
 
+static void write_branches(struct buffer *out, const struct branch *branches, size_t count) {
+        for (size_t i = 0; i < count; i++)
+                buffer_byte(out, (char)branches[i].byte);
+        for (size_t i = 0; i < count; i++)
+                buffer_append(out, &branches[i].link, sizeof branches[i].link);
+}
+
+/* One link for each byte from the first child's to the last one's. */
+static void write_dense(struct buffer *out, const struct branch *branches, size_t count) {
+        for (size_t i = 0, byte = branches[0].byte; i < count; byte++) {
+                bool is_there = branches[i].byte == byte;
+                uint32_t link = is_there ? branches[i].link : LINK_NONE;
+                buffer_append(out, &link, sizeof link);
+                i += is_there;
+        }
+}
+
 static int write_node(struct builder *b, struct text prefix, uint32_t value, size_t branches_from, uint32_t *ret) {
-        size_t children = b->count - branches_from;
-        assert(children <= 256 && prefix.size <= RADIX_KEY_BYTES_MAX);
-        if (b->out.size >= LINK_IS_VALUE)
+        size_t count = b->count - branches_from;
+        const struct branch *branches = count ? b->branches + branches_from : NULL;
+        assert(count <= 256 && prefix.size <= RADIX_KEY_BYTES_MAX);
+        if (b->out.size >= LINK_NONE)
                 return fail(-EFBIG);
         *ret = (uint32_t)b->out.size;
-        struct node_head head = {.prefix_size = (uint16_t)prefix.size, .children = (uint16_t)children, .value = value};
+        size_t span = count ? branches[count - 1].byte - branches[0].byte + 1u : 0;
+        bool is_dense = count && span * sizeof(uint32_t) <= count * (sizeof(uint32_t) + 1) + DENSE_BYTES_MORE;
+        struct node_head head = {.value = value,
+                                 .prefix_size = (uint32_t)prefix.size & 0x1fff,
+                                 .links = (uint32_t)(is_dense ? span : count) & 0x1ff,
+                                 .first = is_dense ? branches[0].byte : 0,
+                                 .is_dense = is_dense};
         buffer_append(&b->out, &head, sizeof head);
         buffer_text(&b->out, prefix);
-        for (size_t i = branches_from; i < b->count; i++)
-                buffer_byte(&b->out, (char)b->branches[i].byte);
-        for (size_t i = branches_from; i < b->count; i++)
-                buffer_append(&b->out, &b->branches[i].link, sizeof b->branches[i].link);
+        if (is_dense)
+                write_dense(&b->out, branches, count);
+        else
+                write_branches(&b->out, branches, count);
         b->count = branches_from;
         return buffer_failed(&b->out) ? fail(-ENOMEM) : 0;
 }
@@ -154,6 +184,15 @@ static inline size_t find_branch(const char *bytes, size_t count, char byte) {
         return i;
 }
 
+/* The link for a byte of the node whose links begin at `bytes`, or LINK_NONE. */
+static inline uint32_t find_link(struct node_head head, const char *bytes, char byte) {
+        uint32_t link = LINK_NONE;
+        size_t i = head.is_dense ? (size_t)(unsigned char)byte - head.first : find_branch(bytes, head.links, byte);
+        if (i < head.links)
+                memcpy(&link, bytes + (head.is_dense ? 0 : head.links) + i * sizeof link, sizeof link);
+        return link;
+}
+
 uint32_t radix_find(const struct radix *r, struct text key) {
         const char *at = key.data, *end = key.data + key.size;
         if (r->is_empty)
@@ -168,11 +207,9 @@ uint32_t radix_find(const struct radix *r, struct text key) {
                 at += head.prefix_size;
                 if (at == end)
                         return head.value;
-                bytes += head.prefix_size;
-                size_t child = find_branch(bytes, head.children, *at++);
-                if (child == head.children)
+                node = find_link(head, bytes + head.prefix_size, *at++);
+                if (node == LINK_NONE)
                         return RADIX_NONE;
-                memcpy(&node, bytes + head.children + child * sizeof node, sizeof node);
                 if (node & LINK_IS_VALUE)
                         return at == end ? node & ~LINK_IS_VALUE : RADIX_NONE;
         }

@@ -93,7 +93,8 @@ int property_find(struct property *ret, struct text name) {
         /* A second mark says nothing: $!!a is $!a. */
         if (path.size > 1 && path.data[0] == '!')
                 path = text_slice(path, 1, path.size);
-        *ret = (struct property){.id = PROPERTY_TREE, .scope = wanted.data[0], .path = path};
+        *ret = (struct property){
+                .id = PROPERTY_TREE, .scope = wanted.data[0], .path = path, .is_name = variable_is_name(path)};
         return 0;
 }
 
@@ -354,10 +355,15 @@ static struct text global_text(struct property_context *context, struct text pat
         return t;
 }
 
+struct json *property_tree(const struct property_context *context, struct record *r, const struct property *p) {
+        return p->is_name ? variable_get_name(r, p->scope, p->path, context->is_case_sensitive)
+                          : variable_get(r, p->scope, p->path, context->is_case_sensitive);
+}
+
 static struct text variable_property(struct property_context *context, struct record *r, const struct property *p) {
         if (p->scope == '/')
                 return global_text(context, p->path);
-        return tree_text(context, variable_get(r, p->scope, p->path, context->is_case_sensitive));
+        return tree_text(context, property_tree(context, r, p));
 }
 
 static struct text all_json(struct property_context *context, const struct record *r, enum json_style style) {

@@ -59,6 +59,7 @@ struct property {
         bool is_utc;      /* $now-utc and friends */
         char scope;       /* PROPERTY_TREE: '!' '.' '/' */
         struct text path; /* PROPERTY_TREE: "usr!name"; points into what was given to property_find() */
+        bool is_name;     /* PROPERTY_TREE: variable_is_name(path) */
 };
 
 /* Whether the name begins with $ in templates ($now), where such a name needs it and others must not have it. */
@@ -89,6 +90,9 @@ struct property_context {
  * context->scratch. Times are rendered in the default format of rsyslog (RFC 3164).
  */
 struct text property_get(struct property_context *context, struct batch *b, struct record *r, const struct property *p);
+
+/* The value of a variable of the record itself, $! or $., or NULL. */
+struct json *property_tree(const struct property_context *context, struct record *r, const struct property *p);
 
 /* programname: found once, kept in the record. */
 struct text record_program(struct batch *b, struct record *r, bool permits_slash);

@@ -44,6 +44,21 @@ char *stamp_rfc3164(char *to, const struct stamp *s, char pad) {
         return mempcpy(to, last.text, BYTES);
 }
 
+char *stamp_wall_rfc3164(char *to, int64_t wall_us) {
+        static _Thread_local struct {
+                int64_t second;
+                char text[16];
+        } last = {.second = INT64_MIN};
+        int64_t second = wall_us / 1000000;
+        if (UNLIKELY(second != last.second)) {
+                struct stamp s = stamp_of_wall(wall_us);
+                write_rfc3164(last.text, &s, ' ');
+                last.second = second;
+        }
+        __builtin_memcpy(to, last.text, sizeof last.text);
+        return to + strlen("Mar  1 01:02:03");
+}
+
 char *stamp_digits(char *to, uint32_t number, unsigned digits) {
         for (unsigned at = digits; at-- > 0; number /= 10)
                 to[at] = (char)('0' + number % 10);

@@ -9,6 +9,8 @@ enum { STAMP_TEXT_MAX = 40 };
 
 /* "Mar  1 01:02:03"; `pad` stands before a single-digit day. Returns the end of what was written (16 bytes). */
 char *stamp_rfc3164(char *to, const struct stamp *s, char pad);
+/* The same of a wall clock in microseconds, in local time; cached by thread and second. */
+char *stamp_wall_rfc3164(char *to, int64_t wall_us);
 /* "2003-10-11T22:14:15.003Z", fraction and zone as they came. At most STAMP_TEXT_MAX bytes. */
 char *stamp_rfc3339(char *to, const struct stamp *s);
 

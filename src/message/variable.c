@@ -155,11 +155,18 @@ static unsigned names_in(struct text path) {
         return names;
 }
 
+/* Whether so long and deep a path, and a value below it, have room. */
+static bool is_within_bounds(struct text path, const struct json *value) {
+        unsigned names = path.size ? names_in(path) : 0;
+        return path.size <= PATH_BYTES_MAX && names + depth_of(value, JSON_NESTING_MAX + 1) <= JSON_NESTING_MAX;
+}
+
 static int tree_set(struct arena *a, struct json **tree, struct text path, struct json *value, unsigned how) {
         bool resets = how & VARIABLE_RESETS, is_case_sensitive = how & VARIABLE_IS_CASE_SENSITIVE;
         path = without_first_mark(path);
-        unsigned names = path.size ? names_in(path) : 0;
-        if (path.size > PATH_BYTES_MAX || names + depth_of(value, JSON_NESTING_MAX + 1) > JSON_NESTING_MAX)
+        /* A scalar under a short name is: shorter than JSON_NESTING_MAX, it cannot hold that many marks. */
+        bool is_short = path.size < JSON_NESTING_MAX && value->type < JSON_ARRAY;
+        if (!is_short && !is_within_bounds(path, value))
                 return -EINVAL;
         if (!*tree && !(*tree = json_object(a)))
                 return fail(-ENOMEM);
@@ -171,7 +178,9 @@ static int tree_set(struct arena *a, struct json **tree, struct text path, struc
         if (r)
                 return r;
         struct json *old = member(parent, path, is_case_sensitive);
-        if (!old || old->type != JSON_OBJECT || resets)
+        if (!old)
+                return json_add(a, parent, path, value);
+        if (old->type != JSON_OBJECT || resets)
                 return put(a, parent, path, value, is_case_sensitive);
         return value->type == JSON_OBJECT ? merge(a, old, value, is_case_sensitive) : -EINVAL;
 }
@@ -203,6 +212,14 @@ static struct json **tree_of(struct record *r, char scope) {
 
 struct json *variable_get(struct record *r, char scope, struct text path, bool is_case_sensitive) {
         return tree_get(*tree_of(r, scope), path, is_case_sensitive);
+}
+
+bool variable_is_name(struct text path) {
+        return path.size && !memchr(path.data, '!', path.size) && path.data[path.size - 1] != ']';
+}
+
+struct json *variable_get_name(const struct record *r, char scope, struct text name, bool is_case_sensitive) {
+        return member(r->tree[scope == '!' ? TREE_MESSAGE : TREE_LOCAL], name, is_case_sensitive);
 }
 
 int variable_set(struct batch *b, struct record *r, char scope, struct text path, struct json *value, unsigned how) {

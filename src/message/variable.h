@@ -23,6 +23,10 @@ enum { PATH_BYTES_MAX = 1024 };
  * '.'). */
 struct json *variable_get(struct record *r, char scope, struct text path, bool is_case_sensitive);
 
+/* Whether a path is one name, with neither a level below it nor an index: variable_get_name() finds it in one step. */
+bool variable_is_name(struct text path);
+struct json *variable_get_name(const struct record *r, char scope, struct text name, bool is_case_sensitive);
+
 enum variable_how {
         VARIABLE_RESETS = 1 << 0, /* replaces whatever is there; else objects are merged, and no scalar replaces one */
         VARIABLE_IS_CASE_SENSITIVE = 1 << 1,

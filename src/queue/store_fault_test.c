@@ -26,6 +26,30 @@ static void a_file_that_was_being_made_when_the_process_died_is_in_nobodys_way(v
         close_it();
 }
 
+/* The process dies at any moment of the making, and what it did until then is on the disk. */
+static void a_segment_has_its_name_only_when_it_is_whole(void) {
+        enum { MOMENTS = 40 };
+        for (uint64_t moment = 1; moment <= MOMENTS; moment++) {
+                fixture_begin();
+                disk_sim_stop_at(sim, moment);
+                if (try_open() == 0) {
+                        if (try_append(100, 1) == 0)
+                                store_flush_round(store);
+                        store_close(store);
+                }
+                struct disk_sim_chooser newest = disk_sim_choose_newest();
+                struct disk_sim *after = disk_sim_crash(sim, DISK_SIM_STRICT, &newest);
+                disk_sim_free(sim);
+                sim = after;
+                said[0] = '\0';
+                open_it();
+                CHECK(!strstr(said, "damaged")); /* a torn tail may be told of */
+                append_it(100, 1);
+                CHECK_INT(store_wait(store, state_now().next_lsn - 1), 0);
+                close_it();
+        }
+}
+
 static void a_short_write_is_continued_and_one_that_found_no_space_repeated(void) {
         fixture_begin();
         open_it();
@@ -687,6 +711,7 @@ static void a_full_store_sleeps(void) {
 }
 
 TEST_MAIN(TEST(a_file_that_was_being_made_when_the_process_died_is_in_nobodys_way),
+          TEST(a_segment_has_its_name_only_when_it_is_whole),
           TEST(a_short_write_is_continued_and_one_that_found_no_space_repeated),
           TEST(a_file_is_never_trusted_again_after_a_failed_sync), TEST(an_abandoned_file_is_not_used_again),
           TEST(what_went_elsewhere_is_read_there), TEST(damage_in_the_last_file_is_told_from_a_torn_tail),

@@ -143,7 +143,7 @@ static int list_segments(struct store *s) {
 /* The better one of the control files. Neither being whole costs duplicates, and is said. */
 static int read_control_files(struct store *s, bool *is_found) {
         *is_found = false;
-        bool was_there = false;
+        bool was_written = false;
         for (unsigned i = 0; i < CONTROL_FILES; i++) {
                 uint8_t block[CONTROL_BLOCK_BYTES];
                 struct control c;
@@ -153,15 +153,15 @@ static int read_control_files(struct store *s, bool *is_found) {
                 if (fd < 0)
                         return pass(fd);
                 s->control_files[i] = fd;
-                was_there = true;
                 ssize_t n = store_pread(s, fd, block, sizeof block, 0);
+                was_written |= n != 0; /* else the process died while the store was made */
                 if (n < 0 || control_read(&c, block, (size_t)n) || c.generation % CONTROL_FILES != i)
                         continue;
                 if (!*is_found || c.generation > s->control.generation)
                         s->control = c;
                 *is_found = true;
         }
-        if (was_there && !*is_found)
+        if (was_written && !*is_found)
                 report(s->reporter, SEVERITY_ERR, 0,
                        "queue %s: %s: both control files are damaged; messages that were delivered may come again",
                        s->name, s->path);

@@ -31,9 +31,28 @@ enum { FRAMES = 14, FRAME_SIZE = 1500 };
 
 static const char *const files[] = {"0000000000000001.segment", "0000000000000002.segment", "control.0", "control.1"};
 
+/* What was said to be lost since the last message that came: one range, [gone_first, gone_end). */
+static uint64_t gone_first, gone_end;
+
+static void hear_gone(void *owner, uint64_t lsn, uint64_t count, const char *why) {
+        CHECK(gone_end == 0 || gone_end == lsn);
+        gone_first = gone_end ? gone_first : lsn;
+        gone_end = lsn + count;
+        fixture_lost(owner, lsn, count, why);
+}
+
+/* What is missing before `lsn` is what was said to be, exactly. */
+static void check_gap(uint64_t next, uint64_t lsn) {
+        CHECK(lsn >= next);
+        CHECK_INT(gone_end, lsn > next ? lsn : 0);
+        CHECK_INT(gone_first, lsn > next ? next : 0);
+        gone_first = gone_end = 0;
+}
+
 /* A store with two segments: everything acknowledged, nothing done. */
 static void make_store(void) {
         fixture_begin();
+        options.lost = hear_gone;
         open_it();
         for (unsigned i = 0; i < FRAMES; i++)
                 append_it(i % 4 ? 300 : FRAME_SIZE, 2);
@@ -51,12 +70,13 @@ static uint64_t drain(void) {
                 bool right = is_right(&f);
                 free(f.payload);
                 CHECK(right);
-                CHECK(f.lsn >= next);
+                check_gap(next, f.lsn);
                 next = f.lsn + f.count;
                 came += f.count - f.done;
                 store_complete(store, f.lsn + f.done, f.count - f.done);
         }
         CHECK_INT(r, -EAGAIN);
+        check_gap(next, 2 * FRAMES + 1);
         CHECK_INT(came + heard_lost, 2 * FRAMES);
         CHECK_INT(state_now().quarantined, heard_lost);
         CHECK_INT(state_now().mark_lsn, 2 * FRAMES + 1);
@@ -136,18 +156,32 @@ static void check_life(void) {
         CHECK_INT(heard_lost, 0);
 }
 
+enum { OPERATIONS_MAX = 2000, ALLOCATIONS_MAX = 2000 };
+
 static void every_operation_of_the_disk_may_fail(void) {
-        static const struct {
-                int error;
-                uint64_t times;
-        } ways[] = {{-EIO, 1}, {-ENOSPC, 1}, {0, 1}, {-EIO, 5}, {-ENOSPC, 5}, {0, 1000000}, {-EROFS, 2}};
+        static const struct disk_sim_fault ways[] = {
+                {.error = -EIO, .times = 1},
+                {.error = -EIO, .times = 5},
+                {.error = -ENOSPC, .times = 1},
+                {.error = -ENOSPC, .times = 5},
+                {.error = -EROFS, .times = 2},
+                {.error = -EINTR, .times = 2},
+                {.times = 1},
+                {.times = 1, .short_bytes = 1},
+                {.times = 1000000, .short_bytes = 700},
+        };
         uint64_t runs = 0;
         for (size_t way = 0; way < ARRAY_SIZE(ways); way++) {
-                for (uint64_t nth = 1; nth < 150; nth++) {
+                bool was_reached = true;
+                for (uint64_t nth = 1; was_reached; nth++) {
+                        CHECK(nth < OPERATIONS_MAX);
                         fixture_begin();
-                        disk_sim_fail(sim,
-                                      &(struct disk_sim_fault){DISK_SIM_ANY, nth, ways[way].times, ways[way].error, 0});
+                        struct disk_sim_fault fault = ways[way];
+                        fault.operation = DISK_SIM_ANY;
+                        fault.nth = nth;
+                        disk_sim_fail(sim, &fault);
                         live();
+                        was_reached = disk_sim_operations(sim) >= nth;
                         disk_sim_fail(sim, NULL);
                         check_life();
                         runs++;
@@ -158,17 +192,17 @@ static void every_operation_of_the_disk_may_fail(void) {
 
 static void every_allocation_may_fail(void) {
         uint64_t runs = 0;
-        for (uint64_t nth = 1; nth < 400; nth++) {
+        bool was_reached = true;
+        for (uint64_t nth = 1; was_reached; nth++) {
+                CHECK(nth < ALLOCATIONS_MAX);
                 fixture_begin();
                 allocations = 0;
                 failing_allocation = nth;
                 live();
-                bool was_reached = allocations >= nth;
+                was_reached = allocations >= nth;
                 failing_allocation = 0;
                 check_life();
                 runs++;
-                if (!was_reached)
-                        break;
         }
         printf("# %llu runs\n", (unsigned long long)runs);
 }

@@ -199,7 +199,10 @@ static int compile(struct expression **ret, const struct expr *tree, struct comp
                 r = compile_property(e, tree, c);
                 break;
         case EXPR_VARIABLE:
-                e->property = (struct property){.id = PROPERTY_TREE, .scope = tree->scope, .path = tree->string};
+                e->property = (struct property){.id = PROPERTY_TREE,
+                                                .scope = tree->scope,
+                                                .path = tree->string,
+                                                .is_name = variable_is_name(tree->string)};
                 break;
         case EXPR_FUNCTION:
                 r = compile_function(e, tree, c);
@@ -275,7 +278,7 @@ static struct json *find_variable(const struct expression *e, struct evaluation 
         const struct property *p = &e->property;
         if (p->scope == '/')
                 return globals_get(ev->context->globals, p->path, &ev->arena);
-        return variable_get(ev->record, p->scope, p->path, ev->context->is_case_sensitive);
+        return property_tree(ev->context, ev->record, p);
 }
 
 typedef bool (*text_test)(struct text whole, struct text part);
@@ -432,6 +435,10 @@ bool expression_is_string(const struct expression *e) {
 
 bool expression_is_property(const struct expression *e) {
         return e->kind == EXPR_PROPERTY;
+}
+
+const struct property *expression_property(const struct expression *e) {
+        return e->kind == EXPR_PROPERTY ? &e->property : NULL;
 }
 
 struct json *expression_json(const struct expression *e, struct evaluation *ev) {

@@ -65,6 +65,8 @@ bool expression_is_true(const struct expression *e, struct evaluation *ev);
  * NULL where it has none. */
 bool expression_is_variable(const struct expression *e);
 bool expression_is_property(const struct expression *e);
+/* The property; NULL where it is something else. */
+const struct property *expression_property(const struct expression *e);
 bool expression_is_string(const struct expression *e);
 struct json *expression_json(const struct expression *e, struct evaluation *ev);
 

@@ -14,6 +14,9 @@ const struct function *function_find(struct text name) {
 }
 
 struct text function_text(const struct function_call *call, uint32_t i, struct evaluation *ev) {
+        const struct property *p = expression_property(call->arguments[i]);
+        if (p)
+                return evaluation_property(ev, p);
         struct value v = expression_eval(call->arguments[i], ev);
         return value_to_text(&v, &ev->arena);
 }

@@ -26,6 +26,8 @@ enum step_kind {
         STEP_MSG_LESS_LF,
         STEP_RFC3164, /* of timereported */
         STEP_RFC3339,
+        STEP_GENERATED, /* RFC 3164 of timegenerated */
+        STEP_VARIABLE,  /* $!a or $.a */
         STEP_PRI,
         /* The rest: */
         STEP_PROPERTY, /* any plain value */

@@ -91,6 +91,7 @@ static inline void render_step(const struct step *step, struct property_context 
         case STEP_HOSTNAME:
         case STEP_TAG:
         case STEP_MSG:
+        case STEP_VARIABLE:
         case STEP_PROPERTY:
                 put_property(out, step, context, b, r);
                 break;
@@ -106,6 +107,10 @@ static inline void render_step(const struct step *step, struct property_context 
                 break;
         case STEP_RFC3339:
                 put_stamp(out, r, true);
+                break;
+        case STEP_GENERATED:
+                if (buffer_reserve(out, STAMP_TEXT_MAX))
+                        out->size = (size_t)(stamp_wall_rfc3164(out->data + out->size, r->received_us) - out->data);
                 break;
         case STEP_PRI:
                 put_pri(out, r);
@@ -147,9 +152,21 @@ static inline struct text run_text(const struct step *step, const struct batch *
         return run;
 }
 
-/* Of a record whose every value is a span: there is room for the whole, and the end of the text stays in a register. */
-_hot_ static void render_direct(const struct template *t, const struct batch *b, const struct record *r,
-                                struct buffer *out) {
+/* A variable's text; nearly always a string, or nothing. */
+static inline struct text variable_value(const struct step *step, struct property_context *context, struct batch *b,
+                                         struct record *r) {
+        const struct json *value = property_tree(context, r, &step->replacer->property);
+        if (!value)
+                return TEXT("");
+        return value->type == JSON_STRING ? value->string : property_get(context, b, r, &step->replacer->property);
+}
+
+/*
+ * Of a record whose every value is a span: there is room for the whole, `room` bytes, and the end of the text stays in
+ * a register. Variables ask for theirs when they are met.
+ */
+_hot_ static void render_direct(const struct template *t, size_t room, struct property_context *context,
+                                struct batch *b, struct record *r, struct buffer *out) {
         char *to = out->data + out->size;
         for (size_t i = 0; i < t->count; i++) {
                 const struct step *step = &t->steps[i];
@@ -179,6 +196,17 @@ _hot_ static void render_direct(const struct template *t, const struct batch *b,
                 case STEP_RFC3164:
                         to = stamp_rfc3164(to, &r->reported, ' ');
                         continue;
+                case STEP_GENERATED:
+                        to = stamp_wall_rfc3164(to, r->received_us);
+                        continue;
+                case STEP_VARIABLE:
+                        piece = variable_value(step, context, b, r);
+                        out->size = (size_t)(to - out->data);
+                        if (UNLIKELY(out->capacity - out->size < room + piece.size) &&
+                            !buffer_reserve(out, room + piece.size))
+                                return;
+                        to = out->data + out->size;
+                        break;
                 case STEP_RFC3339:
                         to = stamp_rfc3339(to, &r->reported);
                         continue;
@@ -299,7 +327,7 @@ void template_render(const struct template *t, struct property_context *context,
                 return;
         if (LIKELY(t->is_plain && !escapes_path)) {
                 if (LIKELY(t->is_direct && r->host.size && r->tag.size && r->reported.is_set))
-                        render_direct(t, b, r, out);
+                        render_direct(t, room, context, b, r, out);
                 else
                         render_plain(t, context, b, r, out);
                 return;

@@ -333,7 +333,7 @@ void replacer_render(const struct replacer *r, struct property_context *context,
 /* The variable, where the property is one of the record's own and neither a string nor null. */
 static const struct json *tree_of(const struct replacer *r, const struct property_context *context,
                                   struct record *record, struct text *string) {
-        struct json *value = variable_get(record, r->property.scope, r->property.path, context->is_case_sensitive);
+        struct json *value = property_tree(context, record, &r->property);
         *string = value && value->type == JSON_STRING ? value->string : TEXT("");
         return value && value->type != JSON_STRING && value->type != JSON_NULL ? value : NULL;
 }
@@ -386,7 +386,7 @@ struct json *replacer_json(const struct replacer *r, struct property_context *co
                 if (r->property.scope == '/')
                         found = context->globals ? globals_get(context->globals, r->property.path, a) : NULL;
                 else
-                        found = variable_get(record, r->property.scope, r->property.path, context->is_case_sensitive);
+                        found = property_tree(context, record, &r->property);
                 if (found && found->type != JSON_STRING) {
                         found = json_copy(a, found);
                         *is_failed = *is_failed || !found;

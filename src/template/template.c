@@ -125,6 +125,10 @@ static enum step_kind plain_kind(const struct replacer *r) {
                 return STEP_MSG;
         case PROPERTY_TIMEREPORTED:
                 return STEP_RFC3164;
+        case PROPERTY_TIMEGENERATED:
+                return STEP_GENERATED;
+        case PROPERTY_TREE:
+                return r->property.scope == '/' ? STEP_PROPERTY : STEP_VARIABLE;
         case PROPERTY_PRI:
                 return STEP_PRI;
         default:

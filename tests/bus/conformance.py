@@ -607,7 +607,7 @@ def descriptors_ride_on_any_byte_up_to_their_attachments_head(bus, _):
         for at in (0, 3, 9, head - 12, head - 1, head):
             if at:
                 a.raw(frame[:at])
-                a.socket.setblocking(True)
+                a.await_taken()
             a.raw(frame[at:], [w])
             got = b.get().attachments
             equal(got[0], b"blob")

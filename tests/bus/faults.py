@@ -253,6 +253,10 @@ def four_hundred_megabytes_at_a_stuck_reader_cost_little_and_slow_nobody(bus, si
         is_calm(bus)
 
 
+def clients(client):
+    return {one["lname"]: one for one in client.command("clients")[1]}
+
+
 @promise(None, queue_limit=1 << 20, stall_timeout=4000)
 def a_full_queue_holds_its_senders_back_until_it_is_half_empty(bus, _):
     with bus.connect(2) as slow, bus.connect(2) as sender, bus.connect(1) as other:
@@ -263,7 +267,16 @@ def a_full_queue_holds_its_senders_back_until_it_is_half_empty(bus, _):
         queued = other.command("client", {"client": slow.lname})[1]["queued"]
         check(1 << 20 <= queued < (1 << 20) + 100000, queued)
         check(thread.is_alive())
-        for _ in range(12 * (1 << 20) // 10000):
+        known = clients(other)
+        before, taken = known[sender.lname]["received"], 0
+        while known[slow.lname]["queued"] > 0.8 * (1 << 20):
+            equal(len(slow.get().body), 10000)
+            taken += 1
+            known = clients(other)
+        # Below the limit again, and above its half: the sender still waits.
+        check(known[slow.lname]["queued"] > 1 << 19, known[slow.lname]["queued"])
+        equal(known[sender.lname]["received"], before)
+        for _ in range(12 * (1 << 20) // 10000 - taken):
             equal(len(slow.get().body), 10000)
         thread.join()
         sender.nothing()

@@ -87,7 +87,7 @@ MUTANTS = [
                 *y = t;
         }""", "order holds"),
     ("directory.c", "if (channel_place(c, s) >= 0)\n                return DIRECTORY_UNCHANGED;", "", "are a set"),
-    ("client.c", "        client_leave(c);\n", "", "are a set"),
+    ("client.c", "        client_leave(c);\n", "", "notifications tell"),
     ("command.c", ",\\\"unknown command: ", ",\\\"what: ", "an unknown command"),
     ("post.c", "b->self.lname, to->lname);", "\"msgq\", to->lname);", "answers as a client"),
     ("broker.c", "        post_membership(b, \"connected\", c, TEXT_NONE, NULL);\n", "", "told at accept"),
@@ -122,12 +122,10 @@ MUTANTS = [
     ("client.c", "queue_limit / 2)", "queue_limit)", "faults: holds its senders back"),
     ("client.c", "client_doom(c, \"it has taken no byte for stall_timeout\");", ";", "faults: stuck reader|descriptors of a stuck"),
     ("client.c", "c->progress_ns = clock_mono_coarse_ns();", ";", "faults: now and then"),
-    ("client.c", "client_doom(c, \"it does not read what the broker tells it\");", ";", "faults: its own answers"),
     ("broker.c", "c->account->clients > (uint64_t)b->settings.user_clients_max", "0", "faults: so many connections"),
     ("receiver.c", "r->budget && r->budget->used > r->budget->limit", "0", "faults: so many descriptors"),
     ("route.c", "c->subscriber.count >= (uint64_t)b->settings.subscriptions_max", "0", "faults: so many subscriptions"),
     ("request.c", "if (!request_is_awaited(q))\n", "if (0)\n", "faults: requests to clients that die"),
-    ("client.c", "if (events == 0 || !c->watch.is_added) {", "if (!c->watch.is_added) {", "faults: does not spin"),
 ]
 
 

@@ -1,6 +1,7 @@
 """Raw frames of the bus, for tests: nothing of the product is used."""
 import array
 import atexit
+import fcntl
 import json
 import os
 import resource
@@ -10,6 +11,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import termios
 import time
 
 WAIT = 10.0  # seconds that anything may take
@@ -83,6 +85,14 @@ class Client:
             data = data[sent:]
         if data:
             self.socket.sendall(data)
+
+    def await_taken(self):
+        """The broker has read all that was sent."""
+        end, left = time.monotonic() + WAIT, array.array("i", [1])
+        while left[0]:
+            assert time.monotonic() < end, "the broker does not read"
+            fcntl.ioctl(self.socket, termios.TIOCOUTQ, left)
+            time.sleep(0.0005)
 
     def put(self, header, body=b"", attachments=(), fds=()):
         self.raw(pack(header, body, self.version, attachments), fds)

@@ -163,6 +163,21 @@ def the_reader_is_short_enough_to_be_read():
         assert len(file.readlines()) < 200
 
 
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+@promise
+def each_known_fault_has_its_promise_and_its_mutant():
+    faults = text_of("tests", "queue", "README.md").split("## The known faults")[1]
+    rows = re.findall(r"^\| .+ \| `(\w+)` \| (.+) \|$", faults, re.M)
+    assert len(rows) == 9, rows
+    tests, mutants = text_of("src", "queue", "store_fault_test.c"), text_of("tests", "queue", "mutants.py")
+    for test, mutant in rows:
+        assert f"TEST({test})" in tests and f'("{mutant}",' in mutants, (test, mutant)
+
+
 def main():
     global MAKE_STORE
     parser = argparse.ArgumentParser()
