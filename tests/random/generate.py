@@ -449,7 +449,11 @@ class Maker:
             body.insert(0, "if ltrim($msg) startswith \"{\" then set $.parsed = parse_json($msg, \"\\$!\");")
         if self.chance(0.5):
             body.insert(0, f"set {self.pick(self.writable)} = {self.value(2)};")
-        return body + [self.action()]
+        body.append(self.action())
+        if "script_error()" in render(body) + render(self.rulesets):
+            # Else its first word is about the message before, which may be another pair's.
+            body.insert(0, "set $.parsed = parse_json(\"{}\", \"\\$.fresh\");")
+        return body
 
     # -------------------------------------------------------- messages
 

@@ -245,7 +245,7 @@ def smaller_texts(text):
                 begin = at + 1
                 if text[at] == ")":
                     if match.group() not in ("prifilt(", "parse_json(", "exists("):
-                        yield from (text[:match.start()] + argument + text[at + 1:] for argument in arguments)
+                        yield from (text[:match.start()] + argument + text[at + 1:] for argument in filter(None, arguments))
                     break
             elif text[at] in ")]":
                 depth -= 1
