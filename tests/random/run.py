@@ -269,7 +269,7 @@ def smaller_objects(text):
                 yield "\n  ".join(lines[:at] + lines[at + 1:])
     for match in re.finditer(r"%[^%]+%", text):
         yield text[:match.start()] + text[match.end():]
-    for match in re.finditer(r' (?!name|type|option.jsonf|string|outname|format|value|position|regex|field)[A-Za-z.0-9]+="[^"]*"', text):
+    for match in re.finditer(r' (?!name|type|file|option.jsonf|string|outname|format|value|position|regex|field)[A-Za-z.0-9]+="[^"]*"', text):
         yield text[:match.start()] + text[match.end():]
 
 
