@@ -218,7 +218,7 @@ def count_file_lines(path):
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.flood = [options.penstock, "flood"]
+        self.flood = [os.path.abspath(options.penstock), "flood"]
         self.floor = compile_tool("floor", "bench/floor.c")
         self.calibrations = {}
         self.failures = []
