@@ -596,6 +596,10 @@ def unread_bytes(sender):
 
 # ---------------------------------------------------------------- what came out
 
+# time(2) lags behind the finer clocks by up to a tick, so that a second can seem to begin twice.
+COARSE_CLOCK_SECONDS = 0.01
+
+
 class Clock:
     """Masks the present: any usual rendering of a second between start and end of the case becomes a word."""
 
@@ -603,7 +607,7 @@ class Clock:
         self.start = time.time()
 
     def mask(self, text):
-        seconds = range(int(self.start), int(time.time()) + 1)
+        seconds = range(int(self.start - COARSE_CLOCK_SECONDS), int(time.time()) + 1)
         for when in seconds:
             utc = time.gmtime(when)
             text = re.sub(time.strftime("%Y-%m-%dT%H:%M:%S", utc) + r"(\.\d{1,6})?(?=Z|\+00:00)", "NOW3339", text)
