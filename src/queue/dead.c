@@ -116,8 +116,10 @@ static int bury_together(struct dead *dead, struct batch *b, const uint16_t *row
         pthread_mutex_unlock(&dead->lock);
         if (is_news)
                 report(dead->reporter, SEVERITY_ERR, 0,
-                       "queue '%s': a message that cannot be delivered cannot be kept in %s either: %s. It is tried "
-                       "again",
+                       "queue '%s': a message that cannot be delivered cannot be kept in %s either: %s. It waits, and "
+                       "is "
+                       "tried again. Dead letters have the space of deadLetter.maxDiskSpace, or of queue.maxDiskSpace "
+                       "beside a queue on disk; `penstock queue` shows, replays and purges them",
                        dead->options.name, dead->directory, fail_text(r));
         return r ? pass(r) : 0;
 }
