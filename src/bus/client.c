@@ -76,7 +76,8 @@ static void client_ready(struct watch *watch, uint32_t events) {
         }
         if (events & EPOLLOUT)
                 client_flush(c);
-        if (list_is_empty(&c->more))
+        /* Room alone is nothing to read; whoever is in `more` has a turn coming. */
+        if ((events & ~(uint32_t)EPOLLOUT) && list_is_empty(&c->more))
                 client_turn(c);
         broker_settle(b);
 }
