@@ -81,6 +81,7 @@ struct queue {
         bool is_late;      /* the time to drain is over */
         bool is_stopped;   /* no worker comes any more */
         bool was_full;     /* reported, until there was room again */
+        bool is_rung;      /* queue_ring(), unheard */
         bool owes_drained; /* it was full, and has not been empty since */
         bool was_broken;   /* the same for a disk that takes nothing */
         int64_t timeout_shutdown_ms;

@@ -177,6 +177,19 @@ static void push_direct(struct queue *q, struct batch *b) {
         batch_unref(b);
 }
 
+/* Unheard, it counts as a message in work: who waits for the queue to be empty waits for it, too. */
+void queue_ring(struct queue *q) {
+        pthread_mutex_lock(&q->lock);
+        if (queue_is_direct(q)) {
+                q->consumer.rung(q->consumer.consumer, 0);
+        } else if (!q->is_rung) {
+                q->is_rung = true;
+                q->working++;
+                pthread_cond_signal(&q->filled);
+        }
+        pthread_mutex_unlock(&q->lock);
+}
+
 /* Before the lock, so that workers can make room meanwhile. What goes to disk needs no memory. */
 static bool wait_for_budget(struct queue *q, const struct batch *b, enum flow flow) {
         if (!q->budget || q->mode == &disk_mode || q->mode == &delay_mode)

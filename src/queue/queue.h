@@ -50,6 +50,8 @@ struct queue_consumer {
          * *will_delay: the next had better go through the disk. NULL: consume() serves.
          */
         uint32_t (*attempt)(void *consumer, struct batch *b, uint32_t first, uint32_t count, bool *will_delay);
+        /* Called by a worker between two batches, after queue_ring(). NULL: it is never rung. */
+        void (*rung)(void *consumer, unsigned worker);
         /* Asked to come back soon: the queue is closing and its time-out has passed. May be NULL. */
         void (*hurry)(void *consumer);
         void *consumer;
@@ -113,6 +115,12 @@ int queue_start(struct queue *q);
 /* How inputs and rulesets push; see intake.h. */
 struct sink *queue_sink(struct queue *q);
 void queue_push(struct queue *q, struct batch *b, enum flow flow);
+
+/*
+ * A worker calls consumer.rung() before it takes another batch: for work that waits elsewhere. On a direct queue this
+ * thread does. Rings that nobody has heard yet are one. Any thread.
+ */
+void queue_ring(struct queue *q);
 
 /* The daemon ends: who is held goes on, and what comes from now on is taken in beyond all bounds. Any thread. */
 void queue_hold_no_more(struct queue *q);
