@@ -410,6 +410,10 @@ uint64_t pipeline_drain(struct pipeline *p) {
 void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
         actions_reopen(p->actions);
+        queue_let_go_of_dead(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        queue_let_go_of_dead(s->queue);
         tables_request_hup(p->tables);
         limits_reopen(p->limits);
 }

@@ -34,6 +34,7 @@
 #include "message/pack.h"
 #include "module/objects.h"
 #include "queue/budget.h"
+#include "queue/dead.h"
 
 struct queue;
 
@@ -94,10 +95,19 @@ bool queue_is_durable(const struct queue *q);
 /* The queue on disk that keeps b, or what it is a view of, until everybody is done with it; NULL: none does. */
 struct queue *queue_behind(const struct batch *b);
 /*
- * Keeps one record that nobody can deliver in the queue's dead-letter store, "<file name>.dead", which is opened when
- * first needed; on return it is durable. -ENODEV: the queue is not durable, there is none.
+ * Keeps records that nobody can deliver in the queue's dead-letter store, "<file name>.dead", which is opened when
+ * first needed; as dead_bury(). -ENODEV: the queue is not durable, there is none.
  */
-int queue_bury(struct queue *q, struct batch *b, uint16_t index, const char *reason, int error);
+int queue_bury(struct queue *q, struct batch *b, const uint16_t *rows, size_t count, const struct death *why,
+               size_t *buried);
+/* Others may take what is among its dead letters, until the next comes. */
+void queue_let_go_of_dead(struct queue *q);
+/*
+ * The dead-letter store of an action whose messages no queue on disk keeps: "<name>.dead" in the place of its queue,
+ * as well protected. Opens nothing yet. -ENOENT: there is no such place. -errno, reported.
+ */
+int queue_new_dead(struct dead **ret, const char *name, const struct queue_settings *settings,
+                   const struct queue_place *place, uint64_t disk_bytes_max, struct reporter *reporter);
 
 /* Starts the first worker; the others come when there is enough to do. 0 or -errno. */
 int queue_start(struct queue *q);
