@@ -28,7 +28,7 @@ struct radix_row {
 };
 
 enum { RADIX_KEY_BYTES_MAX = 4096 };
-#define RADIX_VALUE_MAX ((uint32_t)INT32_MAX)
+#define RADIX_VALUE_MAX ((uint32_t)INT32_MAX - 1)
 #define RADIX_NONE      UINT32_MAX /* no such key */
 
 /* Rows ascend by text_compare(), each key once and within RADIX_KEY_BYTES_MAX. -EFBIG beyond 2 GiB; -ENOMEM. */
@@ -37,4 +37,6 @@ struct radix *radix_free(struct radix *r);
 OWNED_POINTER(struct radix, radix_free);
 
 uint32_t radix_find(const struct radix *r, struct text key);
+/* The same for many keys at once, which wait for memory together. */
+void radix_find_many(const struct radix *r, const struct text *keys, size_t count, uint32_t *values);
 size_t radix_bytes(const struct radix *r);

@@ -82,6 +82,30 @@ static void many_keys_take_few_bytes(void) {
         CHECK(radix_bytes(r) < (size_t)MANY * 40);
 }
 
-TEST_MAIN(TEST(every_key_has_its_value_and_no_other_key_has_one), TEST(the_empty_key_is_a_key),
-          TEST(an_empty_tree_has_nothing), TEST(all_256_bytes_part_keys),
+/* More than go down together at a time, of all lengths, some of them missing. */
+static void many_keys_together_find_what_each_finds_alone(void) {
+        enum { KEYS = 100, ASKED = 150 };
+        static char names[ASKED][16];
+        static struct radix_row rows[KEYS];
+        struct text asked[ASKED];
+        for (unsigned i = 0; i < ASKED; i++) {
+                int size = snprintf(names[i], sizeof names[i], "%u", i * i * i);
+                asked[i] = (struct text){names[i], (size_t)size};
+                if (i < KEYS)
+                        rows[i] = (struct radix_row){asked[i], i};
+        }
+        _owned_(radix_free) struct radix *r = build(rows, KEYS), *empty = build(NULL, 0);
+        for (size_t count = 0; count <= ASKED; count++) {
+                uint32_t values[ASKED] = {0};
+                radix_find_many(r, asked, count, values);
+                for (size_t i = 0; i < count; i++)
+                        CHECK_INT(values[i], i < KEYS ? i : RADIX_NONE);
+        }
+        uint32_t values[2] = {0};
+        radix_find_many(empty, asked, 2, values);
+        CHECK(values[0] == RADIX_NONE && values[1] == RADIX_NONE);
+}
+
+TEST_MAIN(TEST(many_keys_together_find_what_each_finds_alone), TEST(every_key_has_its_value_and_no_other_key_has_one),
+          TEST(the_empty_key_is_a_key), TEST(an_empty_tree_has_nothing), TEST(all_256_bytes_part_keys),
           TEST(the_longest_keys_within_one_another_are_found), TEST(many_keys_take_few_bytes))

@@ -696,7 +696,11 @@ static void a_buried_message_is_on_disk_with_its_reason(void) {
         begin(QUEUE_DISK);
         struct queue *q = opened();
         struct batch *b = numbered(7, 3);
-        CHECK_INT(queue_bury(q, b, 1, "refused by the destination", EINVAL), 0);
+        const struct death why = {.action = "far", .reason = "refused by the destination", .error = EINVAL};
+        static const uint16_t rows[] = {1};
+        size_t buried;
+        CHECK_INT(queue_bury(q, b, rows, 1, &why, &buried), 0);
+        CHECK_INT(buried, 1);
         batch_unref(b);
         CHECK_INT(ended(q), 0);
         struct store *s;
@@ -710,6 +714,7 @@ static void a_buried_message_is_on_disk_with_its_reason(void) {
         CHECK_TEXT(batch_text(b, b->records[0].raw), "8");
         struct json *dead = json_get(b->records[0].tree[TREE_LOCAL], TEXT("dead"));
         CHECK_TEXT(json_get(dead, TEXT("reason"))->string, "refused by the destination");
+        CHECK_TEXT(json_get(dead, TEXT("action"))->string, "far");
         CHECK_INT(json_get(dead, TEXT("errno"))->integer, EINVAL);
         CHECK(json_get(dead, TEXT("time"))->integer > 0);
         batch_unref(b);
@@ -729,7 +734,9 @@ static void a_queue_in_memory_has_no_dead_letters(void) {
         settings.file_name = NULL;
         struct queue *q = opened();
         struct batch *b = numbered(0, 1);
-        CHECK_INT(queue_bury(q, b, 0, "x", 0), -ENODEV);
+        static const uint16_t rows[] = {0};
+        size_t buried;
+        CHECK_INT(queue_bury(q, b, rows, 1, &(struct death){.reason = "x"}, &buried), -ENODEV);
         batch_unref(b);
         CHECK_INT(ended(q), 0);
         pool = batch_pool_unref(pool);
