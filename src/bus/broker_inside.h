@@ -140,6 +140,7 @@ struct broker {
         struct watch listener;
         struct timer accept_pause; /* no descriptor was left */
         struct round_hook hook;
+        struct stock stock; /* of large frames */
         bool gives_memory_back;
         uint64_t passed_bytes; /* that were queued since memory was given back */
         uint64_t seen_bytes;   /* of those, when the timer last looked */

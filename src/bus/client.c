@@ -419,6 +419,7 @@ int client_new(struct client **ret, struct broker *b, int fd) {
                 c->account->clients++;
         receiver_init(&c->receiver, WIRE_1, (uint64_t)b->settings.message_bytes_max,
                       c->account ? &c->account->fds : NULL);
+        c->receiver.stock = &b->stock;
         if (b->policy.count > 0)
                 learn_groups(c);
         if (!r)

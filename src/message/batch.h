@@ -189,12 +189,12 @@ size_t batch_bytes(const struct batch *b);
 
 /* Asks for done(input, cookie) when the batch is finished. -ENOMEM. */
 int batch_acknowledge(struct batch *b, struct acknowledgement a);
-/* Whether anybody asked, of b or of what it is a view of. */
-bool batch_is_waited_for(const struct batch *b);
 /*
  * Takes what the senders of b wait for out of it, views' parents included: they are told when *hold goes, whatever
  * becomes of b. NULL: nobody waits. b belongs to the caller alone. -ENOMEM, and nothing done.
  */
 int batch_part(struct batch *b, struct batch **hold);
+/* Whether somebody still waits to be told what becomes of b. Any holder. */
+bool batch_is_waited_for(const struct batch *b);
 /* Something of b was neither delivered nor kept: its senders are not told that it was. Any holder. */
 void batch_lose(struct batch *b);
