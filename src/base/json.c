@@ -110,6 +110,26 @@ int json_take_member(struct arena *a, struct json *object, struct text name, str
         return 0;
 }
 
+/* The copy, which a NUL ends as it does every text of an arena. */
+static struct text put_text(char *at, struct text t) {
+        *bytes_put(at, t.data, t.size) = '\0';
+        return (struct text){at, t.size};
+}
+
+struct json *json_object_of(struct arena *a, struct text name, struct text value) {
+        struct whole {
+                struct json object, string;
+                struct json_member member;
+                char texts[];
+        } *whole = arena_alloc(a, sizeof *whole + name.size + 1 + value.size + 1);
+        if (!whole)
+                return NULL;
+        whole->string = (struct json){.type = JSON_STRING, .string = put_text(whole->texts + name.size + 1, value)};
+        whole->member = (struct json_member){.name = put_text(whole->texts, name), .value = &whole->string};
+        whole->object = (struct json){.type = JSON_OBJECT, .count = 1, .first = &whole->member, .last = &whole->member};
+        return &whole->object;
+}
+
 int json_add(struct arena *a, struct json *object, struct text name, struct json *value) {
         struct text copy = arena_text(a, name);
         return copy.data ? json_take_member(a, object, copy, value) : fail(-ENOMEM);

@@ -76,7 +76,8 @@ struct json *json_double(struct arena *a, double real);
 struct json *json_string(struct arena *a, struct text t);
 struct json *json_array(struct arena *a);
 struct json *json_object(struct arena *a);
-struct json *json_copy(struct arena *a, const struct json *value); /* deep */
+struct json *json_object_of(struct arena *a, struct text name, struct text value); /* one member, in one piece */
+struct json *json_copy(struct arena *a, const struct json *value);                 /* deep */
 
 /* Adds or replaces; -ENOMEM. The value is not copied. What is new goes where one was removed, else to the end. */
 int json_set(struct arena *a, struct json *object, struct text name, struct json *value);

@@ -25,6 +25,52 @@ struct text {
 #define TEXT_NONE     ((struct text){NULL, 0})
 #define TEXT_ARGS(t)  (int)(t).size, (t).data /* for "%.*s" */
 
+static inline uint64_t bytes_load8(const char *at) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        return word;
+}
+static inline uint32_t bytes_load4(const char *at) {
+        uint32_t word;
+        memcpy(&word, at, sizeof word);
+        return word;
+}
+/*
+ * mempcpy() for what is mostly short, as the pieces of a log line are: shorter than the call is long. Over 32 bytes the
+ * call wins.
+ */
+static inline char *bytes_put(char *to, const char *from, size_t size) {
+        if (size > 32)
+                return mempcpy(to, from, size);
+        if (size >= 16) {
+                __builtin_memcpy(to, from, 16);
+                __builtin_memcpy(to + size - 16, from + size - 16, 16);
+        } else if (size >= 8) {
+                __builtin_memcpy(to, from, 8);
+                __builtin_memcpy(to + size - 8, from + size - 8, 8);
+        } else if (size >= 4) {
+                __builtin_memcpy(to, from, 4);
+                __builtin_memcpy(to + size - 4, from + size - 4, 4);
+        } else {
+                for (size_t i = 0; i < size; i++)
+                        to[i] = from[i];
+        }
+        return to + size;
+}
+/* memcmp() == 0 in the same way. */
+static inline bool bytes_are_equal(const char *a, const char *b, size_t size) {
+        if (size > 16)
+                return memcmp(a, b, size) == 0;
+        if (size >= 8)
+                return bytes_load8(a) == bytes_load8(b) && bytes_load8(a + size - 8) == bytes_load8(b + size - 8);
+        if (size >= 4)
+                return bytes_load4(a) == bytes_load4(b) && bytes_load4(a + size - 4) == bytes_load4(b + size - 4);
+        for (size_t i = 0; i < size; i++)
+                if (a[i] != b[i])
+                        return false;
+        return true;
+}
+
 static inline struct text text_of(const char *string) {
         return (struct text){string, string ? strlen(string) : 0};
 }

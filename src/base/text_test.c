@@ -68,6 +68,23 @@ static void a_buffer_grows_and_prints(void) {
         CHECK_INT(strlen(buffer_string(&b)), b.size);
 }
 
-TEST_MAIN(TEST(a_part_is_found_wherever_it_lies), TEST(searching_never_reads_behind_the_end),
-          TEST(integers_are_read_whole_or_not_at_all), TEST(a_suggestion_is_close_or_none),
-          TEST(a_buffer_grows_and_prints))
+static void short_bytes_are_copied_and_compared_to_the_last_one(void) {
+        char from[64], to[66];
+        for (size_t i = 0; i < sizeof from; i++)
+                from[i] = (char)(i + 1);
+        for (size_t size = 0; size <= sizeof from; size++) {
+                memset(to, 0, sizeof to);
+                CHECK(bytes_put(to + 1, from, size) == to + 1 + size);
+                CHECK(memcmp(to + 1, from, size) == 0 && to[0] == 0 && to[size + 1] == 0);
+                CHECK(bytes_are_equal(to + 1, from, size));
+                for (size_t i = 0; i < size; i++) {
+                        to[1 + i] ^= 1;
+                        CHECK(!bytes_are_equal(to + 1, from, size));
+                        to[1 + i] ^= 1;
+                }
+        }
+}
+
+TEST_MAIN(TEST(short_bytes_are_copied_and_compared_to_the_last_one), TEST(a_part_is_found_wherever_it_lies),
+          TEST(searching_never_reads_behind_the_end), TEST(integers_are_read_whole_or_not_at_all),
+          TEST(a_suggestion_is_close_or_none), TEST(a_buffer_grows_and_prints))

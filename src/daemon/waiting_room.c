@@ -85,7 +85,7 @@ static bool park(struct waiting_room *room, struct batch *b, const void *route, 
         if (room->messages >= room->messages_max)
                 return false;
         struct lane *lane = make_lane(room, route);
-        bool is_parked = lane && (batch_is_awaited(b) ? park_view(lane, b, index) : park_copy(room, lane, b, index));
+        bool is_parked = lane && (batch_is_waited_for(b) ? park_view(lane, b, index) : park_copy(room, lane, b, index));
         room->messages += is_parked;
         return is_parked;
 }
@@ -109,7 +109,7 @@ static bool start(struct waiting_room *room) {
 
 /* A record whose sender is not decided yet. False: it could not stay. */
 static bool keep_waiting(struct waiting_room *room, struct batch *b, const void *route, uint16_t index) {
-        bool may_wait = room->is_closed ? batch_is_awaited(b) : start(room);
+        bool may_wait = room->is_closed ? batch_is_waited_for(b) : start(room);
         return may_wait && park(room, b, route, index);
 }
 
@@ -317,7 +317,7 @@ static void give_up_copies(struct waiting_room *room, struct lane *lane) {
         lane->end = &lane->first;
         while (b) {
                 struct batch *next = b->next;
-                if (batch_is_awaited(b)) {
+                if (batch_is_waited_for(b)) {
                         append(&lane->end, b);
                 } else {
                         room->given_up += b->count;

@@ -61,7 +61,7 @@ int undelivered_keep(struct undelivered *u, struct queue *own, struct batch *b, 
         struct queue *queue = responsible(own, b);
         if (queue) {
                 r = queue_bury(queue, b, rows, count, &why, done);
-        } else if (mode == DEAD_LETTERS_ALL || batch_is_awaited(b)) {
+        } else if (mode == DEAD_LETTERS_ALL || batch_is_waited_for(b)) {
                 if (u->dead)
                         r = dead_bury(u->dead, b, rows, count, &why, done);
                 else

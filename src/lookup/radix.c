@@ -5,12 +5,24 @@
 
 #include "base/fail.h"
 
+enum node_kind {
+        NODE_SPARSE, /* the children's bytes, then their links */
+        NODE_DENSE,  /* a link for each byte from the first child's to the last one's */
+        NODE_WIDE,   /* the same of two bytes: a row of links for the first, of which each stands for the second */
+};
+
 struct node_head {
-        uint32_t value;            /* of the key that ends here, as a link has it; or LINK_NONE */
+        union {
+                uint32_t value; /* of the key that ends here, as a link has it; or LINK_NONE */
+                struct {
+                        uint16_t row_first; /* of a wide node: the second byte that the first link of a row is for */
+                        uint16_t row_links;
+                };
+        };
         uint32_t prefix_size : 13; /* up to RADIX_KEY_BYTES_MAX */
-        uint32_t links : 9;        /* 0 to 256 */
-        uint32_t first : 8;        /* of a dense node: the byte that its first link stands for */
-        uint32_t is_dense : 1;
+        uint32_t links : 9;        /* 0 to 256; of a wide node: its rows */
+        uint32_t first : 8;        /* the byte that the first link, or row, is for; not of a sparse node */
+        uint32_t kind : 2;
 };
 static_assert(sizeof(struct node_head) == 8, "a node's head is eight bytes");
 
@@ -20,7 +32,8 @@ static_assert(sizeof(struct node_head) == 8, "a node's head is eight bytes");
 #define LINK_NONE     UINT32_MAX
 
 enum {
-        DENSE_BYTES_MORE = 24, /* that a node may be larger for having its links by byte */
+        /* A node may be larger by so many bytes, and one for each key below, for having its links by byte. */
+        DENSE_BYTES_MORE = 24,
         WALKERS_MAX = 16,
         FETCH_BYTES = 40, /* into a node: with its head, about what a dense one of ten digits has */
 };
@@ -35,18 +48,37 @@ struct radix {
 /* ---- Building -------------------------------------------------------------- */
 
 struct branch {
-        uint8_t byte;
+        uint16_t bytes; /* one; of a wide node two, the first one above */
         uint32_t link;
 };
 
-/* Children wait here until all of a node's are written; those of the nodes above lie below. */
+/* A node that is not written yet, since the one above may take its branches over. */
+struct pending {
+        struct text prefix;
+        uint32_t value; /* LINK_IS_VALUE with it, or LINK_NONE */
+        bool is_wide;
+        size_t branches_from, branches;
+        size_t keys; /* with those below */
+};
+
+/* What follows one byte of a node: a value, or a node. */
+struct child {
+        uint8_t byte;
+        bool is_node;
+        uint32_t link;
+        struct pending node;
+};
+
+/* Both stacks hold what belongs to the pending nodes from the root to the one in work, and its children. */
 struct builder {
         struct buffer out;
         struct branch *branches;
         size_t count, capacity;
+        struct child *children;
+        size_t child_count, child_capacity;
 };
 
-static int push_branch(struct builder *b, uint8_t byte, uint32_t link) {
+static int push_branch(struct builder *b, struct branch branch) {
         if (b->count == b->capacity) {
                 size_t capacity = MAX(b->capacity * 2, (size_t)1024);
                 struct branch *grown = realloc(b->branches, capacity * sizeof *grown);
@@ -55,7 +87,20 @@ static int push_branch(struct builder *b, uint8_t byte, uint32_t link) {
                 b->branches = grown;
                 b->capacity = capacity;
         }
-        b->branches[b->count++] = (struct branch){byte, link};
+        b->branches[b->count++] = branch;
+        return 0;
+}
+
+static int push_child(struct builder *b, struct child child) {
+        if (b->child_count == b->child_capacity) {
+                size_t capacity = MAX(b->child_capacity * 2, (size_t)256);
+                struct child *grown = realloc(b->children, capacity * sizeof *grown);
+                if (!grown)
+                        return fail(-ENOMEM);
+                b->children = grown;
+                b->child_capacity = capacity;
+        }
+        b->children[b->child_count++] = child;
         return 0;
 }
 
@@ -68,69 +113,174 @@ static size_t shared(const struct radix_row *rows, size_t count, size_t depth) {
         return at - depth;
 }
 
-static void write_branches(struct buffer *out, const struct branch *branches, size_t count) {
+/* From the first byte to the last one. */
+static size_t span_of(const struct branch *branches, size_t count) {
+        return count ? branches[count - 1].bytes - branches[0].bytes + 1u : 0;
+}
+
+static bool is_dense(const struct pending *p, size_t span) {
+        size_t bytes_max = p->branches * (sizeof(uint32_t) + 1) + DENSE_BYTES_MORE + p->keys;
+        return p->branches && span * sizeof(uint32_t) <= bytes_max;
+}
+
+static void write_sparse(struct buffer *out, const struct branch *branches, size_t count) {
         for (size_t i = 0; i < count; i++)
-                buffer_byte(out, (char)branches[i].byte);
+                buffer_byte(out, (char)branches[i].bytes);
         for (size_t i = 0; i < count; i++)
                 buffer_append(out, &branches[i].link, sizeof branches[i].link);
 }
 
-/* One link for each byte from the first child's to the last one's. */
+/* One link for each byte from the first child's on. */
 static void write_dense(struct buffer *out, const struct branch *branches, size_t count) {
-        for (size_t i = 0, byte = branches[0].byte; i < count; byte++) {
-                bool is_there = branches[i].byte == byte;
+        for (size_t i = 0, byte = branches[0].bytes; i < count; byte++) {
+                bool is_there = branches[i].bytes == byte;
                 uint32_t link = is_there ? branches[i].link : LINK_NONE;
                 buffer_append(out, &link, sizeof link);
                 i += is_there;
         }
 }
 
-static int write_node(struct builder *b, struct text prefix, uint32_t value, size_t branches_from, uint32_t *ret) {
-        size_t count = b->count - branches_from;
-        const struct branch *branches = count ? b->branches + branches_from : NULL;
-        assert(count <= 256 && prefix.size <= RADIX_KEY_BYTES_MAX);
+/* The second bytes that the branches of a wide node have. */
+struct columns {
+        unsigned first, last;
+};
+
+static struct columns columns_of(const struct branch *branches, size_t count) {
+        struct columns c = {.first = 255, .last = 0};
+        for (size_t i = 0; i < count; i++) {
+                c.first = MIN(c.first, branches[i].bytes & 255u);
+                c.last = MAX(c.last, branches[i].bytes & 255u);
+        }
+        return c;
+}
+
+static void write_wide(struct buffer *out, const struct branch *branches, size_t count, struct columns columns) {
+        unsigned first = branches[0].bytes >> 8, last = branches[count - 1].bytes >> 8;
+        size_t i = 0;
+        for (unsigned row = first; row <= last; row++)
+                for (unsigned column = columns.first; column <= columns.last; column++) {
+                        bool is_there = i < count && branches[i].bytes == (row << 8 | column);
+                        uint32_t link = is_there ? branches[i].link : LINK_NONE;
+                        buffer_append(out, &link, sizeof link);
+                        i += is_there;
+                }
+        assert(i == count);
+}
+
+/* The branches of a node are the last ones of the stack, from its first on, or lie below those that are not written. */
+static int write_node(struct builder *b, const struct pending *p, uint32_t *ret) {
+        const struct branch *branches = p->branches ? b->branches + p->branches_from : NULL;
+        assert(p->branches <= (p->is_wide ? 65536 : 256) && p->prefix.size <= RADIX_KEY_BYTES_MAX);
         if (b->out.size >= LINK_IS_VALUE)
                 return fail(-EFBIG);
         *ret = (uint32_t)b->out.size;
-        size_t span = count ? branches[count - 1].byte - branches[0].byte + 1u : 0;
-        bool is_dense = count && span * sizeof(uint32_t) <= count * (sizeof(uint32_t) + 1) + DENSE_BYTES_MORE;
-        struct node_head head = {.value = value,
-                                 .prefix_size = (uint32_t)prefix.size & 0x1fff,
-                                 .links = (uint32_t)(is_dense ? span : count) & 0x1ff,
-                                 .first = is_dense ? branches[0].byte : 0,
-                                 .is_dense = is_dense};
+        struct node_head head = {.value = p->value, .prefix_size = (uint32_t)p->prefix.size & 0x1fff};
+        struct columns columns = {0};
+        size_t span = span_of(branches, p->branches);
+        if (p->is_wide) {
+                columns = columns_of(branches, p->branches);
+                head.kind = NODE_WIDE;
+                head.row_first = (uint16_t)columns.first;
+                head.row_links = (uint16_t)(columns.last - columns.first + 1);
+                head.first = branches[0].bytes >> 8;
+                head.links = (uint32_t)(branches[p->branches - 1].bytes >> 8) - head.first + 1;
+        } else if (is_dense(p, span)) {
+                head.kind = NODE_DENSE;
+                head.first = branches[0].bytes & 255u;
+                head.links = (uint32_t)span & 0x1ff;
+        } else {
+                head.kind = NODE_SPARSE;
+                head.links = (uint32_t)p->branches & 0x1ff;
+        }
         buffer_append(&b->out, &head, sizeof head);
-        buffer_text(&b->out, prefix);
-        if (is_dense)
-                write_dense(&b->out, branches, count);
+        buffer_text(&b->out, p->prefix);
+        if (head.kind == NODE_WIDE)
+                write_wide(&b->out, branches, p->branches, columns);
+        else if (head.kind == NODE_DENSE)
+                write_dense(&b->out, branches, p->branches);
         else
-                write_branches(&b->out, branches, count);
-        b->count = branches_from;
+                write_sparse(&b->out, branches, p->branches);
         return buffer_failed(&b->out) ? fail(-ENOMEM) : 0;
 }
 
-/* The keys of the rows are alike up to depth. As deep as a key is long: RADIX_KEY_BYTES_MAX. */
-static int build(struct builder *b, const struct radix_row *rows, size_t count, size_t depth, uint32_t *ret) {
-        size_t prefix = shared(rows, count, depth), below = depth + prefix, branches_from = b->count;
-        uint32_t value = LINK_NONE;
-        size_t at = 0;
-        assert(rows[0].value <= RADIX_VALUE_MAX);
-        if (rows[0].key.size == below)
-                value = LINK_IS_VALUE | rows[at++].value;
-        while (at < count) {
-                uint8_t byte = (uint8_t)rows[at].key.data[below];
-                size_t from = at;
-                while (at < count && (uint8_t)rows[at].key.data[below] == byte)
-                        at++;
-                uint32_t link = LINK_IS_VALUE | rows[from].value;
-                bool ends_here = at - from == 1 && rows[from].key.size == below + 1;
-                int r = ends_here ? 0 : build(b, rows + from, at - from, below + 1, &link);
-                if (r == 0)
-                        r = push_branch(b, byte, link);
+/* Whether a wide node takes hardly more bytes than the node with its children. */
+static bool can_be_wide(const struct builder *b, size_t children_from, size_t branches_from, const struct pending *p) {
+        const struct child *children = b->children + children_from;
+        size_t count = b->child_count - children_from;
+        if (count < 2 || p->value != LINK_NONE)
+                return false;
+        size_t bytes = MIN((size_t)(children[count - 1].byte - children[0].byte + 1) * sizeof(uint32_t),
+                           count * (sizeof(uint32_t) + 1));
+        for (size_t i = 0; i < count; i++) {
+                const struct pending *node = &children[i].node;
+                size_t span = children[i].is_node ? span_of(b->branches + node->branches_from, node->branches) : 0;
+                if (!children[i].is_node || node->prefix.size || node->value != LINK_NONE || node->is_wide ||
+                    !is_dense(node, span))
+                        return false;
+                bytes += sizeof(struct node_head) + span * sizeof(uint32_t);
+        }
+        struct columns columns = columns_of(b->branches + branches_from, b->count - branches_from);
+        size_t rows = (size_t)(children[count - 1].byte - children[0].byte + 1);
+        return rows * (columns.last - columns.first + 1) * sizeof(uint32_t) <= bytes + DENSE_BYTES_MORE + p->keys;
+}
+
+/* The children's branches become the node's own: they lie behind one another already. */
+static void take_branches(struct builder *b, size_t children_from) {
+        for (size_t i = children_from; i < b->child_count; i++) {
+                const struct child *child = &b->children[i];
+                struct branch *branches = b->branches + child->node.branches_from;
+                for (size_t k = 0; k < child->node.branches; k++)
+                        branches[k].bytes = (uint16_t)(child->byte << 8 | branches[k].bytes);
+        }
+}
+
+/* The children are written, and the node has one branch to each. */
+static int write_children(struct builder *b, size_t children_from, size_t branches_from) {
+        for (size_t i = children_from; i < b->child_count; i++) {
+                struct child *child = &b->children[i];
+                int r = child->is_node ? write_node(b, &child->node, &child->link) : 0;
                 if (r)
                         return pass(r);
         }
-        return write_node(b, text_slice(rows[0].key, depth, below), value, branches_from, ret);
+        b->count = branches_from;
+        for (size_t i = children_from; i < b->child_count; i++) {
+                int r = push_branch(b, (struct branch){b->children[i].byte, b->children[i].link});
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
+/* The keys of the rows are alike up to depth. As deep as a key is long: RADIX_KEY_BYTES_MAX. */
+static int build(struct builder *b, const struct radix_row *rows, size_t count, size_t depth, struct pending *ret) {
+        size_t below = depth + shared(rows, count, depth), at = 0;
+        size_t branches_from = b->count, children_from = b->child_count;
+        struct pending node = {.prefix = text_slice(rows[0].key, depth, below), .value = LINK_NONE, .keys = count};
+        assert(rows[0].value <= RADIX_VALUE_MAX);
+        if (rows[0].key.size == below)
+                node.value = LINK_IS_VALUE | rows[at++].value;
+        while (at < count) {
+                struct child child = {.byte = (uint8_t)rows[at].key.data[below]};
+                size_t from = at;
+                while (at < count && (uint8_t)rows[at].key.data[below] == child.byte)
+                        at++;
+                child.link = LINK_IS_VALUE | rows[from].value;
+                child.is_node = at - from > 1 || rows[from].key.size != below + 1;
+                int r = child.is_node ? build(b, rows + from, at - from, below + 1, &child.node) : 0;
+                if (r == 0)
+                        r = push_child(b, child);
+                if (r)
+                        return pass(r);
+        }
+        node.is_wide = can_be_wide(b, children_from, branches_from, &node);
+        if (node.is_wide)
+                take_branches(b, children_from);
+        int r = node.is_wide ? 0 : write_children(b, children_from, branches_from);
+        b->child_count = children_from;
+        node.branches_from = branches_from;
+        node.branches = b->count - branches_from;
+        *ret = node;
+        return r ? pass(r) : 0;
 }
 
 int radix_new(struct radix **ret, const struct radix_row *rows, size_t count) {
@@ -139,8 +289,12 @@ int radix_new(struct radix **ret, const struct radix_row *rows, size_t count) {
                 return fail(-ENOMEM);
         r->is_empty = count == 0;
         struct builder b = {0};
-        int error = count ? build(&b, rows, count, 0, &r->root) : 0;
+        struct pending root;
+        int error = count ? build(&b, rows, count, 0, &root) : 0;
+        if (count && error == 0)
+                error = write_node(&b, &root, &r->root);
         free(b.branches);
+        free(b.children);
         r->bytes = b.out.data;
         r->size = b.out.size;
         if (error)
@@ -188,29 +342,47 @@ static inline size_t find_branch(const char *bytes, size_t count, char byte) {
         return i;
 }
 
-/* The link for a byte of the node whose links begin at `bytes`, or LINK_NONE. */
-static inline uint32_t find_link(struct node_head head, const char *bytes, char byte) {
-        uint32_t link = LINK_NONE;
-        size_t i = head.is_dense ? (size_t)(unsigned char)byte - head.first : find_branch(bytes, head.links, byte);
-        if (i < head.links)
-                memcpy(&link, bytes + (head.is_dense ? 0 : head.links) + i * sizeof link, sizeof link);
+static inline uint32_t link_at(const char *links, size_t i) {
+        uint32_t link;
+        memcpy(&link, links + i * sizeof link, sizeof link);
         return link;
 }
 
-/* One node down. Where that ends the search, a link that is a value, or LINK_NONE. */
-static inline uint32_t descend(const struct radix *r, uint32_t node, struct text *key) {
+/* Where a link leads, once so much of a key is used: at the end of a search nothing of it may be left. */
+static inline uint32_t follow(uint32_t link, const char *at, const char *end) {
+        return link & LINK_IS_VALUE && at != end ? LINK_NONE : link;
+}
+
+/* One node down, and on in the key. Where that ends the search, a link that is a value, or LINK_NONE. A call of it took
+ * a third more. */
+__attribute__((always_inline)) static inline uint32_t descend(const struct radix *r, uint32_t node, const char **key,
+                                                              const char *end) {
         struct node_head head;
-        const char *bytes = r->bytes + node;
+        const char *bytes = r->bytes + node, *at = *key;
         memcpy(&head, bytes, sizeof head);
         bytes += sizeof head;
         size_t size = head.prefix_size;
-        if (key->size < size || !same_bytes(bytes, key->data, size))
+        if ((size_t)(end - at) < size || !same_bytes(bytes, at, size))
                 return LINK_NONE;
-        if (key->size == size)
-                return head.value;
-        uint32_t link = find_link(head, bytes + size, key->data[size]);
-        *key = (struct text){key->data + size + 1, key->size - size - 1};
-        return link & LINK_IS_VALUE && key->size ? LINK_NONE : link;
+        bytes += size;
+        at += size;
+        if (at == end)
+                return head.kind == NODE_WIDE ? LINK_NONE : head.value;
+        size_t i = (size_t)(uint8_t)*at++ - head.first;
+        if (head.kind == NODE_SPARSE) {
+                i = find_branch(bytes, head.links, at[-1]);
+                bytes += head.links;
+        }
+        if (i >= head.links)
+                return LINK_NONE;
+        if (head.kind == NODE_WIDE) {
+                size_t column = at == end ? SIZE_MAX : (size_t)(uint8_t)*at++ - head.row_first;
+                if (column >= head.row_links)
+                        return LINK_NONE;
+                i = i * head.row_links + column;
+        }
+        *key = at;
+        return follow(link_at(bytes, i), at, end);
 }
 
 static inline uint32_t value_of(uint32_t link) {
@@ -218,18 +390,12 @@ static inline uint32_t value_of(uint32_t link) {
 }
 
 uint32_t radix_find(const struct radix *r, struct text key) {
+        const char *at = key.data, *end = key.data + key.size;
         uint32_t link = r->is_empty ? LINK_NONE : r->root;
         while (!(link & LINK_IS_VALUE))
-                link = descend(r, link, &key);
+                link = descend(r, link, &at, end);
         return value_of(link);
 }
-
-/* A search among several that go down together. */
-struct walker {
-        struct text key; /* what is left of it */
-        uint32_t link;
-        uint32_t number;
-};
 
 /* Most nodes lie in one line of the processor's cache, or in two. */
 static inline void fetch(const struct radix *r, uint32_t node) {
@@ -237,25 +403,37 @@ static inline void fetch(const struct radix *r, uint32_t node) {
         __builtin_prefetch(r->bytes + node + FETCH_BYTES);
 }
 
-/* At most WALKERS_MAX keys: each in turn goes down one node, and meanwhile the next nodes of the others arrive. */
+/*
+ * At most WALKERS_MAX keys: each in turn goes down one node, and meanwhile the next nodes of the others arrive. What
+ * they have stays where it is: to copy it right after a step would wait for what the step has stored.
+ */
 static void walk_together(const struct radix *r, const struct text *keys, size_t count, uint32_t *values) {
-        struct walker walkers[WALKERS_MAX];
-        for (uint32_t i = 0; i < count; i++)
-                walkers[i] = (struct walker){keys[i], r->root, i};
-        for (size_t walking = count; walking;) {
-                size_t left = walking;
-                walking = 0;
-                for (size_t i = 0; i < left; i++) {
-                        struct walker w = walkers[i];
-                        w.link = descend(r, w.link, &w.key);
-                        if (w.link & LINK_IS_VALUE) {
-                                values[w.number] = value_of(w.link);
-                                continue;
-                        }
-                        fetch(r, w.link);
-                        walkers[walking++] = w;
-                }
+        const char *at[WALKERS_MAX];
+        uint32_t links[WALKERS_MAX];
+        uint8_t walking[WALKERS_MAX];
+        for (size_t i = 0; i < count; i++) {
+                at[i] = keys[i].data;
+                links[i] = r->root;
+                walking[i] = (uint8_t)i;
         }
+        for (size_t left = count; left;) {
+                size_t kept = 0;
+                for (size_t k = 0; k < left; k++) {
+                        uint8_t i = walking[k];
+                        const char *key = at[i];
+                        uint32_t link = descend(r, links[i], &key, keys[i].data + keys[i].size);
+                        at[i] = key;
+                        links[i] = link;
+                        walking[kept] = i;
+                        if (link & LINK_IS_VALUE)
+                                continue;
+                        fetch(r, link);
+                        kept++;
+                }
+                left = kept;
+        }
+        for (size_t i = 0; i < count; i++)
+                values[i] = value_of(links[i]);
 }
 
 void radix_find_many(const struct radix *r, const struct text *keys, size_t count, uint32_t *values) {

@@ -13,6 +13,9 @@
  * Where the bytes of the children lie close together, such as digits, the node is dense: it has a link for every byte
  * from the first to the last and no list of bytes, so that a step is one load. Host names with numbers, 100,000 of
  * them, took 372 instructions a search without.
+ *
+ * Where all children are dense themselves and hold nothing else, the node is wide: its links are those of its children,
+ * a row for each, so that a step takes two bytes.
  */
 #pragma once
 

@@ -106,6 +106,51 @@ static void many_keys_together_find_what_each_finds_alone(void) {
         CHECK(values[0] == RADIX_NONE && values[1] == RADIX_NONE);
 }
 
-TEST_MAIN(TEST(many_keys_together_find_what_each_finds_alone), TEST(every_key_has_its_value_and_no_other_key_has_one),
+/* Every other pair, so that rows and columns have gaps; neither a single byte nor a longer key is one. */
+static void pairs_of_bytes_are_found_whatever_lies_between_them(void) {
+        enum { PAIRS = 256 * 256 / 3 };
+        static char bytes[256 * 256][4];
+        static struct radix_row rows[PAIRS];
+        for (unsigned round = 0; round < 2; round++) {
+                size_t count = 0;
+                for (unsigned i = 0; i < 256 * 256; i++) {
+                        memcpy(bytes[i], (char[]){'k', (char)(i >> 8), (char)i, 'x'}, 4);
+                        bool is_key = i % 3 == 1 && (round || (i >> 8) % 16 < 10);
+                        if (is_key)
+                                rows[count++] = (struct radix_row){{bytes[i], 3}, i};
+                }
+                _owned_(radix_free) struct radix *r = build(rows, count);
+                for (size_t i = 0; i < count; i++) {
+                        CHECK_INT(radix_find(r, rows[i].key), rows[i].value);
+                        CHECK(radix_find(r, text_slice(rows[i].key, 0, 2)) == RADIX_NONE);
+                        CHECK(radix_find(r, (struct text){rows[i].key.data, 4}) == RADIX_NONE);
+                }
+                for (unsigned i = 0; i < 256 * 256; i += 3)
+                        CHECK(radix_find(r, (struct text){bytes[i], 3}) == RADIX_NONE);
+        }
+}
+
+/* Numbers of five digits, of which some are missing; a key between them parts two levels that could be one. */
+static void digits_are_found_two_at_a_step(void) {
+        enum { COUNT = 30000 };
+        static char names[COUNT][16];
+        static struct radix_row rows[COUNT + 1];
+        for (unsigned i = 0; i < COUNT; i++) {
+                int size = snprintf(names[i], sizeof names[i], "web-%05u", i * 3);
+                rows[i] = (struct radix_row){{names[i], (size_t)size}, i};
+        }
+        rows[COUNT] = (struct radix_row){TEXT("web-012"), COUNT};
+        _owned_(radix_free) struct radix *r = build(rows, COUNT + 1);
+        for (unsigned i = 0; i < COUNT + 1; i++)
+                CHECK_INT(radix_find(r, rows[i].key), rows[i].value);
+        static const char *const others[] = {"web-",      "web-0",     "web-01",   "web-0123",
+                                             "web-00001", "web-99999", "web-0000:"};
+        for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+                CHECK(radix_find(r, text_of(others[i])) == RADIX_NONE);
+        CHECK(radix_bytes(r) < (size_t)COUNT * 20);
+}
+
+TEST_MAIN(TEST(pairs_of_bytes_are_found_whatever_lies_between_them), TEST(digits_are_found_two_at_a_step),
+          TEST(many_keys_together_find_what_each_finds_alone), TEST(every_key_has_its_value_and_no_other_key_has_one),
           TEST(the_empty_key_is_a_key), TEST(an_empty_tree_has_nothing), TEST(all_256_bytes_part_keys),
           TEST(the_longest_keys_within_one_another_are_found), TEST(many_keys_take_few_bytes))

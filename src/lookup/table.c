@@ -8,6 +8,8 @@
 #include "lookup/radix.h"
 #include "lookup/rows.h"
 
+enum { MANY_AT_ONCE = 32 };
+
 struct lookup {
         atomic_uint references;
         enum lookup_kind kind;
@@ -297,12 +299,25 @@ static struct text find_regex(const struct lookup *l, struct text key) {
         return l->nomatch;
 }
 
+static struct text answer(const struct lookup *l, uint32_t value) {
+        return value == RADIX_NONE ? l->nomatch : value_of(l, value);
+}
+
 struct text lookup_find(const struct lookup *l, struct text key) {
         assert(lookup_takes_text(l));
-        if (l->kind == LOOKUP_REGEX)
-                return find_regex(l, key);
-        uint32_t value = radix_find(l->radix, key);
-        return value == RADIX_NONE ? l->nomatch : value_of(l, value);
+        return l->kind == LOOKUP_REGEX ? find_regex(l, key) : answer(l, radix_find(l->radix, key));
+}
+
+void lookup_find_many(const struct lookup *l, const struct text *keys, size_t count, struct text *values) {
+        assert(lookup_takes_text(l));
+        for (size_t at = 0; at < count; at += MANY_AT_ONCE) {
+                size_t some = MIN(count - at, (size_t)MANY_AT_ONCE);
+                uint32_t found[MANY_AT_ONCE];
+                if (l->kind == LOOKUP_STRING)
+                        radix_find_many(l->radix, keys + at, some, found);
+                for (size_t i = 0; i < some; i++)
+                        values[at + i] = l->kind == LOOKUP_REGEX ? find_regex(l, keys[at + i]) : answer(l, found[i]);
+        }
 }
 
 /* The position of the largest number that is not above the key, from 1; 0: all are. */

@@ -45,6 +45,8 @@ static inline bool lookup_takes_text(const struct lookup *l) {
 }
 /* The value, or what the table has for keys that it lacks. It holds as long as the reference. */
 struct text lookup_find(const struct lookup *l, struct text key);
+/* The same for many keys at once: cheaper where the table is large. Keys and values may be one array. */
+void lookup_find_many(const struct lookup *l, const struct text *keys, size_t count, struct text *values);
 struct text lookup_find_number(const struct lookup *l, uint32_t key);
 /* Keys that a table has, and the memory that it takes. */
 size_t lookup_count(const struct lookup *l);

@@ -195,6 +195,6 @@ int batch_acknowledge(struct batch *b, struct acknowledgement a);
  */
 int batch_part(struct batch *b, struct batch **hold);
 /* Whether somebody still waits to be told what becomes of b. Any holder. */
-bool batch_is_awaited(const struct batch *b);
+bool batch_is_waited_for(const struct batch *b);
 /* Something of b was neither delivered nor kept: its senders are not told that it was. Any holder. */
 void batch_lose(struct batch *b);

@@ -31,7 +31,7 @@ static struct json *member(const struct json *object, struct text name, bool is_
         for (const struct json_member *m = object->first; m; m = m->next) {
                 if (m->name.size != name.size)
                         continue;
-                if (memcmp(m->name.data, name.data, name.size) == 0)
+                if (bytes_are_equal(m->name.data, name.data, name.size))
                         return m->value;
                 if (!similar && !is_case_sensitive && text_equal_nocase(m->name, name))
                         similar = m->value;
@@ -224,6 +224,18 @@ struct json *variable_get_name(const struct record *r, char scope, struct text n
 
 int variable_set(struct batch *b, struct record *r, char scope, struct text path, struct json *value, unsigned how) {
         return tree_set(&b->arena, tree_of(r, scope), path, value, how);
+}
+
+/* Most messages get one variable, so that their tree is made for it. */
+int variable_set_name(struct batch *b, struct record *r, char scope, struct text name, struct text value,
+                      unsigned how) {
+        struct json **tree = tree_of(r, scope);
+        if (!*tree && name.size <= PATH_BYTES_MAX) {
+                *tree = json_object_of(&b->arena, name, value);
+                return *tree ? 0 : fail(-ENOMEM);
+        }
+        struct json *string = json_string(&b->arena, value);
+        return string ? variable_set(b, r, scope, name, string, how) : fail(-ENOMEM);
 }
 
 void variable_unset(struct record *r, char scope, struct text path, bool is_case_sensitive) {

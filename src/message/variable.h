@@ -37,6 +37,8 @@ enum variable_how {
  * replace an object (or the whole tree), and beyond JSON_NESTING_MAX.
  */
 int variable_set(struct batch *b, struct record *r, char scope, struct text path, struct json *value, unsigned how);
+/* The same of a text, which is copied, where the path is one name: variable_is_name(). -ENOMEM, too. */
+int variable_set_name(struct batch *b, struct record *r, char scope, struct text name, struct text value, unsigned how);
 void variable_unset(struct record *r, char scope, struct text path, bool is_case_sensitive);
 
 /* The same for $/; the result is copied into the arena, since another thread may change the original at once. */

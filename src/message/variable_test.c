@@ -154,8 +154,26 @@ static void a_global_counter_does_not_grow_memory(void) {
         CHECK(!globals_get(g, TEXT("count"), &a));
 }
 
-TEST_MAIN(TEST(what_is_missing_on_the_way_is_made), TEST(a_scalar_replaces_a_scalar_but_never_an_object),
-          TEST(a_path_does_not_lead_through_a_scalar), TEST(an_object_merges_into_the_object_at_its_path),
-          TEST(reset_replaces_an_object), TEST(names_meet_whatever_their_case_unless_it_matters),
+static void a_text_under_one_name_starts_a_tree_or_joins_it(void) {
+        START;
+        CHECK_INT(variable_set_name(f.batch, f.record, '!', TEXT("a"), TEXT("x\0y"), 0), 0);
+        check_tree(&f, "{\"a\":\"x\\u0000y\"}");
+        CHECK_INT(variable_set_name(f.batch, f.record, '!', TEXT("b"), TEXT_NONE, 0), 0);
+        CHECK_INT(variable_set_name(f.batch, f.record, '!', TEXT("A"), TEXT("2"), 0), 0);
+        CHECK_INT(set(&f, "o!x", "1"), 0);
+        CHECK_INT(variable_set_name(f.batch, f.record, '!', TEXT("o"), TEXT("leaf"), 0), -EINVAL);
+        check_tree(&f, "{\"a\":\"2\",\"b\":\"\",\"o\":{\"x\":1}}");
+        static char long_name[PATH_BYTES_MAX + 1];
+        memset(long_name, 'n', sizeof long_name);
+        struct text name = {long_name, sizeof long_name};
+        CHECK_INT(variable_set_name(f.batch, f.record, '.', name, TEXT("x"), 0), -EINVAL);
+        CHECK(!f.record->tree[TREE_LOCAL]);
+        CHECK_INT(variable_set_name(f.batch, f.record, '.', text_slice(name, 0, PATH_BYTES_MAX), TEXT("x"), 0), 0);
+}
+
+TEST_MAIN(TEST(a_text_under_one_name_starts_a_tree_or_joins_it), TEST(what_is_missing_on_the_way_is_made),
+          TEST(a_scalar_replaces_a_scalar_but_never_an_object), TEST(a_path_does_not_lead_through_a_scalar),
+          TEST(an_object_merges_into_the_object_at_its_path), TEST(reset_replaces_an_object),
+          TEST(names_meet_whatever_their_case_unless_it_matters),
           TEST(array_items_are_found_and_entered_but_not_replaced), TEST(unset_takes_a_member_or_the_whole_tree),
           TEST(nesting_and_paths_end_at_their_limits), TEST(a_global_counter_does_not_grow_memory))

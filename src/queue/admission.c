@@ -89,7 +89,7 @@ static void hold_above(struct queue *q, int64_t mark, int64_t ms) {
  * holds nobody up.
  */
 bool admission_is_patient(const struct queue *q, const struct batch *b, enum flow flow) {
-        return queue_behind(b) || (flow != FLOW_NONE && q->timeout_enqueue_ms != 0 && batch_is_awaited(b));
+        return queue_behind(b) || (flow != FLOW_NONE && q->timeout_enqueue_ms != 0 && batch_is_waited_for(b));
 }
 
 /* Holds the sender back as its flow allows. True when there is room for at least one message. */

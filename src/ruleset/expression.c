@@ -425,6 +425,16 @@ struct value expression_eval(const struct expression *e, struct evaluation *ev) 
         return value_text(TEXT(""));
 }
 
+bool expression_has_many(const struct expression *e) {
+        return e->kind == EXPR_FUNCTION && e->call.call_many;
+}
+
+void expression_eval_many(const struct expression *e, struct evaluation *ev, const uint16_t *selection, size_t count,
+                          struct value *values) {
+        assert(expression_has_many(e) && count <= EXPRESSION_MANY_MAX);
+        e->call.call_many(&e->call, ev, selection, count, values);
+}
+
 bool expression_is_variable(const struct expression *e) {
         return e->kind == EXPR_VARIABLE;
 }

@@ -60,6 +60,14 @@ OWNED_POINTER(struct expression, expression_free);
 void expression_print(struct buffer *out, const struct expression *e);
 
 struct value expression_eval(const struct expression *e, struct evaluation *ev);
+/*
+ * For several records of the batch at once, EXPRESSION_MANY_MAX at most, where that costs less: values hold until the
+ * next evaluation_forget(). Such an expression reads its record and changes nothing.
+ */
+enum { EXPRESSION_MANY_MAX = 32 };
+bool expression_has_many(const struct expression *e);
+void expression_eval_many(const struct expression *e, struct evaluation *ev, const uint16_t *selection, size_t count,
+                          struct value *values);
 bool expression_is_true(const struct expression *e, struct evaluation *ev);
 
 /* Whether it is $!x, $.x or $/x, a property such as $msg, or a string as it stands; and the JSON value that it has,
@@ -86,6 +94,9 @@ struct function_call {
         struct expression **arguments;
         uint32_t count;
         void *prepared; /* what function->prepare made of constant arguments */
+        /* So it set this, too, where so many records of a batch at once cost less; else NULL. */
+        void (*call_many)(const struct function_call *call, struct evaluation *ev, const uint16_t *selection,
+                          size_t count, struct value *values);
 };
 
 struct function {

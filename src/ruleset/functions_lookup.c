@@ -10,20 +10,6 @@
 
 enum { NAME_BYTES_SHOWN = 200 };
 
-static int prepare_lookup(struct function_call *c, const struct expr *tree, const struct expression_names *names,
-                          struct buffer *complaint) {
-        if (tree->args[0]->kind != EXPR_STRING) {
-                buffer_format(complaint, "table name (param 1) of lookup() must be a constant string");
-                return fail(-EINVAL);
-        }
-        c->prepared = names->find_table ? names->find_table(names->owner, tree->args[0]->string) : NULL;
-        if (c->prepared)
-                return 0;
-        buffer_format(complaint, "lookup table '%.*s' not found",
-                      TEXT_ARGS(text_slice(tree->args[0]->string, 0, NAME_BYTES_SHOWN)));
-        return fail(-EINVAL);
-}
-
 /* lookup(table, key): a table that could never be read has nothing for any key. */
 static struct value call_lookup(const struct function_call *c, struct evaluation *ev) {
         const struct lookup *l = lookup_views_get(&ev->views, c->prepared);
@@ -32,6 +18,42 @@ static struct value call_lookup(const struct function_call *c, struct evaluation
         if (lookup_takes_text(l))
                 return value_text(lookup_find(l, function_text(c, 1, ev)));
         return value_text(lookup_find_number(l, (uint32_t)function_number(c, 1, ev)));
+}
+
+/* Texts are looked up together, so that they wait for memory together. */
+static void call_lookup_many(const struct function_call *c, struct evaluation *ev, const uint16_t *selection,
+                             size_t count, struct value *values) {
+        const struct lookup *l = lookup_views_get(&ev->views, c->prepared);
+        struct text texts[EXPRESSION_MANY_MAX];
+        bool takes_text = l && lookup_takes_text(l);
+        for (size_t i = 0; i < count; i++) {
+                ev->record = &ev->batch->records[selection[i]];
+                if (takes_text)
+                        texts[i] = function_text(c, 1, ev);
+                else
+                        values[i] = call_lookup(c, ev);
+        }
+        if (!takes_text)
+                return;
+        lookup_find_many(l, texts, count, texts);
+        for (size_t i = 0; i < count; i++)
+                values[i] = value_text(texts[i]);
+}
+
+static int prepare_lookup(struct function_call *c, const struct expr *tree, const struct expression_names *names,
+                          struct buffer *complaint) {
+        if (tree->args[0]->kind != EXPR_STRING) {
+                buffer_format(complaint, "table name (param 1) of lookup() must be a constant string");
+                return fail(-EINVAL);
+        }
+        c->prepared = names->find_table ? names->find_table(names->owner, tree->args[0]->string) : NULL;
+        if (expression_is_property(c->arguments[1]) || expression_is_variable(c->arguments[1]))
+                c->call_many = call_lookup_many;
+        if (c->prepared)
+                return 0;
+        buffer_format(complaint, "lookup table '%.*s' not found",
+                      TEXT_ARGS(text_slice(tree->args[0]->string, 0, NAME_BYTES_SHOWN)));
+        return fail(-EINVAL);
 }
 
 static int prepare_dyn_inc(struct function_call *c, const struct expr *tree, const struct expression_names *names,

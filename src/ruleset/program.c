@@ -260,23 +260,52 @@ void execute_nothing(const struct step *s _unused_, struct run *run _unused_, st
                      const uint16_t *selection _unused_, size_t count _unused_) {
 }
 
+static void set_global(struct run *run, struct text path, const struct value *v, unsigned how) {
+        struct json *value = value_to_json(v, &run->evaluation.arena);
+        if (value)
+                globals_set(run->context.globals, path, value, how & VARIABLE_RESETS);
+}
+
+/* What cannot be set stays as it was. */
+static void set_variable(const struct step *s, struct run *run, struct batch *b, struct record *r,
+                         const struct value *v, unsigned how) {
+        const struct expr *variable = s->statement->variable;
+        if (s->sets_name && v->kind == VALUE_TEXT) {
+                variable_set_name(b, r, variable->scope, variable->string, v->text, how);
+        } else if (variable->scope == '/') {
+                set_global(run, variable->string, v, how);
+        } else {
+                struct json *value = value_to_json(v, &b->arena);
+                if (value)
+                        variable_set(b, r, variable->scope, variable->string, value, how);
+        }
+}
+
+/* The values of some records; how many. */
+static size_t eval_some(const struct expression *e, struct evaluation *ev, const uint16_t *selection, size_t count,
+                        struct value *values) {
+        if (!expression_has_many(e)) {
+                ev->record = &ev->batch->records[selection[0]];
+                values[0] = expression_eval(e, ev);
+                return 1;
+        }
+        size_t some = MIN(count, (size_t)EXPRESSION_MANY_MAX);
+        expression_eval_many(e, ev, selection, some, values);
+        return some;
+}
+
 static void execute_set(const struct step *s, struct run *run, struct batch *b, const uint16_t *selection,
                         size_t count) {
-        const struct expr *variable = s->statement->variable;
         bool resets = s->statement->kind == STATEMENT_RESET;
         unsigned how =
                 (resets ? VARIABLE_RESETS : 0u) | (run->context.is_case_sensitive ? VARIABLE_IS_CASE_SENSITIVE : 0u);
         struct evaluation *ev = &run->evaluation;
         ev->batch = b;
-        for (size_t i = 0; i < count; i++) {
-                struct record *r = ev->record = &b->records[selection[i]];
-                struct value v = expression_eval(s->value, ev);
-                bool is_global = variable->scope == '/';
-                struct json *value = value_to_json(&v, is_global ? &ev->arena : &b->arena);
-                if (value && is_global)
-                        globals_set(run->context.globals, variable->string, value, resets);
-                else if (value)
-                        variable_set(b, r, variable->scope, variable->string, value, how);
+        for (size_t at = 0, some; at < count; at += some) {
+                struct value values[EXPRESSION_MANY_MAX];
+                some = eval_some(s->value, ev, selection + at, count - at, values);
+                for (size_t i = 0; i < some; i++)
+                        set_variable(s, run, b, &b->records[selection[at + i]], &values[i], how);
                 evaluation_forget(ev);
         }
 }
@@ -546,6 +575,7 @@ static int compile_call(struct step *s, const struct statement *st, struct progr
 static int compile_assignment(struct step *s, const struct statement *st, struct program_compiler *c) {
         s->execute = st->kind == STATEMENT_UNSET ? execute_unset : execute_set;
         c->program->changes_records = true;
+        s->sets_name = st->variable->scope != '/' && variable_is_name(st->variable->string);
         if (st->variable->scope == '/')
                 c->program->writes_globals = true;
         return st->kind == STATEMENT_UNSET ? 0

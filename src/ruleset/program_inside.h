@@ -24,6 +24,7 @@ struct step {
         struct counter *processed; /* messages that were handed to the action; NULL: not counted */
         const struct modifier_ops *modifier;
         void *instance;
+        bool sets_name;           /* set, reset: $!x or $.x, with nothing below x */
         struct expression *value; /* of set, reset; the collection of foreach; the name of call_indirect */
         char *ruleset;
         struct table *table; /* of reload_lookup_table */

@@ -14,9 +14,11 @@ enum value_kind { VALUE_NUMBER, VALUE_TEXT, VALUE_JSON };
 
 struct value {
         enum value_kind kind;
-        int64_t number;
-        struct text text;
-        struct json *json; /* neither NULL nor null where the kind says so; a string only from value_of_member() */
+        union {
+                int64_t number;
+                struct text text;
+                struct json *json; /* neither NULL nor null; a string only from value_of_member() */
+        };
 };
 
 static inline struct value value_number(int64_t number) {

@@ -9,30 +9,10 @@
 #include "message/variable.h"
 #include "template/compile.h"
 
-/* Most pieces of a log line are shorter than the call of memcpy() is long. Over 32 bytes it wins. */
-static inline char *put(char *to, const char *from, size_t size) {
-        if (size > 32)
-                return mempcpy(to, from, size);
-        if (size >= 16) {
-                __builtin_memcpy(to, from, 16);
-                __builtin_memcpy(to + size - 16, from + size - 16, 16);
-        } else if (size >= 8) {
-                __builtin_memcpy(to, from, 8);
-                __builtin_memcpy(to + size - 8, from + size - 8, 8);
-        } else if (size >= 4) {
-                __builtin_memcpy(to, from, 4);
-                __builtin_memcpy(to + size - 4, from + size - 4, 4);
-        } else {
-                for (size_t i = 0; i < size; i++)
-                        to[i] = from[i];
-        }
-        return to + size;
-}
-
 static inline void put_text(struct buffer *out, struct text t) {
         if (UNLIKELY(out->capacity - out->size < t.size) && !buffer_reserve(out, t.size))
                 return;
-        out->size = (size_t)(put(out->data + out->size, t.data, t.size) - out->data);
+        out->size = (size_t)(bytes_put(out->data + out->size, t.data, t.size) - out->data);
 }
 
 static inline struct text cut_text(const struct batch *b, struct span s, const struct step *step) {
@@ -216,7 +196,7 @@ _hot_ static void render_direct(const struct template *t, size_t room, struct pr
                 default:
                         break;
                 }
-                to = put(to, piece.data, piece.size);
+                to = bytes_put(to, piece.data, piece.size);
         }
         out->size = (size_t)(to - out->data);
 }
