@@ -409,7 +409,19 @@ static void bind_bus(struct daemon *d) {
         daemon_bus_bind(d->bus, &host);
 }
 
-/* Opens everything and drops privileges. */
+static bool drops_privileges(const struct daemon *d) {
+        const struct global_settings *g = d->config->global;
+        return g->drop_user || g->drop_group || g->drop_user_id > 0 || g->drop_group_id > 0;
+}
+
+static int write_pid_file(const struct daemon *d) {
+        int r = d->options.pid_file ? pidfile_write(d->options.pid_file) : 0;
+        if (r)
+                fprintf(stderr, "rsyslogd: error writing pid file '%s': %s\n", d->options.pid_file, fail_text(r));
+        return r ? pass(r) : 0;
+}
+
+/* Opens everything, drops privileges, and starts all. */
 static int open_all(struct daemon *d) {
         int r = watch_signals(d);
         if (r)
@@ -423,12 +435,13 @@ static int open_all(struct daemon *d) {
                 return pass(r);
         bind_bus(d);
         heirlooms_close();
-        bool drops = d->config->global->drop_user || d->config->global->drop_group ||
-                     d->config->global->drop_user_id > 0 || d->config->global->drop_group_id > 0;
-        if (drops && d->options.pid_file && (r = pidfile_write(d->options.pid_file)))
-                return pass(r);
-        if (drops && (r = drop_privileges(d)))
-                return pass(r);
+        if (drops_privileges(d)) {
+                r = write_pid_file(d);
+                if (r == 0)
+                        r = drop_privileges(d);
+                if (r)
+                        return pass(r);
+        }
         r = start_housekeeping(d);
         if (r == 0)
                 r = pipeline_start(d->pipeline, d->succession != NULL);
@@ -437,7 +450,36 @@ static int open_all(struct daemon *d) {
         if (r)
                 return pass(r);
         daemon_bus_serve(d->bus);
-        return !drops && d->options.pid_file ? pidfile_write(d->options.pid_file) : 0;
+        return 0;
+}
+
+/* Until a signal ends it, or another process has taken over. */
+static int serve(struct daemon *d) {
+        report_status(d, SEVERITY_INFO, "start");
+        own_log_say(d->log, SEVERITY_DEBUG, "rsyslogd fully started up and initialized - begin actual processing");
+        daemonize_ready(&d->ready_fd);
+        notify_service("READY=1");
+        int r = loop_run(d->loop);
+        if (!d->is_retired)
+                notify_service("STOPPING=1");
+        return r ? pass(r) : 0;
+}
+
+static void stop(struct daemon *d, const char *status) {
+        daemon_bus_leave(d->bus);
+        pipeline_stop_inputs(d->pipeline);
+        stop_housekeeping(d);
+        report_status(d, SEVERITY_INFO, status);
+        own_log_flush(d->log);
+        uint64_t left = d->left = pipeline_drain(d->pipeline);
+        if (left)
+                fprintf(stderr,
+                        "rsyslogd: %llu messages were still queued when the time-outs had passed and are lost\n",
+                        (unsigned long long)left);
+        own_log_close(d->log);
+        /* Whoever has replaced us has written its own. */
+        if (d->options.pid_file && !d->is_retired)
+                pidfile_remove(d->options.pid_file);
 }
 
 static int run(struct daemon *d) {
@@ -450,32 +492,19 @@ static int run(struct daemon *d) {
                         pidfile_remove(d->options.pid_file);
                 return run_failed(r, fail_text(r));
         }
-        report_status(d, SEVERITY_INFO, "start");
-        own_log_say(d->log, SEVERITY_DEBUG, "rsyslogd fully started up and initialized - begin actual processing");
-        daemonize_ready(&d->ready_fd);
-        notify_service("READY=1");
-        r = loop_run(d->loop);
-        if (!d->is_retired)
-                notify_service("STOPPING=1");
-        daemon_bus_leave(d->bus);
-        pipeline_stop_inputs(d->pipeline);
-        stop_housekeeping(d);
+        /* Whoever waits for the pid file finds everything at work. */
+        int error = drops_privileges(d) ? 0 : write_pid_file(d);
+        if (error) {
+                stop(d, "exiting, the pid file cannot be written.");
+                return run_failed(error, fail_text(error));
+        }
+        r = serve(d);
         char status[64];
         if (d->is_retired)
                 snprintf(status, sizeof status, "exiting, another process has taken over.");
         else
                 snprintf(status, sizeof status, "exiting on signal %d.", d->last_signal);
-        report_status(d, SEVERITY_INFO, status);
-        own_log_flush(d->log);
-        uint64_t left = d->left = pipeline_drain(d->pipeline);
-        if (left)
-                fprintf(stderr,
-                        "rsyslogd: %llu messages were still queued when the time-outs had passed and are lost\n",
-                        (unsigned long long)left);
-        own_log_close(d->log);
-        /* Whoever has replaced us has written its own. */
-        if (d->options.pid_file && !d->is_retired)
-                pidfile_remove(d->options.pid_file);
+        stop(d, status);
         return r ? EXIT_ERRORS : EXIT_CLEAN;
 }
 

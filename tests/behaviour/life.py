@@ -181,4 +181,16 @@ def an_idle_daemon_sleeps():
         assert daemon.stop() == 0
 
 
+@promise
+def a_pid_file_that_cannot_be_written_is_named_and_ends_the_start():
+    with Place() as place:
+        config = place.file("penstock.conf", 'module(load="imtcp")\ninput(type="imtcp" port="0" address="127.0.0.1")\n'
+                            'action(type="omfile" file="@DIR@/out")\n')
+        pid_file = place.file("nowhere/pid")
+        done = place.run(argument("daemon"), "-n", "-C", "-f", config, "-i", pid_file,
+                         env={**os.environ, "PENSTOCK_BUS_SOCKET": "off"})
+        assert done.returncode == 1, (done.returncode, done.stderr)
+        assert f"error writing pid file '{pid_file}': No such file or directory" in done.stderr, done.stderr
+
+
 run()
