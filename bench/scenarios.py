@@ -304,12 +304,12 @@ class Tls(Scenario):
 
 class UdpFile(Scenario):
     name = "udp-file"
-    title = "UDP at 300,000 a second, to a file"
+    title = "UDP at 300,000 a second in trains of one size, to a file"
     kind = "udp"
     transport = "udp"
     messages = 1_500_000
     rate = 300_000
-    flood = ("--size", "150")
+    flood = ("--size", "150", "--trains")
     rsyslog_variants = RSYSLOG_VARIANTS[:4]
 
     def rsyslog(self, place, variant):

@@ -14,7 +14,7 @@
 struct given {
         int64_t messages, rate, batch, size, hosts, seed, connections, idle_connections, threads, window;
         const char *duration, *tag, *format, *framing, *ledger, *ca_file, *cert_file, *key_file, *server_name;
-        bool is_mixed, is_sequenced, is_held, is_json, trusts_anyone;
+        bool is_mixed, is_sequenced, is_held, is_json, trusts_anyone, in_trains;
 };
 enum { NOT_GIVEN = -1 };
 
@@ -35,6 +35,7 @@ const struct argument flood_options[] = {
         FLAG("mix", is_mixed, "like a busy host: sshd, kernel, cron, nginx, JSON, postfix, systemd (the default)"),
         WORD("tag", "TAG", tag, "of those, only one program's: sshd, orders (JSON) ..."),
         NUMBER("size", size, "instead, all alike and of so many bytes, without their framing"),
+        FLAG("trains", in_trains, "UDP, with --size: up to 64 datagrams leave in one piece (UDP segmentation offload)"),
         WORD("format", "FORMAT", format, "3164, 5424, or plain: no header at all (3164)"),
         WORD("framing", "FRAMING", framing, "on streams: lf or octet counting (lf)"),
         NUMBER("hosts", hosts, "distinct host names in them, up to 100000 (20; 0: none, as in local messages)"),
@@ -257,6 +258,10 @@ static bool fits(const struct settings *s) {
                 fputs("flood: --acknowledged needs a target that acknowledges: relp:HOST:PORT\n", stderr);
                 return false;
         }
+        if (s->in_trains && (s->target != TARGET_UDP || !s->size)) {
+                fputs("flood: --trains needs a target udp:HOST:PORT, and --size: a train is of one size\n", stderr);
+                return false;
+        }
         return fits_tls(s);
 }
 
@@ -274,6 +279,7 @@ static bool take_all(struct settings *s, const struct given *g) {
         s->framing = (enum framing)framing;
         s->ledger = g->ledger;
         s->is_sequenced = g->is_sequenced;
+        s->in_trains = g->in_trains;
         s->is_held = g->is_held;
         s->is_json = g->is_json;
         s->trusts_anyone = g->trusts_anyone;

@@ -60,6 +60,7 @@ struct settings {
         bool is_held;
         bool is_json;
         bool is_tls;
+        bool in_trains;     /* UDP: datagrams of one size leave together */
         bool trusts_anyone; /* TLS: whoever the server is */
         const char *ca_file, *cert_file, *key_file, *server_name;
         const char *tag; /* Only messages of the mix with this one; NULL: all. */

@@ -135,7 +135,7 @@ static int worker_stream(struct worker *w, struct connection *c, uint32_t first,
 }
 
 static bool is_segmented(const struct settings *s) {
-        return s->target == TARGET_UDP && s->size;
+        return s->in_trains;
 }
 
 /*
