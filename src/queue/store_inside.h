@@ -31,7 +31,8 @@ enum {
         WINDOW_BYTES = 256 << 10,   /* what the reader reads at once */
         PREPARED_MAX = 4,           /* segments made ahead at most, unless fewer suffice */
         FREED_KEPT_MAX = 4,         /* segments kept for later beside them */
-        UNSYNCED_DEFAULT = 16384,   /* the control file is synced when half of it was completed */
+        CHECKPOINT_DEFAULT = 16384, /* without a bound the mark is written when half of it was completed, */
+        UNSYNCED_DEFAULT = 65536,   /* and synced when half of it was */
         READ_ATTEMPTS_MAX = 8,      /* of one place that the disk cannot read, before it counts as damage */
         ROOM_PATIENCE_US = 100000,  /* a lack of room is looked into again after this */
         CHECKPOINT_DELAY_MS = 1000, /* what is complete is in the control file after this, however little it is */

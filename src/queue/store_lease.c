@@ -217,8 +217,9 @@ static void note_progress(struct store *s, uint64_t count) {
 
 /* Under lock: has the mark moved so far that it had better be written? */
 static bool wants_mark(const struct store *s) {
-        uint64_t bound = s->options.checkpoint_messages, moved = store_mark(s) - s->written_mark;
-        return bound && bound < s->unsynced_max && moved && (s->is_lease_awaited || 2 * moved >= bound);
+        uint64_t bound = s->options.checkpoint_messages ? s->options.checkpoint_messages : (uint64_t)CHECKPOINT_DEFAULT;
+        uint64_t moved = store_mark(s) - s->written_mark;
+        return bound < s->unsynced_max && moved && (s->is_lease_awaited || 2 * moved >= bound);
 }
 
 /* Under lock. */
