@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """What no destination takes is kept where somebody relies on it, in every kind of queue, and can be sent again."""
 import os
+import re
 import socket
+import subprocess
 import sys
 import time
 
 from harness import ROOT, Place, argument, numbered, promise, run, send_tcp, wait
+from ports import free_port
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "queue"))
 from messages import messages  # noqa: E402  pylint: disable=wrong-import-position
@@ -81,6 +84,33 @@ def what_a_direct_action_gives_up_is_kept_and_can_be_sent_while_the_daemon_runs(
             file.write("500\n")
         wait(lambda: dead_numbers(place, "far") == [500], "the next, after it")
         assert daemon.stop() == 0
+
+
+def marks(text):
+    return set(re.findall(r"seq=(\d+:\d+)", text))
+
+
+@promise
+def what_relp_was_told_is_taken_survives_a_kill_among_the_dead_letters():
+    holder, port = away()
+    for cycle in range(3):
+        with Place() as place:
+            os.makedirs(place.file("spool"))
+            inlet = free_port()
+            relp = (f'module(load="imrelp")\ninput(type="imrelp" address="127.0.0.1" port="{inlet}" ruleset="work")\n'
+                    'module(load="imtcp")')
+            daemon = place.daemon(config(FORWARD, port).replace('module(load="imtcp")', relp))
+            flood = place.spawn([argument("penstock"), "flood", "--sequence", "--messages", "10000000", "--connections",
+                                 "4", "--acknowledged", place.file("ledger"), f"relp:127.0.0.1:{inlet}"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait(lambda cycle=cycle: place.read("ledger").count("\n") >= 2000 * (cycle + 1), "acknowledgements")
+            daemon.process.kill()
+            daemon.process.wait()
+            flood.wait(20)
+            acknowledged = marks(place.read("ledger"))
+            kept = {mark for m in dead(place, "far") for mark in marks(m["msg"])}
+            assert acknowledged and acknowledged <= kept, f"{len(acknowledged - kept)} acknowledged messages are lost"
+    holder.close()
 
 
 @promise
