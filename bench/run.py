@@ -36,6 +36,8 @@ SETTLE_SECONDS = 1.5
 NEARLY_ALL = 0.95  # Where throughput is taken: an asynchronous writer may sit on the last block for a second.
 IDLE_SECONDS = 10
 RATE_SEARCH_SECONDS = 1.5
+RATE_SEARCH_FROM, RATE_SEARCH_TO, RATE_SEARCH_STEP = 50_000, 6_000_000, 1.06
+RATE_SEARCH_STALL_SECONDS = 2  # Of the asynchronous writers none keeps its last block for more than a second.
 MADV_POPULATE_WRITE = 23  # Missing from Python's mmap.
 MARK = re.compile(rb"seq=(\d+):(\d+)")
 
@@ -174,7 +176,7 @@ class Run:
             raise BenchError(f"flood failed: {text}")
         return None
 
-    def wait_for_output(self, flood, expected, measure):
+    def wait_for_output(self, flood, expected, measure, stall_seconds=STALL_SECONDS):
         """Returns when nearly all of the output was there, or it last grew, and flood's figures."""
         start = grown = time.monotonic()
         nearly, summary, size = None, None, -1
@@ -186,7 +188,7 @@ class Run:
             if not nearly and size >= expected * NEARLY_ALL:
                 nearly = now
             summary = summary or (self.flood_summary(flood) if flood else {})
-            if summary is not None and (size >= expected or now - grown > STALL_SECONDS):
+            if summary is not None and (size >= expected or now - grown > stall_seconds):
                 return nearly or grown, summary
             if now - start > LOAD_SECONDS_MAX:
                 raise BenchError(f"no end of output after {LOAD_SECONDS_MAX} s: {size} of {expected} bytes")
@@ -340,9 +342,9 @@ class Bench:
 
     def search_rate(self, run, calibration):
         """The highest rate in steps of about 6 % at which nothing is lost, by halving."""
-        rates = [50_000]
-        while rates[-1] < 900_000:
-            rates.append(int(rates[-1] * 1.06))
+        rates = [RATE_SEARCH_FROM]
+        while rates[-1] < RATE_SEARCH_TO:
+            rates.append(int(rates[-1] * RATE_SEARCH_STEP))
         low, high = -1, len(rates)
         while high - low > 1:
             middle = (low + high) // 2
@@ -359,7 +361,7 @@ class Bench:
         for path in output_files(run.place):
             os.truncate(path, 0)
         flood = run.start_flood(messages, 1, rate)
-        _, summary = run.wait_for_output(flood, expected, lambda: output_bytes(run.place))
+        _, summary = run.wait_for_output(flood, expected, lambda: output_bytes(run.place), RATE_SEARCH_STALL_SECONDS)
         flood.stop()
         return output_bytes(run.place) >= expected and summary["rate"] > rate * 0.97
 
@@ -704,13 +706,15 @@ def main():
     if not options.quick:
         warm_memory(options.warm_gib)
 
-    # Scenarios can be run one at a time; the report shows the latest of each.
+    # Scenarios can be run one at a time, and contestants too; the report shows the latest of each.
     state_path = os.path.join(BUILD, "results.json")
     state = load_state(state_path)
     state["machine"] = machine_description()
     state["versions"].update({c.name: c.version() for c in contestants})
     for scenario in scenarios:
         results = bench.run_scenario(scenario, contestants)
+        if options.contestant:
+            results = {**state["scenarios"].get(scenario.name, {}).get("results", {}), **results}
         state["scenarios"][scenario.name] = {
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             "command": f"bench/run.py --scenario {scenario.name} --rounds {options.rounds}"

@@ -332,6 +332,17 @@ class UdpFile(Scenario):
         return f"udp:127.0.0.1:{place.port}"
 
 
+class UdpSingly(UdpFile):
+    """As from a network: nothing keeps datagrams of many sizes together. The senders share the cores with the daemon."""
+
+    name = "udp-singly"
+    title = "UDP, every datagram by itself, as many as 4 senders can send, to a file"
+    kind = "load"
+    connections = 4
+    rate = 0
+    flood = ("--mix", "--threads", "4")
+
+
 class UnixDgram(Scenario):
     name = "unix-dgram"
     title = "Unix datagrams, as /dev/log, to a file"
@@ -639,7 +650,7 @@ class Start2000(Scenario):
 
 
 SCENARIOS = [
-    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), RelpMemory(), RelpSynced(), DrainSynced(), DrainAssisted(), Tls(), UdpFile(), UnixDgram(), Filters30(), Json(), Normalize(),
+    Tcp1(), Tcp20(), DiskSynced(), DiskWritten(), DiskAssisted(), RelpMemory(), RelpSynced(), DrainSynced(), DrainAssisted(), Tls(), UdpFile(), UdpSingly(), UnixDgram(), Filters30(), Json(), Normalize(),
     ForwardTcp(), Dynafiles1000(),
     Lookup("lookup-10", 10), Lookup("lookup-1k", 1000), Lookup("lookup-100k", 100_000), Lookup("lookup-1m", 1_000_000), Imfile1g(),
     Connections10000(), Idle(), Start2000(),

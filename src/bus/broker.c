@@ -138,6 +138,7 @@ static void give_back_memory(struct timer *timer) {
                 return;
         }
         b->passed_bytes = b->seen_bytes = 0;
+        stock_clear(&b->stock);
         malloc_trim(0);
 }
 
@@ -443,6 +444,7 @@ struct broker *broker_free(struct broker *b) {
         free_accounts(b);
         policy_fini(&b->policy);
         buffer_fini(&b->traced_to);
+        stock_clear(&b->stock);
         free(b->socket_path);
         free(b);
         return NULL;

@@ -40,6 +40,7 @@ enum {
         TURN_BYTES_ALONE = 256 * 1024,
         READS_ALONE = 16, /* reads in a row without anybody else: nobody waits for the end of one */
         TURN_MESSAGES = 64,
+        WIDE_BYTES = 512 * 1024,   /* in a queue, that earn its socket a buffer of as much */
         READ_BYTES = 32 * 1024,    /* asked for at once, but for what belongs to a large frame */
         GIVE_BACK_BYTES = 4 << 20, /* that have to pass before giving memory back is worth its time */
         GIVE_BACK_MS = 1000,       /* without traffic */
@@ -69,6 +70,7 @@ struct client {
         bool is_doomed;
         bool is_gone;    /* the peer has closed: what waits for it is of no use */
         bool is_waiting; /* for its socket to take bytes */
+        bool is_wide;    /* its socket has the buffer of one that is sent much */
         bool is_owed;    /* something was left when it was flushed last */
         const char *doom;
 
@@ -138,6 +140,7 @@ struct broker {
         struct watch listener;
         struct timer accept_pause; /* no descriptor was left */
         struct round_hook hook;
+        struct stock stock; /* of large frames */
         bool gives_memory_back;
         uint64_t passed_bytes; /* that were queued since memory was given back */
         uint64_t seen_bytes;   /* of those, when the timer last looked */

@@ -13,7 +13,7 @@
 #include "base/test.h"
 #include "bus/broker.h"
 
-enum { WAIT_MS = 5000 };
+enum { WAIT_MS = 20000 };
 
 static struct {
         struct loop *loop;

@@ -76,7 +76,8 @@ static void client_ready(struct watch *watch, uint32_t events) {
         }
         if (events & EPOLLOUT)
                 client_flush(c);
-        if (list_is_empty(&c->more))
+        /* Room alone is nothing to read; whoever is in `more` has a turn coming. */
+        if ((events & ~(uint32_t)EPOLLOUT) && list_is_empty(&c->more))
                 client_turn(c);
         broker_settle(b);
 }
@@ -159,6 +160,17 @@ static void client_stalled(struct timer *timer) {
         broker_settle(b);
 }
 
+/*
+ * A socket tells that it takes more once three quarters of its buffer are free. Whoever is sent much has taken all of
+ * an ordinary one by then and waits for us as often as we for it: with a larger one 4 MB messages pass a third faster.
+ */
+static void widen(struct client *c) {
+        if (c->is_wide || c->outbox.bytes < WIDE_BYTES)
+                return;
+        c->is_wide = true;
+        (void)unix_stream_send_buffer(c->watch.fd, WIDE_BYTES); /* without it all goes on as before */
+}
+
 /* Something is left: the socket tells when it takes more, and the timer when it never did. */
 static void await_room(struct client *c, bool must_retry) {
         int64_t now_ns = clock_mono_ns();
@@ -192,6 +204,7 @@ void client_flush(struct client *c) {
                 c->is_waiting = c->is_owed = false;
                 loop_disarm(c->broker->loop, &c->stall);
         } else {
+                widen(c);
                 await_room(c, bytes == -ETOOMANYREFS);
         }
         if (!list_is_empty(&c->blocked) && c->outbox.bytes <= (uint64_t)c->broker->settings.queue_limit / 2)
@@ -406,6 +419,7 @@ int client_new(struct client **ret, struct broker *b, int fd) {
                 c->account->clients++;
         receiver_init(&c->receiver, WIRE_1, (uint64_t)b->settings.message_bytes_max,
                       c->account ? &c->account->fds : NULL);
+        c->receiver.stock = &b->stock;
         if (b->policy.count > 0)
                 learn_groups(c);
         if (!r)

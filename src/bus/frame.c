@@ -6,10 +6,22 @@
 #include "base/fail.h"
 #include "io/unix_stream.h"
 
-int frame_new(struct frame **ret, uint64_t size) {
-        struct frame *f = malloc(sizeof *f + FRAME_ROOM_BYTES + size);
+static const uint64_t FRAME_OVERHEAD_BYTES = sizeof(struct frame) + FRAME_ROOM_BYTES;
+
+int frame_new_from_stock(struct frame **ret, struct stock *stock, uint64_t size) {
+        struct frame *f;
+        if (size < STOCK_BLOCK_BYTES_MIN)
+                stock = NULL;
+        if (stock) {
+                uint64_t bytes = FRAME_OVERHEAD_BYTES + size;
+                f = stock_take(stock, &bytes);
+                size = bytes - FRAME_OVERHEAD_BYTES;
+        } else {
+                f = malloc(FRAME_OVERHEAD_BYTES + size);
+        }
         if (!f)
                 return fail(-ENOMEM);
+        f->stock = stock;
         f->references = 1;
         f->start = FRAME_ROOM_BYTES;
         f->size = 0;
@@ -20,6 +32,10 @@ int frame_new(struct frame **ret, uint64_t size) {
         f->first_version = f->other_version = 0;
         *ret = f;
         return 0;
+}
+
+int frame_new(struct frame **ret, uint64_t size) {
+        return frame_new_from_stock(ret, NULL, size);
 }
 
 int frame_from(struct frame **ret, struct text header, struct text body) {
@@ -38,6 +54,13 @@ int frame_from(struct frame **ret, struct text header, struct text body) {
         return 0;
 }
 
+static void release(struct frame *f) {
+        if (f->stock)
+                stock_give(f->stock, f, FRAME_OVERHEAD_BYTES + f->capacity);
+        else
+                free(f);
+}
+
 struct frame *frame_unref(struct frame *f) {
         if (!f || --f->references > 0)
                 return NULL;
@@ -46,8 +69,21 @@ struct frame *frame_unref(struct frame *f) {
         if (f->budget)
                 f->budget->used -= f->fd_count;
         free(f->fds);
-        free(f);
+        release(f);
         return NULL;
+}
+
+static int move_within_stock(struct frame **frame, uint64_t size) {
+        struct frame *f = *frame, *moved;
+        int r = frame_new_from_stock(&moved, f->stock, size);
+        if (r)
+                return pass(r);
+        size = moved->capacity;
+        memcpy(moved, f, sizeof *f + f->start + f->size);
+        moved->capacity = size;
+        release(f);
+        *frame = moved;
+        return 0;
 }
 
 int frame_reserve(struct frame **frame, uint64_t size) {
@@ -55,7 +91,9 @@ int frame_reserve(struct frame **frame, uint64_t size) {
         assert(f->references == 1);
         if (size <= f->capacity)
                 return 0;
-        struct frame *grown = realloc(f, sizeof *f + FRAME_ROOM_BYTES + size);
+        if (f->stock)
+                return move_within_stock(frame, size);
+        struct frame *grown = realloc(f, FRAME_OVERHEAD_BYTES + size);
         if (!grown)
                 return fail(-ENOMEM);
         grown->capacity = size;
@@ -85,7 +123,7 @@ int frame_replace_header(struct frame **frame, struct text header) {
         assert(f->references == 1);
         if (header.size > WIRE_HEADER_BYTES_MAX)
                 return fail(-EMSGSIZE);
-        int r = frame_new(&fresh, header.size + rest.size);
+        int r = frame_new_from_stock(&fresh, f->stock, header.size + rest.size);
         if (r)
                 return pass(r);
         memcpy(fresh->bytes + fresh->start, header.data, header.size);

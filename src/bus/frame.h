@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 #include "base/text.h"
+#include "bus/stock.h"
 #include "bus/wire.h"
 
 enum {
@@ -37,6 +38,7 @@ struct frame {
         struct wire_prefix prefix;
         uint64_t size; /* of header, body and attachments */
         uint64_t capacity;
+        struct stock *stock; /* that the memory is from; NULL: from malloc() */
         struct fd_budget *budget;
         int *fds;
         uint16_t fd_count;
@@ -48,6 +50,8 @@ struct frame {
 
 /* With room for so many bytes of header, body and attachments, of which it has none yet. -ENOMEM. */
 int frame_new(struct frame **ret, uint64_t size);
+/* The same, a large one from that stock. */
+int frame_new_from_stock(struct frame **ret, struct stock *stock, uint64_t size);
 /* A frame with this header and body. -ENOMEM, -EMSGSIZE. */
 int frame_from(struct frame **ret, struct text header, struct text body);
 static inline struct frame *frame_ref(struct frame *f) {

@@ -16,36 +16,36 @@ static const struct text field_names[HEADER_FIELDS] = {
 };
 
 /* HEADER_FIELDS: a member that the bus does not know. Length and one letter decide which one it can be. */
-static enum header_field field_candidate(struct text name) {
+static enum header_field field_named(struct text name) {
+        const char *n = name.data;
+#define FIELD_IF_IT_IS(field, literal) (memcmp(n, literal, sizeof literal - 1) == 0 ? field : HEADER_FIELDS)
         switch (name.size) {
         case 2:
-                return HEADER_TO;
+                return FIELD_IF_IT_IS(HEADER_TO, "to");
         case 3:
-                return HEADER_SEQ;
+                return FIELD_IF_IT_IS(HEADER_SEQ, "seq");
         case 4:
-                return name.data[0] == 't' ? HEADER_TYPE : HEADER_FROM;
+                return *n == 't' ? FIELD_IF_IT_IS(HEADER_TYPE, "type") : FIELD_IF_IT_IS(HEADER_FROM, "from");
         case 5:
-                return name.data[0] == 'g' ? HEADER_GROUP : HEADER_REPLY;
+                return *n == 'g' ? FIELD_IF_IT_IS(HEADER_GROUP, "group") : FIELD_IF_IT_IS(HEADER_REPLY, "reply");
         case 7:
-                return HEADER_TIMEOUT;
+                return FIELD_IF_IT_IS(HEADER_TIMEOUT, "timeout");
         case 8:
-                return name.data[0] == 'i' ? HEADER_INSTANCE : HEADER_PROTOCOL;
+                return *n == 'i' ? FIELD_IF_IT_IS(HEADER_INSTANCE, "instance")
+                                 : FIELD_IF_IT_IS(HEADER_PROTOCOL, "protocol");
         case 11:
-                return HEADER_WANT_ANSWER;
+                return FIELD_IF_IT_IS(HEADER_WANT_ANSWER, "want_answer");
         default:
                 return HEADER_FIELDS;
         }
+#undef FIELD_IF_IT_IS
 }
 
 static enum header_field field_of(const struct scan_value *written) {
         char room[72]; /* the longest name, each byte as \uXXXX */
-        if (written->is_escaped && written->text.size > sizeof room)
-                return HEADER_FIELDS;
-        struct text name = scan_string(written, room);
-        enum header_field field = field_candidate(name);
-        if (field == HEADER_FIELDS || memcmp(name.data, field_names[field].data, name.size) != 0)
-                return HEADER_FIELDS;
-        return field;
+        if (LIKELY(!written->is_escaped))
+                return field_named(written->text);
+        return written->text.size <= sizeof room ? field_named(scan_string(written, room)) : HEADER_FIELDS;
 }
 
 /* One member; its value is checked whole. */

@@ -128,7 +128,7 @@ static int begin_frame(struct receiver *r, const char *bytes) {
         r->goal = fits ? size : prefix.header_bytes;
         r->skip = size - r->goal;
         r->attachments_left = prefix.attachments;
-        int error = frame_new(&r->frame, MIN(r->goal, (uint64_t)FRAME_FIRST_CAPACITY));
+        int error = frame_new_from_stock(&r->frame, r->stock, MIN(r->goal, (uint64_t)FRAME_FIRST_CAPACITY));
         if (error)
                 return pass(error);
         r->frame->prefix = prefix;

@@ -33,6 +33,7 @@ struct receiver {
         enum wire_version version; /* may be changed between two frames */
         uint64_t message_bytes_max;
         struct fd_budget *budget; /* NULL: descriptors are not counted */
+        struct stock *stock;      /* of memory for large frames; NULL: malloc() has it */
 
         enum receiver_section section;
         struct frame *frame; /* NULL in PREFIX */

@@ -1,5 +1,6 @@
 #include "bus/scan.h"
 
+#include <endian.h>
 #include <errno.h>
 
 /* ---- UTF-8 ----------------------------------------------------------------- */
@@ -34,13 +35,27 @@ static unsigned sequence_bytes(const char *at, const char *end) {
 
 #define EVERY_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
-/* Eight bytes hold none that needs a look: no quote, no backslash, nothing beyond ASCII. */
-static inline bool is_plain(const char *at) {
+/*
+ * Where in eight bytes the first is that needs a look: a quote, a backslash, or beyond ASCII; 8: nowhere. The borrow of
+ * a subtraction may mark bytes behind a true find, never one before it.
+ */
+static inline unsigned plain_bytes(const char *at) {
         uint64_t word;
         memcpy(&word, at, sizeof word);
+        word = le64toh(word);
         uint64_t quote = word ^ EVERY_BYTE('"'), backslash = word ^ EVERY_BYTE('\\');
         uint64_t found = ((quote - EVERY_BYTE(1)) & ~quote) | ((backslash - EVERY_BYTE(1)) & ~backslash) | word;
-        return (found & EVERY_BYTE(0x80)) == 0;
+        found &= EVERY_BYTE(0x80);
+        return found ? (unsigned)__builtin_ctzll(found) / 8 : 8;
+}
+
+/* Passes over what needs no look. */
+static inline void scan_plain(struct scan *s) {
+        unsigned plain = 8;
+        while (plain == 8 && s->end - s->at >= 8) {
+                plain = plain_bytes(s->at);
+                s->at += plain;
+        }
 }
 
 static int hex_value(char c) {
@@ -73,8 +88,7 @@ static int scan_string_end(struct scan *s, struct scan_value *ret) {
         ret->is_escaped = false;
         ret->text.data = s->at;
         for (;;) {
-                while (s->end - s->at >= 8 && is_plain(s->at))
-                        s->at += 8;
+                scan_plain(s);
                 if (s->at == s->end)
                         return -EBADMSG;
                 unsigned char c = (unsigned char)*s->at;
@@ -104,10 +118,7 @@ static inline bool is_space(char c) {
         return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-void scan_space(struct scan *s) {
-        /* Mostly there is none. */
-        if (LIKELY(s->at < s->end && (unsigned char)*s->at > ' '))
-                return;
+void scan_space_there_is(struct scan *s) {
         while (s->at < s->end && is_space(*s->at))
                 s->at++;
 }

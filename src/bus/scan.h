@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/macros.h"
 #include "base/text.h"
 
 enum { SCAN_NESTING_MAX = 512 };
@@ -38,7 +39,12 @@ struct scan {
 static inline struct scan scan_begin(struct text text) {
         return (struct scan){text.data, text.size ? text.data + text.size : text.data};
 }
-void scan_space(struct scan *s);
+void scan_space_there_is(struct scan *s);
+static inline void scan_space(struct scan *s) {
+        /* Mostly there is none. */
+        if (UNLIKELY(s->at == s->end || (unsigned char)*s->at <= ' '))
+                scan_space_there_is(s);
+}
 /* One value with the white space before it. -EBADMSG. */
 int scan_value(struct scan *s, struct scan_value *ret);
 /* The whole text is one value, white space around it allowed. -EBADMSG. */

@@ -1,6 +1,7 @@
 #include "bus/scan.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/test.h"
 
@@ -127,6 +128,30 @@ static void what_is_quoted_reads_back(void) {
         CHECK_TEXT(buffer_as_text(&out), "\"\xef\xbf\xbd\"");
 }
 
+/* Strings are passed over eight bytes at a time: none of those places may be different. */
+static void what_matters_in_a_string_is_seen_wherever_it_stands(void) {
+        static const struct {
+                const char *part;
+                bool is_good, is_escaped;
+        } parts[] = {{"\\\"", true, true},
+                     {"\xc3\xbc", true, false},
+                     {"\xc3", false, false},
+                     {"\\x", false, false},
+                     {"\"", false, false}};
+        for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+                for (int before = 0; before < 20; before++)
+                        for (int behind = 0; behind < 20; behind++) {
+                                struct scan_value value;
+                                char json[64];
+                                int size = snprintf(json, sizeof json, "\"%.*s%s%.*s\"", before, "!#[]^~#!!!####[[]]~~",
+                                                    parts[i].part, behind, "#!]~[^!#!#!#[[]]~~~~");
+                                int r = scan_whole((struct text){json, (size_t)size}, &value);
+                                if (parts[i].is_good != (r == 0) || (r == 0 && value.is_escaped != parts[i].is_escaped))
+                                        TEST_FAIL("%s: %d", json, r);
+                        }
+}
+
 TEST_MAIN(TEST(what_is_json_is_taken), TEST(what_is_none_is_refused), TEST(nesting_is_bounded),
           TEST(an_escape_equals_its_character), TEST(every_place_of_a_quote_is_found),
-          TEST(members_are_found_and_the_last_counts), TEST(what_is_quoted_reads_back))
+          TEST(what_matters_in_a_string_is_seen_wherever_it_stands), TEST(members_are_found_and_the_last_counts),
+          TEST(what_is_quoted_reads_back))

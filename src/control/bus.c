@@ -4,6 +4,7 @@
  */
 #include "control/bus.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,7 +46,7 @@ const struct subcommand bus_subcommands[] = {
         {"clients", "", "the same, with user, process, groups and traffic"},
         {"call", "NAME COMMAND [JSON]", "call a command, and show the answer"},
         {"notify", "EVENT [JSON]", "send an event"},
-        {"subscribe", "GROUP", "show messages to a group (Event/NAME: an event)"},
+        {"subscribe", "GROUP...", "show messages to these groups (Event/NAME: an event)"},
         {"monitor", "", "show what passes the broker; for root and its own user"},
         {"ping", "[NAME]", "how long an answer takes"},
         {},
@@ -204,7 +205,9 @@ static void show_message(struct penstock_bus *bus _unused_, struct penstock_bus_
 }
 
 static int subscribe(struct task *t) {
-        int r = penstock_bus_subscribe(t->link.bus, t->words[0], t->settings.instance, show_message, t);
+        int r = 0;
+        for (int i = 0; i < t->count && r == 0; i++)
+                r = penstock_bus_subscribe(t->link.bus, t->words[i], t->settings.instance, show_message, t);
         if (r) {
                 fprintf(stderr, "penstock: subscribe: %s\n", fail_text(r));
                 return LINK_FAILED;
@@ -217,6 +220,8 @@ static void show_record(struct penstock_bus *bus _unused_, struct penstock_bus_m
         struct task *t = context;
         size_t size;
         const char *body = penstock_bus_message_body(m, &size);
+        if (t->link.arena.chunk)
+                arena_reset(&t->link.arena);
         const struct json *all = link_parse(&t->link, (struct text){body, size});
         const struct json *list = all && all->type == JSON_OBJECT ? json_get(all, TEXT("notification")) : NULL;
         if (!t->left || !list || list->type != JSON_ARRAY || list->count < 2)
@@ -245,8 +250,6 @@ static void show_record(struct penstock_bus *bus _unused_, struct penstock_bus_m
                 print_text(buffer_as_text(&out), 0);
                 putchar('\n');
         }
-        if (t->link.arena.chunk)
-                arena_reset(&t->link.arena);
 }
 
 static int monitor(struct task *t) {
@@ -280,7 +283,7 @@ static const struct {
         {"clients", 0, 0, print_clients},
         {"call", 2, 3, call},
         {"notify", 1, 2, notify},
-        {"subscribe", 1, 1, subscribe},
+        {"subscribe", 1, INT_MAX, subscribe},
         {"monitor", 0, 0, monitor},
         {"ping", 0, 1, ping},
 };
@@ -302,6 +305,14 @@ static int complain(const char *word) {
         else
                 fprintf(stderr, "penstock: which one? penstock bus takes:");
         fprintf(stderr, "%.*s\n", TEXT_ARGS(buffer_as_text(&list)));
+        return ARGUMENTS_WRONG;
+}
+
+static int complain_about_words(const char *name) {
+        const struct subcommand *s = bus_subcommands;
+        while (strcmp(s->name, name) != 0)
+                s++;
+        fprintf(stderr, "penstock: `bus %s` takes %s\n", s->name, *s->takes ? s->takes : "no arguments");
         return ARGUMENTS_WRONG;
 }
 
@@ -329,7 +340,7 @@ int bus_main(int argc, char **argv) {
         task.words = argv + 2;
         task.left = task.settings.count ? task.settings.count : -1;
         if (task.count < runners[i].words_min || task.count > runners[i].words_max)
-                return complain(argv[1]);
+                return complain_about_words(argv[1]);
         r = link_open(&task.link, task.settings.socket);
         if (r == 0)
                 r = runners[i].run(&task);

@@ -36,8 +36,12 @@ static int ask(struct link *link, const char *command, const char *arguments, st
                 .arguments = arguments,
                 .timeout_ms = link->timeout_ms ? (int)MIN(link->timeout_ms, (int64_t)INT32_MAX) : ASK_TIMEOUT_MS};
         int r = penstock_bus_call_sync(link->bus, &call, ret);
+        if (r == -EINVAL) {
+                fprintf(stderr, "penstock: %s: the arguments are no JSON: %s\n", command, arguments ? arguments : "");
+                return LINK_FAILED;
+        }
         if (r) {
-                fprintf(stderr, "penstock: %s: %s\n", command, r == -EINVAL ? "no JSON" : fail_text(r));
+                fprintf(stderr, "penstock: %s: %s\n", command, fail_text(r));
                 return LINK_FAILED;
         }
         if ((*ret)->code == 0)

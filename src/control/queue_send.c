@@ -75,7 +75,7 @@ static int send_gathered(struct sender *s) {
         size_t sent;
         if (buffer_failed(&s->out))
                 return spool_complain("no memory");
-        int r = connect_send(s->fd, buffer_as_text(&s->out), PATIENCE_MS, &sent);
+        int r = connect_send(s->fd, buffer_as_text(&s->out), PATIENCE_MS, 0, &sent);
         buffer_clear(&s->out);
         return r ? spool_complain("%s: %s", s->target, fail_text(r)) : 0;
 }

@@ -10,12 +10,15 @@
 #include "daemon/statistics.h"
 #include "module/settings.h"
 
+enum { DEAD_NAME_BYTES_MAX = 200 };
+
 struct act {
         const struct object *object;
         struct delivery *delivery;
         bool is_shared; /* the delivery is an earlier action's */
         char *name;
-        char *summary; /* of its settings; NULL where it cannot share */
+        char *dead_name; /* of its dead letters' store */
+        char *summary;   /* of its settings; NULL where it cannot share */
         uint64_t summary_hash;
         struct stand_in *stand_in; /* in a rehearsal: what is opened instead */
         void *modifier;
@@ -75,6 +78,28 @@ char *actions_name_of(const struct object *o) {
         return text_copy(buffer_as_text(&name));
 }
 
+/*
+ * The action's name as a file name, and of several with one name, numbers behind it. NULL without memory.
+ */
+static char *dead_name_of(const struct actions *actions, const struct act *a) {
+        _owned_(buffer_fini) struct buffer name = {0};
+        buffer_format(&name, "%s", a->name);
+        for (size_t i = 0; i < name.size; i++) {
+                unsigned char c = (unsigned char)name.data[i];
+                if (c == '/' || c < ' ' || c == 0x7f || (i == 0 && c == '.'))
+                        name.data[i] = '_';
+        }
+        name.size = MIN(name.size, (size_t)DEAD_NAME_BYTES_MAX);
+        for (size_t i = 0; i < actions->count; i++) {
+                const char *other = actions->acts[i].dead_name;
+                if (other && text_equal(text_of(other), buffer_as_text(&name))) {
+                        buffer_format(&name, ".%u", a->object->number);
+                        break;
+                }
+        }
+        return buffer_failed(&name) ? NULL : text_copy(buffer_as_text(&name));
+}
+
 static void summarize(struct act *a) {
         const struct object *o = a->object;
         _owned_(buffer_fini) struct buffer all = {0};
@@ -113,6 +138,7 @@ static int open_stand_in(struct act *a, struct delivery_plan *plan, struct rehea
         plan->module = &a->stand_in->module;
         plan->settings = a->stand_in;
         plan->queue = &direct;
+        plan->dead_letters = DEAD_LETTERS_NONE;
         return delivery_new(&a->delivery, plan);
 }
 
@@ -138,6 +164,9 @@ static int open_output(const struct actions *actions, struct act *a) {
                 .observer = p->observer,
                 .tap = p->tap,
                 .place = p->place,
+                .dead_name = a->dead_name,
+                .dead_letters = o->action->dead_letters >= 0 ? o->action->dead_letters : global->dead_letters,
+                .dead_letter_bytes = (uint64_t)global->dead_letter_bytes,
                 .limit = limits_of_action(p->limits, o),
                 .aborts_on_failed_queue = global->aborts_on_failed_queue,
                 .reports_suspension = tri_state(o->action->reports_suspension, global->reports_suspension),
@@ -176,7 +205,8 @@ static int open_modifier(struct actions *actions, struct act *a) {
 static int open_one(struct actions *actions, const struct object *o) {
         struct act *a = &actions->acts[actions->count];
         *a = (struct act){.object = o, .name = actions_name_of(o), .processed = calloc(1, sizeof *a->processed)};
-        if (!a->name || !a->processed)
+        a->dead_name = a->name ? dead_name_of(actions, a) : NULL;
+        if (!a->name || !a->dead_name || !a->processed)
                 return fail(-ENOMEM);
         summarize(a);
         a->delivery = find_same(actions, a);
@@ -223,6 +253,7 @@ struct actions *actions_free(struct actions *actions) {
                 if (a->modifier)
                         a->object->module->modifier->close(a->modifier);
                 free(a->counters);
+                free(a->dead_name);
                 free(a->summary);
                 free(a->name);
                 free(a->processed);

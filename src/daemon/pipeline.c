@@ -133,7 +133,8 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                         return pass(r);
                 if (!def->queue || p->host.is_checking || p->host.rehearsal)
                         continue;
-                struct queue_consumer consumer = {.consume = station_consume, .hurry = hurry_station, .consumer = s};
+                struct queue_consumer consumer = {
+                        .consume = station_consume, .rung = station_rung, .hurry = hurry_station, .consumer = s};
                 r = queue_new(&s->queue, def->name, def->queue, consumer, own_log_reporter(p->host.log));
                 if (r == 0)
                         queue_share_budget(s->queue, p->budget);
@@ -144,7 +145,8 @@ static int build_stations(struct pipeline *p, struct diagnostics *diagnostics) {
                 if (r)
                         return pass(r);
         }
-        struct queue_consumer consumer = {.consume = pipeline_consume, .hurry = hurry, .consumer = p};
+        struct queue_consumer consumer = {
+                .consume = pipeline_consume, .rung = pipeline_rung, .hurry = hurry, .consumer = p};
         int r = queue_new(&p->main_queue, "main Q", p->config->main_queue, consumer, own_log_reporter(p->host.log));
         if (r)
                 return pass(r);
@@ -180,10 +182,10 @@ static uint64_t waiting_room_share(const struct pipeline *p) {
         return (uint64_t)MAX(size * UNKNOWN_SHARE_PERCENT / 100, (int64_t)UNKNOWN_MESSAGES_MIN);
 }
 
-/* From the waiting room, whose thread may wait for room in the queue. */
-static void push_admitted(void *owner _unused_, struct batch *b) {
-        struct station *s = (struct station *)b->route;
-        station_push(&s->sink, b, FLOW_FULL);
+/* From the waiting room: one of the workers that serve the ruleset shall take what may go on. */
+static void ring(const void *route) {
+        const struct station *s = route;
+        queue_ring(s->queue ? s->queue : s->pipeline->main_queue);
 }
 
 int pipeline_new(struct pipeline **ret, struct config *config, const struct pipeline_host *host,
@@ -234,7 +236,7 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
         if (r == 0)
                 r = build_programs(p, diagnostics);
         if (r == 0)
-                r = waiting_room_new(&p->waiting_room, p->pool, waiting_room_share(p), push_admitted, p,
+                r = waiting_room_new(&p->waiting_room, p->pool, waiting_room_share(p), ring,
                                      own_log_reporter(host->log));
         if (r)
                 return pass(r);
@@ -401,12 +403,17 @@ uint64_t pipeline_drain(struct pipeline *p) {
                         left += queue_stop(s->queue);
                         tell_held_back(p, s->queue, &s->workers[0]);
                 }
+        waiting_room_empty(p->waiting_room);
         return left + actions_stop(p->actions);
 }
 
 void pipeline_reopen(struct pipeline *p) {
         inputs_reopen(p->inputs);
         actions_reopen(p->actions);
+        queue_let_go_of_dead(p->main_queue);
+        for (struct station *s = p->stations; s; s = s->next)
+                if (s->queue)
+                        queue_let_go_of_dead(s->queue);
         tables_request_hup(p->tables);
         limits_reopen(p->limits);
 }

@@ -82,5 +82,8 @@ void station_push(struct sink *sink, struct batch *b, enum flow flow);
 /* queue_consumer.consume, of the main queue and of a ruleset's own; `consumer` is the pipeline, the station. */
 uint32_t pipeline_consume(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count);
 uint32_t station_consume(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count);
+/* queue_consumer.rung, likewise: what waited for its sender's name goes on. */
+void pipeline_rung(void *consumer, unsigned worker);
+void station_rung(void *consumer, unsigned worker);
 /* Runs a list of batches of one message, which have their parsing behind them; takes them. */
 void station_run_told(struct station *s, struct ruleset_worker *w, struct batch *told);

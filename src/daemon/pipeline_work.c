@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fail.h"
 #include "daemon/pipeline_inside.h"
@@ -64,14 +65,36 @@ void station_run_told(struct station *s, struct ruleset_worker *w, struct batch 
         }
 }
 
+static uint32_t work(struct station *s, struct ruleset_worker *w, struct batch *b, uint32_t first, uint32_t count);
+
+/* Senders' names are known: what waited for them goes before all that a worker takes from now on. */
+static void run_released(struct station *s, struct ruleset_worker *w, struct batch *released) {
+        while (released) {
+                struct batch *b = released;
+                released = b->next;
+                b->next = NULL;
+                uint32_t settled = work(s, w, b, 0, b->count);
+                if (settled < b->count)
+                        batch_lose(b);
+                batch_unref(b);
+        }
+}
+
+/* Leaves in w->living what may go on, and returns how many that are. */
+static size_t screen(struct station *s, struct ruleset_worker *w, struct batch *b) {
+        uint16_t selection[BATCH_RECORDS_MAX];
+        for (uint32_t i = 0; i < b->count; i++)
+                selection[i] = (uint16_t)i;
+        struct batch *released;
+        size_t selected = waiting_room_screen(s->pipeline->waiting_room, b, s, selection, b->count, &released);
+        run_released(s, w, released);
+        memcpy(w->living, selection, selected * sizeof *selection);
+        return selected;
+}
+
 static void begin_batch(struct station *s, struct ruleset_worker *w, struct batch *b) {
         bool has_redirected;
-        size_t selected = b->count;
-        if (UNLIKELY(admission_is_used())) {
-                for (uint32_t i = 0; i < b->count; i++)
-                        w->living[i] = (uint16_t)i;
-                selected = waiting_room_screen(s->pipeline->waiting_room, b, s, w->living, selected);
-        }
+        size_t selected = UNLIKELY(admission_is_used()) ? screen(s, w, b) : b->count;
         w->living_count = chain_parse(&s->chain, b, w->living, selected, &has_redirected);
         tap_offer(s->pipeline->host.tap, TAP_RULESET, s->def->name, &w->run, b, w->living, w->living_count);
         if (has_redirected)
@@ -108,6 +131,18 @@ uint32_t pipeline_consume(void *consumer, unsigned worker, struct batch *b, uint
 uint32_t station_consume(void *consumer, unsigned worker, struct batch *b, uint32_t first, uint32_t count) {
         struct station *s = consumer;
         return work(s, &s->workers[worker], b, first, count);
+}
+
+void pipeline_rung(void *consumer, unsigned worker) {
+        struct pipeline *p = consumer;
+        for (struct station *s = p->stations; s; s = s->next)
+                if (!s->queue)
+                        run_released(s, &p->main_workers[worker], waiting_room_take(p->waiting_room, s));
+}
+
+void station_rung(void *consumer, unsigned worker) {
+        struct station *s = consumer;
+        run_released(s, &s->workers[worker], waiting_room_take(s->pipeline->waiting_room, s));
 }
 
 int ruleset_workers_new(struct ruleset_worker **ret, unsigned *count, struct pipeline *p, struct queue *queue) {

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "delivery/undelivered.h"
 #include "io/file.h"
 #include "message/ratelimit.h"
 #include "module/settings.h"
@@ -41,6 +42,7 @@ struct delivery {
         const struct output_ops *ops;
         void *instance;
         struct queue *queue;
+        struct undelivered *undelivered;
         struct module_log_reporter log;
         struct counter *module_counters;
         struct delivery_counters counters;
@@ -455,22 +457,6 @@ static void print_refused(struct delivery *d, struct batch *b, struct record *r,
         buffer_format(line, " }\n");
 }
 
-/*
- * Keeps a record that is not delivered in the dead-letter store of a durable queue: it was acknowledged. False: the
- * daemon ends, and the record stays where it is.
- */
-static bool bury(struct delivery *d, struct queue *queue, struct batch *b, uint16_t index, const char *reason,
-                 int error) {
-        for (;;) {
-                int r = queue && !d->is_attempt ? queue_bury(queue, b, index, reason, error) : -ENODEV;
-                if (r == 0 || r == -ENODEV)
-                        return true;
-                d->retry_at_ns = clock_mono_ns() + MAX(interval_s(d), (int64_t)1) * 1000000000;
-                if (!wait_for_retry(d))
-                        return false;
-        }
-}
-
 static void write_error_file(struct delivery *d, struct batch *b, uint16_t index, int error) {
         const struct action_settings *a = d->plan.action;
         if (!a->error_file)
@@ -496,28 +482,28 @@ static void write_error_file(struct delivery *d, struct batch *b, uint16_t index
 }
 
 /*
- * Among the dead letters of the action's own queue; without one on disk, of the queue that the record came from, where
- * several actions may have refused something.
+ * Keeps what is not delivered as dead letters, as far as it goes now: *done tells how far, and the time of the next try
+ * has come. False: the daemon ends first. Whoever attempts waits for nothing, and leaves it to the queue.
  */
-static bool bury_refused(struct delivery *d, struct batch *b, uint16_t index, int error) {
-        static const char why[] = "refused by the destination";
-        if (d->queue && queue_is_durable(d->queue))
-                return bury(d, d->queue, b, index, why, error);
-        struct queue *behind = queue_behind(b);
-        if (!behind)
+static bool keep_undelivered(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count,
+                             const char *reason, int error, size_t *done) {
+        *done = 0;
+        if (d->is_attempt)
+                return false;
+        if (undelivered_keep(d->undelivered, d->queue, b, rows, count, reason, error, done) == 0)
                 return true;
-        char reason[DELIVERY_REASON_BYTES_MAX];
-        snprintf(reason, sizeof reason, "%s of action '%s'", why, d->plan.name);
-        return bury(d, behind, b, index, reason, error);
+        d->retry_at_ns = clock_mono_ns() + MAX(interval_s(d), (int64_t)1) * 1000000000;
+        return wait_for_retry(d);
 }
 
 /*
- * A record that the destination will never take: counted, kept in action.errorfile and the dead-letter store. False: it
+ * A record that the destination will never take: counted, kept in action.errorfile and as a dead letter. False: it
  * could not be kept before the daemon's end.
  */
 static bool refuse(struct delivery *d, struct batch *b, uint16_t index, int error) {
-        if (!bury_refused(d, b, index, error))
-                return false;
+        for (size_t done = 0; done == 0;)
+                if (!keep_undelivered(d, b, &index, 1, "refused by the destination", error, &done) && done == 0)
+                        return false;
         counter_add(&d->counters.refused, 1);
         write_error_file(d, b, index, error);
         return true;
@@ -687,12 +673,34 @@ static void schedule_flush(struct delivery *d) {
 
 /* ---- Submitting ---------------------------------------------------------- */
 
-/* Retries are used up: what a durable queue accepted goes to its dead letters. Returns how many of the rows. */
+/*
+ * Retries are used up: what must not be lost goes to the dead letters, or is tried once more where they take nothing.
+ * Returns how many of the rows need nobody any more.
+ */
 static size_t give_up(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count) {
-        for (size_t i = 0; i < count; i++)
-                if (!bury(d, d->queue, b, rows[i], "given up after action.resumeRetryCount retries", d->last_error))
-                        return i;
-        return count;
+        size_t at = 0;
+        for (bool goes_on = true; goes_on && at < count;) {
+                bool is_held = atomic_load(&d->is_held);
+                const char *reason = is_held ? "suspended by hand" : "given up after action.resumeRetryCount retries";
+                size_t done;
+                goes_on = keep_undelivered(d, b, rows + at, count - at, reason, is_held ? 0 : d->last_error, &done);
+                at += done;
+                if (goes_on && at < count)
+                        at += deliver(d, NULL, b, rows + at, count - at);
+        }
+        return at;
+}
+
+/* Of a direct delivery: while the daemon ends, whoever sent them keeps them. */
+static void lose_or_give_up(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count) {
+        if (atomic_load(&d->is_hurried) || give_up(d, b, rows, count) < count)
+                batch_lose(b);
+}
+
+void delivery_give_up(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count) {
+        pthread_mutex_lock(&d->lock);
+        lose_or_give_up(d, b, rows, count);
+        pthread_mutex_unlock(&d->lock);
 }
 
 /*
@@ -719,6 +727,8 @@ static size_t run(struct delivery *d, struct renderings *shared, struct batch *b
                 size_t failed = row_count - settled;
                 if (d->queue)
                         failed = give_up(d, b, rows + settled, failed);
+                else if (!missed)
+                        lose_or_give_up(d, b, rows + settled, failed);
                 counter_add(&d->counters.failed, failed);
                 settled += d->queue ? failed : 0;
         }
@@ -841,6 +851,7 @@ static void hurry(void *consumer) {
 }
 
 void delivery_reopen(struct delivery *d) {
+        undelivered_let_go(d->undelivered, d->queue);
         atomic_store(&d->wants_reopen, true);
         if (pthread_mutex_trylock(&d->lock))
                 return; /* whoever works does it next */
@@ -907,6 +918,8 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
         if (!d->module_counters)
                 return fail(-ENOMEM);
         int r = find_templates(d);
+        if (r == 0)
+                r = undelivered_new(&d->undelivered, &d->plan);
         if (r)
                 return pass(r);
         struct output_host host = {.log = &d->log.log,
@@ -954,6 +967,7 @@ struct delivery *delivery_free(struct delivery *d) {
         if (d->plan.housekeeping)
                 loop_disarm(d->plan.housekeeping, &d->flush_timer);
         d->queue = queue_free(d->queue);
+        undelivered_free(d->undelivered);
         if (d->instance)
                 d->ops->close(d->instance);
         if (d->error_file >= 0)

@@ -3,7 +3,7 @@
  * configured, or refused for good.
  *
  *   READY     -> READY      rows taken                   deliver()
- *   READY     -> READY      a row refused: error file, and dead letter of a durable queue   refuse()
+ *   READY     -> READY      a row refused: error file, dead letter        refuse()
  *   READY     -> READY      rows refused together: half as many are tried, until
  *                           the bad one stands alone      deliver()
  *   READY     -> READY      away, but back when asked     try_at_once()
@@ -20,9 +20,9 @@
  * a view of the batch; a direct one works on the caller's thread, and the caller
  * learns which records it missed (for execOnlyWhenPreviousIsSuspended).
  *
- * What a durable queue accepted ends in one of three ways: delivered, in the queue's
- * dead-letter store (refused, or resumeRetryCount used up), or, when the daemon ends
- * first, where it was.
+ * What a durable queue accepted, or whose sender waits to be told, ends in one of three
+ * ways: delivered, among the dead letters (undelivered.h; refused, or resumeRetryCount
+ * used up), or, when the daemon ends first, where it was.
  */
 #pragma once
 
@@ -59,6 +59,9 @@ struct delivery_plan {
         struct observer *observer;       /* hears of suspensions; NULL: nobody */
         struct tap_point *tap;           /* sees what is submitted; NULL: nobody */
         const struct queue_place *place; /* where queues on disk lie; NULL: nowhere */
+        const char *dead_name;           /* of its own dead letters' store, without ".dead"; NULL: none */
+        int dead_letters;                /* enum dead_letters */
+        uint64_t dead_letter_bytes;      /* most of its own on disk; 0: without bound */
         struct shared_limit *limit;      /* what goes beyond it is discarded before the queue; NULL: none */
         bool aborts_on_failed_queue;     /* a queue that cannot open on disk is an error, not one in memory */
         bool reports_suspension, reports_continuation;
@@ -97,12 +100,16 @@ const struct template *delivery_template(const struct delivery *d);
 /*
  * Submits selected records. `missed` (may be NULL) has room for `count` numbers
  * and receives the records that a direct delivery could not take because it is
- * suspended; returns how many those are. A queued one misses nothing.
+ * suspended; returns how many those are. A queued one misses nothing. Who asks for
+ * them gives those that nobody else takes to delivery_give_up().
  */
 static inline size_t delivery_submit(struct delivery *d, struct batch *b, const uint16_t *selection, size_t count,
                                      uint16_t *missed) {
         return delivery_submit_with(d, NULL, b, selection, count, missed);
 }
+
+/* What a direct delivery missed, and nobody else took: dead letters, where somebody relies on it. */
+void delivery_give_up(struct delivery *d, struct batch *b, const uint16_t *rows, size_t count);
 
 /* HUP: the output closes and opens again, now or after what it is doing. */
 void delivery_reopen(struct delivery *d);

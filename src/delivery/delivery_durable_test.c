@@ -15,12 +15,19 @@ struct destination {
         pthread_cond_t changed;
         bool is_away;
         const char *poison;
+        unsigned refuses;      /* it is away so many times more */
         unsigned breaks_after; /* so many transactions are gone before their commit */
         enum verdict done;     /* what it says when all is well */
         unsigned tries;
         char got[4096], open[4096];
         size_t got_size, open_size;
 };
+
+static bool is_away(struct destination *d) {
+        bool once_more = d->refuses > 0;
+        d->refuses -= once_more;
+        return d->is_away || once_more;
+}
 
 static enum verdict begin_transaction(void *instance) {
         struct destination *d = instance;
@@ -29,7 +36,7 @@ static enum verdict begin_transaction(void *instance) {
         pthread_cond_broadcast(&d->changed);
         pthread_mutex_unlock(&d->lock);
         d->open_size = 0;
-        return d->is_away ? DELIVER_UNAVAILABLE : DELIVER_DONE;
+        return is_away(d) ? DELIVER_UNAVAILABLE : DELIVER_DONE;
 }
 
 static struct outcome deliver(void *instance, const struct work *work) {
@@ -64,7 +71,7 @@ static enum verdict commit(void *instance) {
 
 static enum verdict resume(void *instance) {
         struct destination *d = instance;
-        return d->is_away ? DELIVER_UNAVAILABLE : DELIVER_DONE;
+        return is_away(d) ? DELIVER_UNAVAILABLE : DELIVER_DONE;
 }
 
 static int columns(const void *settings _unused_, const void *module_settings _unused_, struct work_format *format) {
@@ -96,6 +103,9 @@ static struct batch_pool *pool;
 static struct queue_settings settings;
 static struct action_settings action;
 static struct queue_place place;
+static int dead_letters;
+static uint64_t dead_letter_bytes;
+static atomic_uint told, told_lost; /* senders who waited */
 static struct destination destination;
 static const struct pack_names names;
 
@@ -127,6 +137,9 @@ static void begin(int type, int64_t retries) {
                                            .file_bytes_max = 1 << 20,
                                            .syncs_files = true,
                                            .delay_threshold_ms = 5000};
+        dead_letters = DEAD_LETTERS_ACKNOWLEDGED;
+        dead_letter_bytes = 0;
+        told = told_lost = 0;
         destination = (struct destination){.is_away = false};
         pthread_mutex_init(&destination.lock, NULL);
         pthread_cond_init(&destination.changed, NULL);
@@ -145,6 +158,9 @@ static struct delivery *opened(void) {
                                      .context = &context,
                                      .find_template = find_plain,
                                      .place = &place,
+                                     .dead_name = "test",
+                                     .dead_letters = dead_letters,
+                                     .dead_letter_bytes = dead_letter_bytes,
                                      .aborts_on_failed_queue = true};
         struct delivery *delivery;
         CHECK_INT(delivery_new(&delivery, &plan), 0);
@@ -152,18 +168,38 @@ static struct delivery *opened(void) {
         return delivery;
 }
 
+static void tell_done(void *input _unused_, uint64_t cookie _unused_) {
+        atomic_fetch_add(&told, 1);
+}
+
+static void tell_lost(void *input _unused_, uint64_t cookie _unused_) {
+        atomic_fetch_add(&told_lost, 1);
+}
+
 /* Each letter a row of one batch. */
-static void submit(struct delivery *delivery, const char *letters) {
+static void submit_for(struct delivery *delivery, const char *letters, bool is_awaited) {
         uint16_t selection[16];
         struct batch *b = batch_new(pool, 0);
+        if (is_awaited)
+                CHECK_INT(batch_acknowledge(b, (struct acknowledgement){.done = tell_done, .lost = tell_lost}), 0);
         for (uint16_t i = 0; letters[i]; i++) {
                 struct record *r = batch_append(b, NULL);
                 r->raw = r->msg = batch_store(b, (struct text){letters + i, 1});
                 r->flags = RECORD_IS_PARSED;
                 selection[i] = i;
         }
-        CHECK_INT(delivery_submit(delivery, b, selection, b->count, NULL), 0);
+        size_t missed = delivery_submit(delivery, b, selection, b->count, NULL);
+        CHECK(missed == 0 || settings.type == QUEUE_DIRECT);
         batch_unref(b);
+}
+
+static void submit(struct delivery *delivery, const char *letters) {
+        submit_for(delivery, letters, false);
+}
+
+/* By a sender who is told what becomes of them. */
+static void submit_awaited(struct delivery *delivery, const char *letters) {
+        submit_for(delivery, letters, true);
 }
 
 static void wait_for_rows(size_t rows) {
@@ -187,9 +223,9 @@ static void ended(struct delivery *delivery) {
 }
 
 /* The letters of the dead, in their order, and the reason of the last. */
-static void check_dead(const char *letters, const char *reason) {
+static void check_dead_in(const char *directory, const char *letters, const char *reason) {
         struct store *s;
-        struct store_options options = {.directory = test_place_path("q.dead"), .name = "test"};
+        struct store_options options = {.directory = test_place_path(directory), .name = "test"};
         CHECK_INT(store_open(&s, &options, NULL), 0);
         _owned_(buffer_fini) struct buffer found = {0};
         struct store_frame frame;
@@ -197,14 +233,28 @@ static void check_dead(const char *letters, const char *reason) {
                 struct batch *b;
                 CHECK_INT(unpack_records(&b, pool, (struct text){frame.payload, frame.size}, 0, &names), 0);
                 free(frame.payload);
-                buffer_text(&found, batch_text(b, b->records[0].msg));
-                struct json *dead = json_get(b->records[0].tree[TREE_LOCAL], TEXT("dead"));
-                CHECK_TEXT(json_get(dead, TEXT("reason"))->string, reason);
+                for (uint32_t i = 0; i < b->count; i++) {
+                        buffer_text(&found, batch_text(b, b->records[i].msg));
+                        struct json *dead = json_get(b->records[i].tree[TREE_LOCAL], TEXT("dead"));
+                        CHECK_TEXT(json_get(dead, TEXT("reason"))->string, reason);
+                        CHECK_TEXT(json_get(dead, TEXT("action"))->string, "test");
+                }
                 batch_unref(b);
         }
         CHECK_TEXT(buffer_as_text(&found), letters);
         CHECK_INT(store_close(s), 0);
 }
+
+static void check_dead(const char *letters, const char *reason) {
+        check_dead_in("q.dead", letters, reason);
+}
+
+static void check_no_dead(const char *directory) {
+        struct stat facts;
+        CHECK(stat(test_place_path(directory), &facts) < 0);
+}
+
+static const char given_up[] = "given up after action.resumeRetryCount retries";
 
 /* ---- Promises ------------------------------------------------------------------ */
 
@@ -291,6 +341,107 @@ static void an_output_that_announces_a_delay_is_given_no_more_directly(void) {
         wait_for_rows(3);
         CHECK_TEXT(((struct text){destination.got, destination.got_size}), "a\nb\nc\n");
         ended(delivery);
+}
+
+static void a_delay_queue_buries_what_is_refused_directly(void) {
+        begin(QUEUE_DELAY, -1);
+        destination.poison = "c";
+        struct delivery *delivery = opened();
+        submit(delivery, "abcde");
+        wait_for_rows(4);
+        CHECK_TEXT(((struct text){destination.got, destination.got_size}), "a\nb\nd\ne\n");
+        ended(delivery);
+        check_dead("c", "refused by the destination");
+}
+
+static void a_direct_action_buries_what_is_refused_before_its_sender_is_told(void) {
+        begin(QUEUE_DIRECT, 0);
+        destination.poison = "c";
+        struct delivery *delivery = opened();
+        submit_awaited(delivery, "abcde");
+        CHECK_TEXT(((struct text){destination.got, destination.got_size}), "a\nb\nd\ne\n");
+        CHECK_INT(told, 1);
+        ended(delivery);
+        check_dead_in("test.dead", "c", "refused by the destination");
+}
+
+static void a_direct_action_buries_what_it_gives_up(void) {
+        begin(QUEUE_DIRECT, 0);
+        action.resume_interval_s = 3600;
+        destination.is_away = true;
+        struct delivery *delivery = opened();
+        submit_awaited(delivery, "abc");
+        submit_awaited(delivery, "d"); /* suspended meanwhile */
+        CHECK_INT(told, 2);
+        ended(delivery);
+        check_dead_in("test.dead", "abcd", given_up);
+}
+
+static void what_nobody_waits_for_is_buried_where_all_is_asked_for(void) {
+        begin(QUEUE_DIRECT, 0);
+        destination.is_away = true;
+        struct delivery *delivery = opened();
+        submit(delivery, "abc");
+        ended(delivery);
+        check_no_dead("test.dead");
+        dead_letters = DEAD_LETTERS_ALL;
+        delivery = opened();
+        submit(delivery, "abc");
+        ended(delivery);
+        check_dead_in("test.dead", "abc", given_up);
+}
+
+static void a_memory_queue_buries_what_a_sender_waits_for(void) {
+        begin(QUEUE_LINKED_LIST, 0);
+        settings.file_name = NULL;
+        settings.timeout_shutdown_ms = 10000;
+        destination.is_away = true;
+        struct delivery *delivery = opened();
+        submit_awaited(delivery, "abc");
+        wait_for_try();
+        queue_hold_no_more(delivery_queue(delivery));
+        CHECK(queue_drain(delivery_queue(delivery)));
+        ended(delivery);
+        CHECK_INT(told, 1);
+        check_dead_in("test.dead", "abc", given_up);
+}
+
+static void who_wants_no_dead_letters_has_none(void) {
+        static const int types[] = {QUEUE_DISK, QUEUE_DIRECT};
+        for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+                begin(types[i], 0);
+                dead_letters = DEAD_LETTERS_NONE;
+                destination.poison = "c";
+                struct delivery *delivery = opened();
+                submit_awaited(delivery, "abcde");
+                wait_for_rows(4);
+                ended(delivery);
+                check_no_dead("q.dead");
+                check_no_dead("test.dead");
+        }
+}
+
+static void what_the_dead_letters_have_no_room_for_is_tried_again(void) {
+        begin(QUEUE_DIRECT, 0);
+        dead_letter_bytes = 1;
+        destination.refuses = 2;
+        struct delivery *delivery = opened();
+        submit_awaited(delivery, "abc");
+        CHECK_TEXT(((struct text){destination.got, destination.got_size}), "a\nb\nc\n");
+        CHECK_INT(told, 1);
+        ended(delivery);
+}
+
+static void what_cannot_be_kept_at_the_end_is_told_as_lost(void) {
+        begin(QUEUE_DIRECT, 0);
+        destination.is_away = true;
+        struct delivery *delivery = opened();
+        delivery_hurry(delivery);
+        submit_awaited(delivery, "abc");
+        CHECK_INT(told, 0);
+        CHECK_INT(told_lost, 1);
+        ended(delivery);
+        check_no_dead("test.dead");
         pool = batch_pool_unref(pool);
         template_free(plain);
 }
@@ -298,4 +449,10 @@ static void an_output_that_announces_a_delay_is_given_no_more_directly(void) {
 TEST_MAIN(TEST(a_refused_message_is_buried_and_its_neighbours_are_delivered), TEST(what_is_given_up_is_buried),
           TEST(what_waits_at_a_stop_comes_again_twice_in_a_row), TEST(a_transaction_that_dies_comes_again_whole),
           TEST(a_delay_queue_keeps_what_a_destination_that_left_does_not_take),
-          TEST(an_output_that_announces_a_delay_is_given_no_more_directly))
+          TEST(an_output_that_announces_a_delay_is_given_no_more_directly),
+          TEST(a_delay_queue_buries_what_is_refused_directly),
+          TEST(a_direct_action_buries_what_is_refused_before_its_sender_is_told),
+          TEST(a_direct_action_buries_what_it_gives_up), TEST(what_nobody_waits_for_is_buried_where_all_is_asked_for),
+          TEST(a_memory_queue_buries_what_a_sender_waits_for), TEST(who_wants_no_dead_letters_has_none),
+          TEST(what_the_dead_letters_have_no_room_for_is_tried_again),
+          TEST(what_cannot_be_kept_at_the_end_is_told_as_lost))

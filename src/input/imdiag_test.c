@@ -20,7 +20,7 @@
 
 extern const struct module imdiag_module;
 
-enum { WAIT_MS = 5000 };
+enum { WAIT_MS = 20000 };
 
 static struct straw {
         atomic_ullong queued, size, hups, cycles;

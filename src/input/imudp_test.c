@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <netinet/udp.h>
 
 #include "input/input_test.h"
 
@@ -50,6 +51,40 @@ static void what_is_too_long_is_cut_and_counted(void) {
         CHECK_INT(counter_get(&stage.counters[counter("truncated")]), 1);
         close(fd);
         stage_stop(&stage);
+        stage_end(&stage);
+}
+
+/* Datagrams that go through the network stack as one, as a gateway or a network card puts them together. */
+static void send_train(int fd, const char *text, int bytes_each) {
+        CHECK_INT(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &bytes_each, sizeof bytes_each), 0);
+        stage_send(fd, text, strlen(text));
+}
+
+static void datagrams_that_come_together_are_messages_each(void) {
+        BEGIN("name", "x");
+        stage.facts.message_bytes_max = 5;
+        begin_with_port_file();
+        int fd = stage_connect(&stage, SOCK_DGRAM);
+        send_train(fd, "onestwosfour5", 4);
+        send_train(fd, "<13>abcdef<13>gh", 10);
+        stage_await_text(&stage, "[ones][twos][four][5][<13>a][<13>g]");
+        CHECK_INT(counter_get(&stage.counters[counter("msgs.received")]), 6);
+        CHECK_INT(counter_get(&stage.counters[counter("submitted")]), 6);
+        CHECK_INT(counter_get(&stage.counters[counter("truncated")]), 2);
+        close(fd);
+        stage_stop(&stage);
+        stage_end(&stage);
+}
+
+static void a_train_of_nobody_allowed_is_discarded_whole(void) {
+        BEGIN("allowedsender", "10.0.0.0/8");
+        begin_with_port_file();
+        int fd = stage_connect(&stage, SOCK_DGRAM);
+        send_train(fd, "abcdefg", 2);
+        stage_await_counter(&stage, counter("disallowed"), 4);
+        stage_stop(&stage);
+        CHECK_INT(stage.records, 0);
+        close(fd);
         stage_end(&stage);
 }
 
@@ -179,6 +214,7 @@ static void scheduling_mistakes_are_found(void) {
 }
 
 TEST_MAIN(TEST(every_datagram_is_a_message), TEST(what_is_too_long_is_cut_and_counted),
+          TEST(datagrams_that_come_together_are_messages_each), TEST(a_train_of_nobody_allowed_is_discarded_whole),
           TEST(the_port_can_be_part_of_the_name), TEST(bursts_arrive_in_order_over_many_batches),
           TEST(threads_share_the_port), TEST(several_ports_and_addresses_belong_to_one_input),
           TEST(senders_that_are_not_allowed_are_discarded), TEST(a_rate_limit_discards_and_tells),

@@ -20,7 +20,7 @@
 #include "module/log.h"
 #include "module/settings.h"
 
-enum { STAGE_LOOPS_MAX = 2, STAGE_TEXT_MAX = 4 << 20, STAGE_COUNTERS_MAX = 16, STAGE_WAIT_MS = 10000 };
+enum { STAGE_LOOPS_MAX = 2, STAGE_TEXT_MAX = 4 << 20, STAGE_COUNTERS_MAX = 16, STAGE_WAIT_MS = 20000 };
 
 /* A hook that knows its intake. */
 struct stage_hook {

@@ -8,14 +8,8 @@
 
 static int wait_ready(const struct channel *c, int wait_ms) {
         uint32_t events = tls_events(c->tls);
-        struct pollfd watched = {
-                .fd = c->fd,
-                .events = (short)((events & EPOLLIN ? POLLIN : 0) | (events & EPOLLOUT ? POLLOUT : 0)),
-        };
-        int r = poll(&watched, 1, wait_ms);
-        if (r < 0)
-                return errno == EINTR ? 0 : fail(-errno);
-        return r == 0 ? fail(-EAGAIN) : 0;
+        return connect_await(c->fd, (short)((events & EPOLLIN ? POLLIN : 0) | (events & EPOLLOUT ? POLLOUT : 0)),
+                             wait_ms, c->hurry_fd);
 }
 
 /* All of `bytes` into the connection, then out of it. */
@@ -39,7 +33,8 @@ static int send_secure(const struct channel *c, struct text bytes, int wait_ms, 
 }
 
 int channel_send(const struct channel *c, struct text bytes, int wait_ms, size_t *sent) {
-        return LIKELY(!c->tls) ? connect_send(c->fd, bytes, wait_ms, sent) : send_secure(c, bytes, wait_ms, sent);
+        return LIKELY(!c->tls) ? connect_send(c->fd, bytes, wait_ms, c->hurry_fd, sent)
+                               : send_secure(c, bytes, wait_ms, sent);
 }
 
 bool channel_is_alive(const struct channel *c) {

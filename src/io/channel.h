@@ -10,6 +10,7 @@
 
 struct channel {
         int fd;          /* -1: closed */
+        int hurry_fd;    /* lent; readable: nobody waits for the peer any more; 0: there is none */
         struct tls *tls; /* NULL: plain */
 };
 #define CHANNEL_CLOSED ((struct channel){.fd = -1})

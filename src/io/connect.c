@@ -266,22 +266,24 @@ int connect_unix(int *ret, int type, const char *name, bool is_abstract, const c
 
 /* ---- Sending ------------------------------------------------------------ */
 
-static int wait_writable(int fd, int wait_ms) {
-        struct pollfd watched = {.fd = fd, .events = POLLOUT};
-        int r = poll(&watched, 1, wait_ms);
+int connect_await(int fd, short events, int wait_ms, int hurry_fd) {
+        struct pollfd watched[] = {{.fd = fd, .events = events}, {.fd = hurry_fd, .events = POLLIN}};
+        int r = poll(watched, hurry_fd > 0 ? 2 : 1, wait_ms);
         if (r < 0)
                 return errno == EINTR ? 0 : fail(-errno);
-        return r == 0 ? fail(-EAGAIN) : 0;
+        if (r == 0)
+                return fail(-EAGAIN);
+        return watched[0].revents ? 0 : fail(-ECANCELED);
 }
 
-int connect_send(int fd, struct text bytes, int wait_ms, size_t *sent) {
+int connect_send(int fd, struct text bytes, int wait_ms, int hurry_fd, size_t *sent) {
         *sent = 0;
         while (*sent < bytes.size) {
                 ssize_t size = send(fd, bytes.data + *sent, bytes.size - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (size >= 0)
                         *sent += (size_t)size;
                 else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-                        int r = wait_writable(fd, wait_ms);
+                        int r = connect_await(fd, POLLOUT, wait_ms, hurry_fd);
                         if (r)
                                 return pass(r);
                 } else if (errno != EINTR)
@@ -313,7 +315,7 @@ int connect_send_many(int fd, struct mmsghdr *messages, unsigned count, int wait
                         continue;
                 if ((errno != EAGAIN && errno != EWOULDBLOCK) || has_waited)
                         return -errno;
-                int r = wait_writable(fd, wait_ms);
+                int r = connect_await(fd, POLLOUT, wait_ms, 0);
                 if (r)
                         return pass(r);
                 has_waited = true;

@@ -60,10 +60,16 @@ int connect_unix(int *ret, int type, const char *name, bool is_abstract, const c
 /* ---- Sending ------------------------------------------------------------ */
 
 /*
- * Sends bytes on a connected stream, waiting for room as long as something moves and `wait_ms` without.
- * *sent tells how many bytes the system took. 0, -EAGAIN when nothing moved for so long, or -errno: it is broken.
+ * Waits for one of `events` (poll(2)), at most wait_ms. 0, -EAGAIN when none came, -ECANCELED when only hurry_fd was
+ * readable (0: there is none), or -errno.
  */
-int connect_send(int fd, struct text bytes, int wait_ms, size_t *sent);
+int connect_await(int fd, short events, int wait_ms, int hurry_fd);
+/*
+ * Sends bytes on a connected stream, waiting for room as long as something moves and `wait_ms` without, or until
+ * hurry_fd can be read (0: there is none). *sent tells how many bytes the system took. 0, -EAGAIN when nothing moved
+ * for so long, -ECANCELED, or -errno: it is broken.
+ */
+int connect_send(int fd, struct text bytes, int wait_ms, int hurry_fd, size_t *sent);
 
 /* Whether the peer of a stream still holds it: false once it closed or reset it. What it sent is thrown away. */
 bool connect_is_alive(int fd);

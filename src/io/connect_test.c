@@ -105,7 +105,7 @@ static void a_peer_that_does_not_read_ends_the_wait(void) {
         CHECK_INT(connect_host(&fd, &rules, "127.0.0.1", port, &complaint), 0);
         static char much[16 << 20];
         size_t sent;
-        CHECK_INT(connect_send(fd, (struct text){much, sizeof much}, 50, &sent), -EAGAIN);
+        CHECK_INT(connect_send(fd, (struct text){much, sizeof much}, 50, 0, &sent), -EAGAIN);
         CHECK(sent > 0 && sent < sizeof much);
         connect_close(fd);
         connect_close(listener);

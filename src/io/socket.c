@@ -7,8 +7,10 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -20,6 +22,7 @@
 #include "io/heirloom.h"
 
 static const char NETWORK_NAMESPACES[] = "/var/run/netns/";
+static const char RECEIVE_LIMIT[] = "/proc/sys/net/core/rmem_max";
 
 int socket_close(int fd) {
         if (fd >= 0)
@@ -86,6 +89,25 @@ static int set_receive_buffer(int fd, int64_t bytes) {
         return set_int(fd, SOL_SOCKET, SO_RCVBUF, size);
 }
 
+/* What a socket may ask for without privilege; 0: not known. */
+static int64_t receive_limit(void) {
+        char digits[24] = "";
+        _owned_(descriptor_close) int fd = open(RECEIVE_LIMIT, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, digits, sizeof digits - 1) <= 0)
+                return 0;
+        return strtoll(digits, NULL, 10);
+}
+
+/* The kernel takes twice what it is asked for, the half for its own bookkeeping, and tells of the double. */
+static void grow_receive_buffer(int fd, int64_t wished) {
+        int64_t has = socket_receive_buffer(fd) / 2;
+        if (has >= wished || set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)MIN(wished, (int64_t)INT32_MAX / 2)) == 0)
+                return;
+        int64_t permitted = MIN(wished, receive_limit());
+        if (permitted > has)
+                set_int(fd, SOL_SOCKET, SO_RCVBUF, (int)permitted);
+}
+
 static int set_options(int fd, const struct addrinfo *at, const struct socket_place *place) {
         int r = 0;
         if (at->ai_family == AF_INET6)
@@ -96,6 +118,8 @@ static int set_options(int fd, const struct addrinfo *at, const struct socket_pl
                 r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
         if (r == 0)
                 r = set_receive_buffer(fd, place->receive_bytes);
+        if (r == 0 && place->receive_bytes <= 0)
+                grow_receive_buffer(fd, place->receive_bytes_wished);
         if (r == 0 && place->device && *place->device &&
             setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, place->device, (socklen_t)strlen(place->device) + 1) < 0)
                 r = -errno;
@@ -316,6 +340,20 @@ ssize_t socket_receive(int fd, void *to, size_t size) {
 int socket_receive_many(int fd, struct mmsghdr *messages, unsigned count) {
         int got = recvmmsg(fd, messages, count, MSG_DONTWAIT, NULL);
         return got < 0 ? -errno : got;
+}
+
+bool socket_receive_trains(int fd) {
+        return set_int(fd, SOL_UDP, UDP_GRO, 1) == 0;
+}
+
+size_t socket_train_step(const struct msghdr *message) {
+        const struct cmsghdr *note = CMSG_FIRSTHDR(message);
+        if (!note || note->cmsg_level != SOL_UDP || note->cmsg_type != UDP_GRO ||
+            note->cmsg_len < CMSG_LEN(sizeof(int)))
+                return 0;
+        int step;
+        memcpy(&step, CMSG_DATA(note), sizeof step);
+        return step > 0 ? (size_t)step : 0;
 }
 
 int socket_receive_buffer(int fd) {

@@ -28,9 +28,11 @@ struct socket_place {
         const char *device;            /* SO_BINDTODEVICE; NULL: none */
         const char *network_namespace; /* of ip-netns(8); NULL: our own */
         enum free_bind free_bind;
-        bool shares_port;      /* SO_REUSEPORT: several threads, one socket each */
-        int backlog;           /* TCP */
-        int64_t receive_bytes; /* size of the kernel's buffer; 0: as it is */
+        bool shares_port;             /* SO_REUSEPORT: several threads, one socket each */
+        int backlog;                  /* TCP */
+        int64_t receive_bytes;        /* size of the kernel's buffer; 0: as it is */
+        int64_t receive_bytes_wished; /* where the former is 0: as much of this as is permitted, never less than it is
+                                       */
 };
 
 struct socket_set {
@@ -82,9 +84,16 @@ int socket_unconfirmed(int fd);
 ssize_t socket_receive(int fd, void *to, size_t size);
 /* As recvmmsg(): how many datagrams, -EAGAIN, or the failure. */
 int socket_receive_many(int fd, struct mmsghdr *messages, unsigned count);
+/*
+ * UDP: datagrams of one sender and one size that came together are received as one message, a train: one walk through
+ * the kernel and one copy for up to 64 of them. False: the kernel has no trains, and each comes alone.
+ */
+bool socket_receive_trains(int fd);
+/* The bytes of a datagram within the train that was received (the last may have fewer); 0: it is no train. */
+size_t socket_train_step(const struct msghdr *message);
 /* Bytes that the kernel keeps for a socket before it drops; 0 where it does not say. */
 int socket_receive_buffer(int fd);
-/* How many datagrams the kernel had to drop on a socket since it was opened, a number that wraps. */
+/* How many datagrams the kernel had to drop on a socket since it was opened, a number that wraps. A train is one. */
 int socket_dropped(int fd, uint32_t *ret);
 /* Closes; always -1, to be assigned. */
 int socket_close(int fd);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -121,6 +122,51 @@ static void datagrams_arrive_in_one_call(void) {
         CHECK_INT(socket_receive_many(set.fd[0], messages, 4), -EAGAIN);
 }
 
+static void datagrams_of_one_size_are_received_as_a_train(void) {
+        _owned_(socket_set_fini) struct socket_set set = {0};
+        CHECK_INT(socket_bind_udp(&set, &loopback), 0);
+        CHECK(socket_receive_trains(set.fd[0]));
+        struct sockaddr_in to;
+        socklen_t size = sizeof to;
+        CHECK_INT(getsockname(set.fd[0], (struct sockaddr *)&to, &size), 0);
+        CHECK_INT(sendto(set.fd[0], "alone", 5, 0, (struct sockaddr *)&to, size), 5);
+        int step = 3;
+        CHECK_INT(setsockopt(set.fd[0], SOL_UDP, UDP_SEGMENT, &step, sizeof step), 0);
+        CHECK_INT(sendto(set.fd[0], "abcdefgh", 8, 0, (struct sockaddr *)&to, size), 8);
+        _Alignas(struct cmsghdr) char notes[2][CMSG_SPACE(sizeof(int))];
+        char bytes[2][16];
+        struct iovec to_bytes[2];
+        struct mmsghdr messages[2] = {0};
+        for (int i = 0; i < 2; i++) {
+                to_bytes[i] = (struct iovec){bytes[i], sizeof bytes[i]};
+                messages[i].msg_hdr = (struct msghdr){.msg_iov = &to_bytes[i],
+                                                      .msg_iovlen = 1,
+                                                      .msg_control = notes[i],
+                                                      .msg_controllen = sizeof notes[i]};
+        }
+        CHECK_INT(socket_receive_many(set.fd[0], messages, 2), 2);
+        CHECK_INT(messages[0].msg_len, 5);
+        CHECK_INT(socket_train_step(&messages[0].msg_hdr), 0);
+        CHECK_INT(messages[1].msg_len, 8);
+        CHECK_INT(socket_train_step(&messages[1].msg_hdr), 3);
+}
+
+static void a_wish_for_a_buffer_only_makes_it_larger(void) {
+        _owned_(socket_set_fini) struct socket_set plain = {0}, modest = {0}, large = {0}, told = {0};
+        struct socket_place place = loopback;
+        CHECK_INT(socket_bind_udp(&plain, &place), 0);
+        int as_it_is = socket_receive_buffer(plain.fd[0]);
+        place.receive_bytes_wished = 4096;
+        CHECK_INT(socket_bind_udp(&modest, &place), 0);
+        CHECK_INT(socket_receive_buffer(modest.fd[0]), as_it_is);
+        place.receive_bytes_wished = 2 * as_it_is;
+        CHECK_INT(socket_bind_udp(&large, &place), 0);
+        CHECK(socket_receive_buffer(large.fd[0]) >= as_it_is);
+        place.receive_bytes = 8192;
+        CHECK_INT(socket_bind_udp(&told, &place), 0);
+        CHECK_INT(socket_receive_buffer(told.fd[0]), 2 * 8192);
+}
+
 static void what_the_kernel_drops_is_counted(void) {
         _owned_(socket_set_fini) struct socket_set set = {0};
         struct socket_place place = loopback;
@@ -193,5 +239,6 @@ static void the_port_file_holds_digits_alone(void) {
 TEST_MAIN(TEST(port_0_becomes_a_real_port_that_accepts), TEST(all_addresses_share_the_chosen_port),
           TEST(a_port_can_be_shared_by_threads), TEST(a_port_in_use_and_an_unknown_name_are_failures),
           TEST(an_address_of_another_machine_can_be_bound_if_asked), TEST(datagrams_arrive_in_one_call),
+          TEST(datagrams_of_one_size_are_received_as_a_train), TEST(a_wish_for_a_buffer_only_makes_it_larger),
           TEST(what_the_kernel_drops_is_counted), TEST(a_unix_socket_has_the_mode_it_was_given),
           TEST(keepalive_options_reach_the_kernel), TEST(the_port_file_holds_digits_alone))

@@ -1,11 +1,19 @@
 #include "message/admission.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/fail.h"
 
+#define FNV_BEGIN UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
 static atomic_uint admissions;
+/* All of them, for admission_find(). */
+static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct admission *known;
 
 bool admission_is_used(void) {
         return atomic_load_explicit(&admissions, memory_order_relaxed) != 0;
@@ -20,6 +28,11 @@ int admission_new(struct admission **ret, const char *input_name) {
         a->input_name = text_copy(text_of(input_name));
         if (!a->input_name)
                 return fail(-ENOMEM);
+        a->mark = FNV_BEGIN;
+        pthread_mutex_lock(&known_lock);
+        a->next = known;
+        known = a;
+        pthread_mutex_unlock(&known_lock);
         *ret = TAKE(a);
         return 0;
 }
@@ -29,9 +42,42 @@ struct admission *admission_ref(struct admission *a) {
         return a;
 }
 
+static void forget(const struct admission *a) {
+        pthread_mutex_lock(&known_lock);
+        struct admission **at = &known;
+        while (*at && *at != a)
+                at = &(*at)->next;
+        if (*at)
+                *at = a->next;
+        pthread_mutex_unlock(&known_lock);
+}
+
+/* A reference unless its last one has just gone. */
+static bool take_hold(struct admission *a) {
+        unsigned references = atomic_load_explicit(&a->references, memory_order_relaxed);
+        while (references)
+                if (atomic_compare_exchange_weak_explicit(&a->references, &references, references + 1,
+                                                          memory_order_relaxed, memory_order_relaxed))
+                        return true;
+        return false;
+}
+
+struct admission *admission_find(struct text input_name, uint64_t mark) {
+        struct admission *best = NULL;
+        pthread_mutex_lock(&known_lock);
+        for (struct admission *a = known; a && !(best && best->mark == mark); a = a->next)
+                if (text_equal(text_of(a->input_name), input_name) && (!best || a->mark == mark))
+                        best = a;
+        if (best && !take_hold(best))
+                best = NULL;
+        pthread_mutex_unlock(&known_lock);
+        return best;
+}
+
 struct admission *admission_unref(struct admission *a) {
         if (!a || atomic_fetch_sub_explicit(&a->references, 1, memory_order_acq_rel) > 1)
                 return NULL;
+        forget(a);
         for (size_t i = 0; i < a->count; i++)
                 free(a->names[i]);
         atomic_fetch_sub_explicit(&admissions, 1, memory_order_relaxed);
@@ -68,6 +114,9 @@ int admission_add(struct admission *a, struct text pattern) {
         if (!(a->names[a->count] = text_copy(pattern)))
                 return fail(-ENOMEM);
         a->count++;
+        for (size_t i = 0; i <= pattern.size; i++) /* with an end, so that "a", "bc" is not "ab", "c" */
+                a->mark = (a->mark ^ (i < pattern.size ? (unsigned char)tolower((unsigned char)pattern.data[i]) : 0u)) *
+                          FNV_PRIME;
         return 0;
 }
 

@@ -21,6 +21,8 @@ struct admission {
         char **names; /* "host.example.net", "*.example.net": everything below; lower case */
         size_t count;
         char *input_name;
+        uint64_t mark;             /* of all patterns, in their order: lists of the same patterns have the same */
+        struct admission *next;    /* of the process */
         _Atomic uint64_t refused;  /* messages */
         _Atomic uint64_t given_up; /* messages whose sender's name was not known in time */
 };
@@ -34,4 +36,10 @@ OWNED_POINTER(struct admission, admission_unref);
 int admission_add(struct admission *a, struct text pattern);
 /* Whether there is any in this process: only then is there something to screen. */
 bool admission_is_used(void);
+/*
+ * The list that a message came under which an earlier run, or this one, has written to disk: the one with the same
+ * patterns, or where there is none any more another of that input. NULL: names decide nothing there now. The caller's
+ * reference.
+ */
+struct admission *admission_find(struct text input_name, uint64_t mark);
 bool admission_has(const struct admission *a, struct text name);

@@ -32,4 +32,21 @@ static void what_is_no_host_name_is_refused(void) {
         CHECK_INT(admission_add(a, TEXT("x.example.net")), -E2BIG);
 }
 
-TEST_MAIN(TEST(names_and_domains_admit), TEST(what_is_no_host_name_is_refused))
+static void what_was_written_to_disk_finds_its_list_again(void) {
+        _owned_(admission_unref) struct admission *a = NULL, *b = NULL, *other = NULL;
+        CHECK_INT(admission_new(&a, "imudp"), 0);
+        CHECK_INT(admission_add(a, TEXT("x.example.net")), 0);
+        CHECK_INT(admission_new(&b, "imudp"), 0);
+        CHECK_INT(admission_add(b, TEXT("Y.example.net")), 0);
+        CHECK_INT(admission_new(&other, "imtcp"), 0);
+        CHECK_INT(admission_add(other, TEXT("y.example.net")), 0);
+        CHECK(b->mark == other->mark && a->mark != b->mark);
+        _owned_(admission_unref) struct admission *again = admission_find(TEXT("imudp"), b->mark);
+        CHECK(again == b);
+        _owned_(admission_unref) struct admission *changed = admission_find(TEXT("imtcp"), a->mark);
+        CHECK(changed == other);
+        CHECK(!admission_find(TEXT("imptcp"), a->mark));
+}
+
+TEST_MAIN(TEST(names_and_domains_admit), TEST(what_is_no_host_name_is_refused),
+          TEST(what_was_written_to_disk_finds_its_list_again))

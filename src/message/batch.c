@@ -418,7 +418,7 @@ void batch_lose(struct batch *b) {
         atomic_store_explicit(&b->is_lost, true, memory_order_relaxed);
 }
 
-static bool is_waited_for(const struct batch *b) {
+bool batch_is_waited_for(const struct batch *b) {
         for (; b; b = b->is_bare ? NULL : b->parent)
                 if (b->acknowledgement_count)
                         return true;
@@ -428,7 +428,7 @@ static bool is_waited_for(const struct batch *b) {
 int batch_part(struct batch *b, struct batch **hold) {
         assert(atomic_load(&b->references) == 1);
         *hold = NULL;
-        if (!is_waited_for(b))
+        if (!batch_is_waited_for(b))
                 return 0;
         struct batch *h = batch_new_empty(b->pool, 1);
         if (!h)

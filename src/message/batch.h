@@ -194,5 +194,7 @@ int batch_acknowledge(struct batch *b, struct acknowledgement a);
  * becomes of b. NULL: nobody waits. b belongs to the caller alone. -ENOMEM, and nothing done.
  */
 int batch_part(struct batch *b, struct batch **hold);
+/* Whether somebody still waits to be told what becomes of b. Any holder. */
+bool batch_is_waited_for(const struct batch *b);
 /* Something of b was neither delivered nor kept: its senders are not told that it was. Any holder. */
 void batch_lose(struct batch *b);

@@ -25,7 +25,7 @@ enum {
         FACILITIES = 24, /* and "invld" */
 };
 
-enum { SOURCE_IS_LOCAL = 1, SOURCE_LOWERS_CASE = 2, SOURCE_HAS_HOST = 4 };
+enum { SOURCE_IS_LOCAL = 1, SOURCE_LOWERS_CASE = 2, SOURCE_HAS_HOST = 4, SOURCE_IS_UNDECIDED = 8 };
 
 static char *put_u16(char *at, uint16_t n) {
         n = htole16(n);
@@ -153,6 +153,9 @@ static uint32_t fields_of(const struct record *r) {
 }
 
 static size_t fields_size(uint32_t fields) {
+        /* As received: most are. Counting bits is a call where the processor is not known to do it. */
+        if (LIKELY(!fields))
+                return 0;
         size_t spans = (size_t)__builtin_popcount(fields & ((1u << FIELD_UUID) - 1));
         size_t numbers = (size_t)__builtin_popcount(fields & (1u << FIELD_UUID | 1u << FIELD_PROGRAM));
         return spans * 8 + numbers * 4 + (fields >> FIELD_REPORTED & 1) * STAMP_BYTES;
@@ -229,13 +232,20 @@ static void pack_text(struct buffer *out, struct text t) {
 
 static void pack_source(struct buffer *out, const struct source *s) {
         const char *host = atomic_load_explicit(&s->host, memory_order_acquire);
+        bool is_undecided = source_is_judged(s) && source_admission(s) != SOURCE_ADMITTED;
         buffer_byte(out, (char)((s->is_local ? SOURCE_IS_LOCAL : 0) | (s->lowers_case ? SOURCE_LOWERS_CASE : 0) |
-                                (host ? SOURCE_HAS_HOST : 0)));
+                                (host ? SOURCE_HAS_HOST : 0) | (is_undecided ? SOURCE_IS_UNDECIDED : 0)));
         pack_text(out, text_of(s->input_name));
         pack_text(out, text_of(s->address));
         pack_text(out, text_of(s->port));
         pack_text(out, text_of(host));
         pack_text(out, text_of(s->default_zone));
+        if (!is_undecided)
+                return;
+        char mark[sizeof s->admitting->mark];
+        put_u64(mark, s->admitting->mark);
+        pack_text(out, text_of(s->admitting->input_name));
+        buffer_append(out, mark, sizeof mark);
 }
 
 static int pack_tables(struct packing *p, uint32_t count, uint32_t route) {
@@ -360,6 +370,20 @@ static void set_peer(struct source *s) {
         memset(&s->peer, 0, sizeof s->peer);
 }
 
+/* Its name was not known, or refused, when it was written: the list of this run decides. */
+static int read_admission(struct unpacking *u, uint32_t *at, struct source *s) {
+        struct text input;
+        uint64_t mark;
+        if (!read_text(u->pack, at, u->names_at, &input) || u->names_at - *at < sizeof mark)
+                return -EBADMSG;
+        mark = get_u64(u->pack.data + *at);
+        *at += (uint32_t)sizeof mark;
+        _owned_(admission_unref) struct admission *found = admission_find(input, mark);
+        if (found)
+                source_await(s, found);
+        return 0;
+}
+
 static int read_source(struct unpacking *u, uint32_t *at, struct source **ret) {
         struct text input, address, port, host, zone;
         if (*at >= u->names_at)
@@ -383,6 +407,9 @@ static int read_source(struct unpacking *u, uint32_t *at, struct source **ret) {
         s->is_local = flags & SOURCE_IS_LOCAL;
         s->lowers_case = flags & SOURCE_LOWERS_CASE;
         set_peer(s);
+        int r = flags & SOURCE_IS_UNDECIDED ? read_admission(u, at, s) : 0;
+        if (r)
+                return r;
         *ret = TAKE(s);
         return 0;
 }

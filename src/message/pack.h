@@ -35,8 +35,9 @@
  *              the raw message as received, then what does not lie in it
  *
  *   source
- *      u8 bit 0 local, bit 1 host in lower case, bit 2 host is known; then five texts: name of the input,
- *      address, port, host, time zone ("" for none)
+ *      u8 bit 0 local, bit 1 host in lower case, bit 2 host is known, bit 3 its name has yet to decide whether it
+ *      may send; then five texts: name of the input, address, port, host, time zone ("" for none); with bit 3 the
+ *      text and the u64 of admission_find()
  *
  *   name, text: u16 size, bytes
  */

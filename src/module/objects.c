@@ -23,6 +23,8 @@ static const char *const ip_protocols[] = {"unspecified", "ipv4-only", "ipv6-onl
 static const char *const child_reports[] = {"none", "errors", "all", NULL};
 static const char *const secure_modes[] = {"off", "on", "warn", "strict", NULL};
 
+static const char *const dead_letters[] = {"none", "acknowledged", "all", NULL};
+
 static const struct param queue_params[] = {
         PARAM_CHOICE(struct queue_settings, type, .name = "queue.type", .legacy = "MainMsgQueueType ActionQueueType",
                      .dflt = "FixedArray", .choices = queue_types,
@@ -227,6 +229,10 @@ static const struct param action_params[] = {
                              "takes it. All that name the object share it."),
         PARAM_BOOL(struct action_settings, copies_message, .name = "action.copymsg", .dflt = "off",
                    .help = "The action works on a copy of the message."),
+        PARAM_CHOICE(struct action_settings, dead_letters, .name = "action.deadletter", .choices = dead_letters,
+                     .help = "Which messages are kept that the destination refused for good or that were given up: "
+                             "none, those whose sender is told that they are taken or that a queue on disk accepted, "
+                             "or all; unset: as global() says."),
         {}};
 
 static const struct param global_params[] = {
@@ -411,6 +417,17 @@ static const struct param global_params[] = {
                   .name = "default.ruleset.queue.timeoutworkerthreadshutdown", .dflt = "60000", .min = -1,
                   .unit = "milliseconds",
                   .help = "queue.timeoutWorkerThreadShutdown where a queue of a ruleset does not give it."),
+        PARAM_CHOICE(struct global_settings, dead_letters, .name = "deadletter", .dflt = "acknowledged",
+                     .choices = dead_letters,
+                     .help = "Which messages are kept that an action's destination refused for good or that were given "
+                             "up: none, those whose sender is told that they are taken (RELP, files, the journal) or "
+                             "that a queue on disk accepted, or all. Without a queue on disk they lie in "
+                             "\"<action>.dead\" in the work directory."),
+        PARAM_SIZE(
+                struct global_settings, dead_letter_bytes, .name = "deadletter.maxdiskspace", .dflt = "1g", .min = 0,
+                .max = INT64_MAX,
+                .help = "Most disk space of the dead letters of one action without a queue on disk; 0: what the file "
+                        "system has. When it is used up, the action is tried again and again instead."),
         PARAM_SIZE(struct global_settings, memory_bytes_max, .name = "memory.max", .dflt = "256m", .min = 1048576,
                    .help = "Most memory that the messages in all queues take together."),
         PARAM_STRING(
@@ -486,6 +503,7 @@ struct action_settings *action_settings_new(void) {
         if (!a)
                 return NULL;
         a->reports_suspension = -1;
+        a->dead_letters = -1;
         a->reports_continuation = -1;
         return a;
 }

@@ -55,6 +55,9 @@ struct queue_settings {
         int64_t bytes_max; /* ours: queue.maxBytes, memory bound */
 };
 
+/* Which messages that an action does not deliver are kept as dead letters where no queue on disk keeps them. */
+enum dead_letters { DEAD_LETTERS_NONE, DEAD_LETTERS_ACKNOWLEDGED, DEAD_LETTERS_ALL };
+
 struct action_settings {
         char *name;
         char *type;
@@ -72,6 +75,7 @@ struct action_settings {
         char *external_state_file;
         char *rate_limit_name;
         bool copies_message;
+        int dead_letters; /* enum dead_letters; -1: as global() says */
 };
 
 struct global_settings {
@@ -120,6 +124,8 @@ struct global_settings {
         bool drops_malicious_ptr;
         bool acl_adds_host_on_fail, acl_resolves_hosts, acl_warns;
         bool aborts_on_failed_queue, aborts_on_failed_id;
+        int dead_letters;          /* ours: enum dead_letters */
+        int64_t dead_letter_bytes; /* ours: disk space of one action's; 0: without bound */
         bool doubles_queue_on_shutdown;
         bool tracks_senders, reports_new_senders, reports_gone_senders;
         int64_t sender_timeout_s;

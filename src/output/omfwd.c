@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
@@ -386,6 +388,7 @@ static void omfwd_close(void *instance) {
         free(o->network_namespace);
         free(o->server_name);
         tls_context_free(o->rules.tls);
+        connect_close(o->rules.hurry_fd);
         free(o);
 }
 
@@ -470,6 +473,7 @@ static int omfwd_open(void **ret, const struct output_host *host, const void *se
         _owned_(omfwd_release) struct omfwd *o = calloc(1, sizeof *o);
         if (!o)
                 return fail(-ENOMEM);
+        o->rules.hurry_fd = -1;
         int r = copy_string(&o->address, s->address);
         if (r == 0)
                 r = copy_string(&o->device, s->device);
@@ -483,6 +487,9 @@ static int omfwd_open(void **ret, const struct output_host *host, const void *se
                 return pass(r);
         o->protocol = (enum fwd_protocol)s->protocol;
         fill_rules(o, host, s);
+        o->rules.hurry_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (o->rules.hurry_fd < 0)
+                return fail(-errno);
         const struct netstream netstream = netstream_of(s);
         if (o->protocol == PROTOCOL_TCP)
                 r = netstream_open(&o->rules.tls, &netstream, host->facts->netstream, host->log);
@@ -686,6 +693,13 @@ static void omfwd_statistic(struct buffer *name, const void *settings, const voi
         buffer_format(name, "%s-%s-%s", s->protocol == PROTOCOL_UDP ? "UDP" : "TCP", target, port);
 }
 
+/* A send that waits for room, on another thread, ends; those that come do not wait. */
+static void omfwd_hurry(void *instance) {
+        const struct omfwd *o = instance;
+        const uint64_t one = 1;
+        (void)!write(o->rules.hurry_fd, &one, sizeof one);
+}
+
 static const struct output_ops omfwd_ops = {
         .statistic = omfwd_statistic,
         .columns = omfwd_columns,
@@ -693,6 +707,7 @@ static const struct output_ops omfwd_ops = {
         .deliver = omfwd_deliver,
         .resume = omfwd_resume,
         .reopen = omfwd_reopen,
+        .hurry = omfwd_hurry,
         .close = omfwd_close,
 };
 

@@ -37,6 +37,7 @@ struct fwd_rules {
         int64_t errors_max;         /* sending errors that are said in a row; 0: no bound */
         size_t send_bytes_max;      /* of one call; 0: as much as there is */
         struct counter *bytes_sent; /* may be NULL */
+        int hurry_fd;               /* readable once the daemon ends */
         struct tls_context *tls;    /* NULL: plain */
         const char *server_name;    /* that TLS asks for (SNI); NULL: the target's */
 };

@@ -42,6 +42,7 @@ struct fwd_tcp {
         struct buffer last; /* the last framed row, for resendLastMSGOnReconnect */
         int64_t sends;      /* since the connection was made */
         bool was_open;      /* a connection was there before */
+        bool is_hurried;    /* the daemon ends */
         bool was_insecure;  /* the last one had no TLS session */
 };
 
@@ -254,6 +255,10 @@ static int send_bytes(struct fwd_tcp *t, struct text bytes, size_t *sent) {
                 r = channel_send(&t->channel, part, FWD_SEND_WAIT_MS, &size);
                 *sent += size;
         }
+        if (r == -ECANCELED) {
+                t->is_hurried = true;
+                r = -EAGAIN; /* as if its time were over */
+        }
         fwd_count_bytes(rules, *sent);
         return r ? pass(r) : 0;
 }
@@ -370,7 +375,8 @@ static int tcp_send(struct fwd_target *target, const struct text *rows, size_t c
                 return pass(r);
         r = send_once(t, rows, count, taken);
         if (r == -EAGAIN) {
-                tell_stalled(t);
+                if (!t->is_hurried)
+                        tell_stalled(t);
                 return pass(r);
         }
         if (r && r != -ENOMEM) {
@@ -425,6 +431,7 @@ int fwd_tcp_new(struct fwd_target **ret, const struct fwd_rules *rules, const ch
         if (!t)
                 return fail(-ENOMEM);
         t->channel = CHANNEL_CLOSED;
+        t->channel.hurry_fd = rules->hurry_fd;
         int r = fwd_target_init(&t->target, &tcp_ops, rules, host, port);
         if (r == 0 && rules->compression == FWD_SINGLE)
                 r = compressor_new(&t->single, COMPRESSION_ZLIB, rules->level, 0);

@@ -1,11 +1,14 @@
 #include <arpa/inet.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "io/compress.h"
+#include "output/omfwd.h"
 #include "output/test_output.h"
 
 extern const struct module omfwd_module;
@@ -274,6 +277,30 @@ static void a_slow_reader_gets_everything_once(void) {
         CHECK_OUTCOME(test_deliver(&out, &rows->work), DELIVER_DONE, 4000);
         test_output_close(&out);
         CHECK_INT(wait_for(reader), 0);
+        close(listener);
+}
+
+static void *hurry_soon(void *argument) {
+        poll(NULL, 0, 50);
+        omfwd_module.output->hurry(out.instance);
+        return argument;
+}
+
+static void the_end_of_the_daemon_waits_for_no_reader(void) {
+        char port[8];
+        int listener = bind_on(SOCK_STREAM, NULL, port);
+        open_with(PAIRS("target", "127.0.0.1", "port", port, "protocol", "tcp"));
+        static char much[1 << 20];
+        memset(much, 'a', sizeof much - 1);
+        pthread_t thread;
+        CHECK_INT(pthread_create(&thread, NULL, hurry_soon, NULL), 0);
+        int64_t began_ns = clock_mono_ns();
+        while (deliver(much, much).verdict == DELIVER_DONE)
+                ;
+        pthread_join(thread, NULL);
+        CHECK(deliver(much, NULL).verdict != DELIVER_DONE);
+        CHECK((clock_mono_ns() - began_ns) / 1000000 < FWD_SEND_WAIT_MS / 2);
+        CHECK(!test_heard("has read nothing"));
         close(listener);
 }
 
@@ -562,10 +589,10 @@ TEST_MAIN(TEST(a_batch_arrives_as_lines), TEST(octets_are_counted), TEST(another
           TEST(nobody_there_is_unavailable_until_somebody_is), TEST(no_message_is_lost_to_a_peer_that_closed_before),
           TEST(the_last_message_is_sent_again_where_asked_for), TEST(the_rebind_interval_makes_new_connections),
           TEST(connection_errors_are_skipped_as_asked), TEST(a_slow_reader_gets_everything_once),
-          TEST(a_broken_connection_reports_whole_rows_only), TEST(targets_come_from_dns_by_priority),
-          TEST(a_pool_shares_the_rows_evenly), TEST(a_pool_goes_on_without_a_target_that_is_down),
-          TEST(each_row_is_a_datagram), TEST(a_receiver_that_is_not_there_stops_nothing),
-          TEST(what_no_datagram_holds_is_cut), TEST(datagrams_come_from_the_address_asked_for),
-          TEST(compressed_datagrams_begin_with_z), TEST(rebinding_changes_the_source_port),
-          TEST(a_name_nobody_knows_is_unavailable), TEST(the_rate_limit_drops_what_goes_beyond),
-          TEST(mistakes_are_told))
+          TEST(the_end_of_the_daemon_waits_for_no_reader), TEST(a_broken_connection_reports_whole_rows_only),
+          TEST(targets_come_from_dns_by_priority), TEST(a_pool_shares_the_rows_evenly),
+          TEST(a_pool_goes_on_without_a_target_that_is_down), TEST(each_row_is_a_datagram),
+          TEST(a_receiver_that_is_not_there_stops_nothing), TEST(what_no_datagram_holds_is_cut),
+          TEST(datagrams_come_from_the_address_asked_for), TEST(compressed_datagrams_begin_with_z),
+          TEST(rebinding_changes_the_source_port), TEST(a_name_nobody_knows_is_unavailable),
+          TEST(the_rate_limit_drops_what_goes_beyond), TEST(mistakes_are_told))

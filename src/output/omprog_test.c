@@ -16,7 +16,7 @@
 
 extern const struct module omprog_module, omshell_module;
 
-enum { ROWS_MAX = 8, WAITS = 500, WAIT_MS = 10 };
+enum { ROWS_MAX = 8, WAITS = 2000, WAIT_MS = 10 };
 
 static char directory[64];
 static char reported[4096];

@@ -9,7 +9,7 @@
 
 extern const struct module omrelp_module;
 
-enum { WAIT_MS = 5000 };
+enum { WAIT_MS = 20000 };
 enum { ACKNOWLEDGED, REFUSED, SESSIONS, RESUMED }; /* counters */
 
 static struct test_output out;

@@ -168,7 +168,7 @@ static int send_owed(struct omuxsock *o) {
         if (o->owed.size == 0)
                 return 0;
         size_t sent;
-        int r = connect_send(o->fd, text_slice(buffer_as_text(&o->owed), o->owed_sent, o->owed.size), SEND_WAIT_MS,
+        int r = connect_send(o->fd, text_slice(buffer_as_text(&o->owed), o->owed_sent, o->owed.size), SEND_WAIT_MS, 0,
                              &sent);
         o->owed_sent += sent;
         if (r)
@@ -185,7 +185,7 @@ static int send_lines(struct omuxsock *o, const struct text *rows, size_t count,
         const struct text *last = &rows[count - 1];
         struct text all = {rows[0].data, (size_t)(last->data + last->size - rows[0].data)};
         size_t sent;
-        r = connect_send(o->fd, all, SEND_WAIT_MS, &sent);
+        r = connect_send(o->fd, all, SEND_WAIT_MS, 0, &sent);
         while (*taken < count && sent >= rows[*taken].size)
                 sent -= rows[(*taken)++].size;
         if (r == -EAGAIN && sent) {

@@ -83,6 +83,15 @@ static void hold_above(struct queue *q, int64_t mark, int64_t ms) {
                 hold(q, mark * RELEASE_PERCENT / 100, ms);
 }
 
+/*
+ * What a queue on disk has handed on is never thrown away: it would be lost after it was acknowledged. Neither is what
+ * a sender is about to be told of, unless it asks for no flow control, or queue.timeoutEnqueue="0" says that this queue
+ * holds nobody up.
+ */
+bool admission_is_patient(const struct queue *q, const struct batch *b, enum flow flow) {
+        return queue_behind(b) || (flow != FLOW_NONE && q->timeout_enqueue_ms != 0 && batch_is_waited_for(b));
+}
+
 /* Holds the sender back as its flow allows. True when there is room for at least one message. */
 static bool wait_for_room(struct queue *q, const struct batch *b, enum flow flow) {
         const struct queue_settings *s = q->settings;
@@ -93,7 +102,7 @@ static bool wait_for_room(struct queue *q, const struct batch *b, enum flow flow
         if (has_room(q))
                 return true;
         counter_add(&q->counters.full, 1);
-        hold(q, s->size - 1, queue_behind(b) ? -1 : q->timeout_enqueue_ms);
+        hold(q, s->size - 1, admission_is_patient(q, b, flow) ? -1 : q->timeout_enqueue_ms);
         return has_room(q);
 }
 
@@ -142,9 +151,8 @@ struct batch *admit(struct queue *q, struct batch *b, enum flow flow) {
 
 /* ---- A disk that takes nothing --------------------------------------------------- */
 
-/* What a durable queue has handed on is never thrown away: it would be lost after it was acknowledged. */
 int64_t admission_patience_ms(struct queue *q, const struct batch *b, enum flow flow) {
-        return flow == FLOW_FULL || flow == FLOW_LIGHT || queue_behind(b) ? -1 : q->timeout_enqueue_ms;
+        return flow == FLOW_FULL || flow == FLOW_LIGHT || admission_is_patient(q, b, flow) ? -1 : q->timeout_enqueue_ms;
 }
 
 /* Lock held, and let go of: the report may be a message for this very queue. */

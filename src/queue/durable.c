@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/fail.h"
 
@@ -31,6 +32,7 @@ struct durable {
         pthread_mutex_t lock; /* guards all below; not held while the store waits or reads */
         pthread_cond_t read;
         bool is_reading;
+        int read_error;                 /* told, until something was read */
         struct kept kept[KEPT_BATCHES]; /* a ring, in the order of LSNs */
         uint64_t kept_first, kept_end;
         uint64_t kept_bytes;
@@ -39,6 +41,8 @@ struct durable {
         struct buffer *idle_buffer;
         struct lease *idle_lease;
 };
+
+enum { READ_AGAIN_MS = 200 };
 
 static_assert((KEPT_BATCHES & (KEPT_BATCHES - 1)) == 0, "a ring");
 static_assert((int)FRAME_MESSAGES_MAX == (int)BATCH_RECORDS_MAX, "a batch is a frame");
@@ -483,6 +487,23 @@ static void give_up_frame(struct durable *d, const struct store_frame *frame) {
                 d->plan.lost(d->plan.owner, count);
 }
 
+/* What cannot be read at present waits, and whoever wants it: a moment, so that it is not asked for all the time. */
+static void wait_to_read_again(struct durable *d, int error) {
+        pthread_mutex_lock(&d->lock);
+        bool is_news = error != d->read_error;
+        d->read_error = error;
+        pthread_mutex_unlock(&d->lock);
+        if (is_news)
+                report(d->plan.reporter, SEVERITY_ERR, 0,
+                       "queue '%s': what waits on disk cannot be read at present: %s. It waits there, and is tried "
+                       "again",
+                       d->plan.name,
+                       error == -EKEYREJECTED ? "it was encrypted with another key than the queue has now; give it the "
+                                                "right one in queue.encryption.keyFile or keyProgram, and restart"
+                                              : fail_text(error));
+        nanosleep(&(struct timespec){.tv_nsec = READ_AGAIN_MS * 1000000}, NULL);
+}
+
 static struct batch *hand_out(struct durable *d, struct batch *b, const struct store_frame *frame) {
         struct lease *l = b ? take_lease(d) : NULL;
         if (l) {
@@ -496,6 +517,7 @@ static struct batch *hand_out(struct durable *d, struct batch *b, const struct s
         /* No memory: it waits in the store for better times. */
         batch_unref(b);
         store_release(d->store, frame->lsn);
+        wait_to_read_again(d, -ENOMEM);
         return NULL;
 }
 
@@ -507,7 +529,11 @@ struct batch *durable_take(struct durable *d) {
                         pthread_cond_wait(&d->read, &d->lock);
                 struct batch *b = take_kept(d, &frame);
                 int r = b ? 0 : read_frame(d, &frame);
+                if (r == 0)
+                        d->read_error = 0;
                 pthread_mutex_unlock(&d->lock);
+                if (r && r != -EAGAIN)
+                        wait_to_read_again(d, r);
                 if (r)
                         return NULL;
                 if (!b) {

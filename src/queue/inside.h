@@ -81,6 +81,7 @@ struct queue {
         bool is_late;      /* the time to drain is over */
         bool is_stopped;   /* no worker comes any more */
         bool was_full;     /* reported, until there was room again */
+        bool is_rung;      /* queue_ring(), unheard */
         bool owes_drained; /* it was full, and has not been empty since */
         bool was_broken;   /* the same for a disk that takes nothing */
         int64_t timeout_shutdown_ms;
@@ -124,6 +125,8 @@ void queue_entered(struct queue *q, uint64_t count);
 void queue_left(struct queue *q);
 /* Takes b in as far as it may. Returns what must be discarded, or NULL. */
 struct batch *admit(struct queue *q, struct batch *b, enum flow flow);
+/* Whether b's sender is held until there is room, however long that takes. */
+bool admission_is_patient(const struct queue *q, const struct batch *b, enum flow flow);
 /* How long b's sender may wait for room on the disk, in milliseconds; negative: for ever. */
 int64_t admission_patience_ms(struct queue *q, const struct batch *b, enum flow flow);
 /* Puts b into the durable part, waiting so long when the disk takes nothing. It comes back when that was in vain. */

@@ -141,6 +141,45 @@ static void a_missing_file_is_told(void) {
         CHECK(seen.lost >= MESSAGES - COUNT && seen.lost <= MESSAGES);
 }
 
+static int see_missing(void *owner, const struct inspect_damage *d) {
+        struct inspect_damage *seen = owner;
+        CHECK_INT(seen->count, 0); /* told once */
+        *seen = *d;
+        CHECK_INT(d->file->sequence, 2);
+        return 0;
+}
+
+/* Nothing of the files around it is called damaged or lost. */
+static void check_missing(void) {
+        _owned_(inspect_close) struct inspect *in = NULL;
+        struct inspect_damage seen = {0};
+        struct inspect_options options = {.directory = directory};
+        CHECK_INT(inspect_open(&in, &options), 0);
+        const struct inspect_visitor visitor = {.damage = see_missing, .owner = &seen};
+        CHECK_INT(inspect_walk(in, &visitor), 0);
+        CHECK_INT(seen.kind, INSPECT_MISSING);
+        CHECK_INT(seen.lsn, 2);
+        CHECK_INT(seen.count, 1);
+}
+
+static void a_missing_file_between_others_is_told_by_its_name_and_so_is_a_link(void) {
+        char payload[SEGMENT_BYTES_MIN * 3 / 4] = {0}, path[600];
+        struct store *s;
+        uint64_t lsn;
+        test_place();
+        snprintf(directory, sizeof directory, "%s", test_place_path("q.store"));
+        struct store_options options = {.directory = directory, .name = "q", .segment_bytes = SEGMENT_BYTES_MIN};
+        CHECK_INT(store_open(&s, &options, NULL), 0);
+        for (int i = 0; i < 4; i++)
+                CHECK_INT(store_append(s, payload, sizeof payload, 1, &lsn), 0);
+        CHECK_INT(store_close(s), 0);
+        snprintf(path, sizeof path, "%s/%s", directory, "0000000000000002.segment");
+        CHECK_INT(unlink(path), 0);
+        check_missing();
+        CHECK_INT(symlink("0000000000000001.segment", path), 0);
+        check_missing();
+}
+
 static void what_lies_behind_a_broken_header_is_marked_as_found(void) {
         make_store(false);
         uint64_t frame_bytes = frame_padded(FRAME_BASE_BYTES + PAYLOAD_BYTES);
@@ -220,6 +259,6 @@ static void a_store_in_use_is_known_as_such_and_its_messages_are_seen(void) {
 
 TEST_MAIN(TEST(a_whole_store_is_seen_whole), TEST(every_flipped_bit_is_told_with_the_exact_messages),
           TEST(a_broken_header_block_costs_no_message), TEST(both_header_blocks_broken_lose_the_file_and_say_so),
-          TEST(a_missing_file_is_told), TEST(what_lies_behind_a_broken_header_is_marked_as_found),
-          TEST(a_forged_message_breaks_the_hash_chain), TEST(a_directory_without_a_store_is_told),
-          TEST(a_store_in_use_is_known_as_such_and_its_messages_are_seen))
+          TEST(a_missing_file_is_told), TEST(a_missing_file_between_others_is_told_by_its_name_and_so_is_a_link),
+          TEST(what_lies_behind_a_broken_header_is_marked_as_found), TEST(a_forged_message_breaks_the_hash_chain),
+          TEST(a_directory_without_a_store_is_told), TEST(a_store_in_use_is_known_as_such_and_its_messages_are_seen))

@@ -26,6 +26,7 @@ struct walk {
         uint64_t end_lsn;     /* where the next file begins; 0: not known */
         uint64_t durable_lsn; /* what anything that was read says was on the disk */
         bool is_found;        /* behind damage, by searching */
+        struct inspect_file missing;
         bool has_chain;
         uint8_t chain[SEGMENT_CHAIN_BYTES];
 };
@@ -194,12 +195,27 @@ static bool looks_begun(struct walk *w) {
         return lsn == w->lsn;
 }
 
+/* The file that should come next is not there, or cannot be read; w->missing is that one. */
+static bool next_is_missing(struct walk *w) {
+        const struct inspect_file *next = w->file + 1, *end = w->in->files + w->in->count;
+        w->missing = (struct inspect_file){.sequence = w->file->sequence + 1};
+        return next < end && (next->sequence != w->missing.sequence || (!next->has_head && !next->has_begin));
+}
+
+static int tell_missing(struct walk *w) {
+        w->file = &w->missing;
+        w->offset = 0;
+        return tell_damage(w, INSPECT_MISSING, w->lsn, w->end_lsn - w->lsn);
+}
+
 enum { WALK_FILE_ENDS = 2 };
 
 /* Nothing whole is behind the broken place. */
 static int end_broken(struct walk *w) {
         int r = 0;
-        if (w->end_lsn)
+        if (w->end_lsn && !looks_begun(w) && next_is_missing(w))
+                r = tell_missing(w);
+        else if (w->end_lsn)
                 r = tell_damage(w, INSPECT_HEADER, w->lsn, w->end_lsn - w->lsn);
         else if (w->file->is_aside)
                 r = looks_begun(w) ? tell_damage(w, INSPECT_HEADER, w->lsn, 0) : 0;
@@ -281,11 +297,12 @@ static int walk_file(struct walk *w) {
         if (in->fd == -ENOENT && in->facts.is_held)
                 return WALK_GONE;
         bool is_read = in->fd >= 0 && (w->file->has_head || w->file->has_begin);
-        if (!is_read)
-                return tell_damage(w, INSPECT_MISSING, w->lsn,
-                                   w->end_lsn > w->lsn           ? w->end_lsn - w->lsn
-                                   : w->durable_lsn + 1 > w->lsn ? w->durable_lsn + 1 - w->lsn
-                                                                 : 0);
+        if (!is_read) {
+                uint64_t end_lsn = w->end_lsn ? w->end_lsn : w->durable_lsn + 1;
+                /* That it is missing was told already where the file before it ended. */
+                bool is_told = w->end_lsn && w->lsn >= w->end_lsn;
+                return is_told ? 0 : tell_damage(w, INSPECT_MISSING, w->lsn, end_lsn > w->lsn ? end_lsn - w->lsn : 0);
+        }
         int r = 0;
         if (!w->file->has_head || !w->file->has_begin)
                 r = tell_damage(w, INSPECT_BLOCK, w->file->base_lsn, 0);

@@ -1,11 +1,14 @@
 /* The modes of queues that stand on the disk, with the real store in a directory of their own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/json.h"
+#include "io/file.h"
 #include "io/test_place.h"
 #include "queue/queue.h"
 #include "queue/store.h"
@@ -690,13 +693,55 @@ static void a_delayed_backlog_survives_a_restart_and_comes_first(void) {
         CHECK_INT(ended(q), 0);
 }
 
+/* ---- A backlog that cannot be read ------------------------------------------------ */
+
+static void use_key(char letter) {
+        static char path[600];
+        char key[33] = {0};
+        memset(key, letter, sizeof key - 1);
+        snprintf(path, sizeof path, "%s", test_place_path("key"));
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        CHECK(fd >= 0);
+        CHECK_INT(file_write_all(fd, key, sizeof key - 1), 0);
+        close(fd);
+        settings.encryption_key_file = path;
+}
+
+static void a_backlog_with_another_key_is_told_and_waits_without_spinning(void) {
+        begin(QUEUE_DISK);
+        use_key('a');
+        shut(true);
+        struct queue *q = opened();
+        push(q, 0, 5);
+        CHECK_INT(ended(q), 0);
+        use_key('b');
+        shut(false);
+        q = opened();
+        clock_t cpu = clock();
+        nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL); /* what it does with its time is asked */
+        CHECK((clock() - cpu) * 1000 / CLOCKS_PER_SEC < 250);
+        CHECK_INT(taker.count, 0);
+        CHECK_INT(ended(q), 0);
+        CHECK(strstr(buffer_string(&said), "encrypted with another key"));
+        use_key('a');
+        q = opened();
+        wait_for(5);
+        check_order(0, 5);
+        CHECK_INT(ended(q), 0);
+        settings.encryption_key_file = NULL;
+}
+
 /* ---- Dead letters ---------------------------------------------------------------- */
 
 static void a_buried_message_is_on_disk_with_its_reason(void) {
         begin(QUEUE_DISK);
         struct queue *q = opened();
         struct batch *b = numbered(7, 3);
-        CHECK_INT(queue_bury(q, b, 1, "refused by the destination", EINVAL), 0);
+        const struct death why = {.action = "far", .reason = "refused by the destination", .error = EINVAL};
+        static const uint16_t rows[] = {1};
+        size_t buried;
+        CHECK_INT(queue_bury(q, b, rows, 1, &why, &buried), 0);
+        CHECK_INT(buried, 1);
         batch_unref(b);
         CHECK_INT(ended(q), 0);
         struct store *s;
@@ -710,6 +755,7 @@ static void a_buried_message_is_on_disk_with_its_reason(void) {
         CHECK_TEXT(batch_text(b, b->records[0].raw), "8");
         struct json *dead = json_get(b->records[0].tree[TREE_LOCAL], TEXT("dead"));
         CHECK_TEXT(json_get(dead, TEXT("reason"))->string, "refused by the destination");
+        CHECK_TEXT(json_get(dead, TEXT("action"))->string, "far");
         CHECK_INT(json_get(dead, TEXT("errno"))->integer, EINVAL);
         CHECK(json_get(dead, TEXT("time"))->integer > 0);
         batch_unref(b);
@@ -729,7 +775,9 @@ static void a_queue_in_memory_has_no_dead_letters(void) {
         settings.file_name = NULL;
         struct queue *q = opened();
         struct batch *b = numbered(0, 1);
-        CHECK_INT(queue_bury(q, b, 0, "x", 0), -ENODEV);
+        static const uint16_t rows[] = {0};
+        size_t buried;
+        CHECK_INT(queue_bury(q, b, rows, 1, &(struct death){.reason = "x"}, &buried), -ENODEV);
         batch_unref(b);
         CHECK_INT(ended(q), 0);
         pool = batch_pool_unref(pool);
@@ -755,4 +803,5 @@ TEST_MAIN(TEST(a_disk_queue_keeps_the_order_whether_memory_or_disk_has_it),
           TEST(what_an_attempt_leaves_goes_ahead_of_what_comes_later),
           TEST(nobody_waits_longer_than_the_threshold_for_a_slow_action),
           TEST(a_delayed_backlog_survives_a_restart_and_comes_first), TEST(a_buried_message_is_on_disk_with_its_reason),
-          TEST(no_dead_letter_no_store), TEST(a_queue_in_memory_has_no_dead_letters))
+          TEST(a_backlog_with_another_key_is_told_and_waits_without_spinning), TEST(no_dead_letter_no_store),
+          TEST(a_queue_in_memory_has_no_dead_letters))

@@ -43,12 +43,16 @@ static void disk_lost(void *owner, uint64_t count) {
         counter_add(&q->counters.lost, count);
 }
 
+static const char *first_of(const char *a, const char *b) {
+        return a && *a ? a : b && *b ? b : NULL;
+}
+
 /* "<spool>/<file name><suffix>"; NULL, reported, where there is no such place. */
 static char *path_of(const struct queue *q, const struct queue_place *place, const char *suffix) {
         const struct queue_settings *s = q->settings;
-        const char *spool = queue_spool(q) ? queue_spool(q) : place->work_directory;
+        const char *spool = first_of(s->spool_directory, place->work_directory);
         _owned_(buffer_fini) struct buffer path = {0};
-        if (!spool || !*spool) {
+        if (!spool) {
                 report(q->reporter, SEVERITY_ERR, 2036,
                        "queue '%s' has no place on disk: set queue.spoolDirectory or global(workDirectory)", q->name);
                 return NULL;
@@ -78,13 +82,9 @@ static const struct queue_mode *mode_on_disk(enum queue_type type) {
         return &spill_mode;
 }
 
-static const char *first_of(const char *a, const char *b) {
-        return a && *a ? a : b && *b ? b : NULL;
-}
-
 /* What was asked to be encrypted is never written in the clear. */
-static int protect(const struct queue *q, struct durable_plan *plan) {
-        const struct queue_settings *s = q->settings;
+static int protect(const char *queue, const struct queue_settings *s, struct reporter *reporter,
+                   struct durable_plan *plan) {
         static const enum store_compression compressions[] = {
                 [QUEUE_PLAIN] = STORE_PLAIN, [QUEUE_LZ4] = STORE_LZ4, [QUEUE_ZSTD] = STORE_ZSTD};
         plan->compression = compressions[s->compression];
@@ -95,27 +95,50 @@ static int protect(const struct queue *q, struct durable_plan *plan) {
         bool wants_key = s->crypto_provider && *s->crypto_provider;
         if (!wants_key || plan->key_file || plan->key_program)
                 return 0;
-        report(q->reporter, SEVERITY_ERR, 0,
-               "queue '%s': queue.cry.provider needs a key: set queue.cry.keyFile or queue.cry.keyProgram", q->name);
+        report(reporter, SEVERITY_ERR, 0,
+               "queue '%s': queue.cry.provider needs a key: set queue.cry.keyFile or queue.cry.keyProgram", queue);
         return fail(-ENOKEY);
 }
 
 /* Dead letters are protected as the queue is. */
-static int open_dead(const struct queue *q, const struct queue_place *place, const struct durable_plan *plan,
-                     struct parts *parts) {
-        _owned_(memory_free) char *directory = path_of(q, place, ".dead");
-        if (!directory)
-                return fail(-ENOMEM);
+static int make_dead(struct dead **ret, const char *directory, const struct queue_place *place,
+                     const struct durable_plan *plan) {
         struct store_options options = {.disk = place->disk,
                                         .directory = directory,
-                                        .name = q->name,
+                                        .name = plan->name,
                                         .bytes_max = plan->disk_bytes_max,
                                         .compression = plan->compression,
                                         .compression_level = plan->compression_level,
                                         .key_file = plan->key_file,
                                         .key_program = plan->key_program,
                                         .is_chained = plan->is_chained};
-        int r = dead_new(&parts->dead, &options, place->names, q->reporter);
+        int r = dead_new(ret, &options, place->names, plan->reporter);
+        return r ? pass(r) : 0;
+}
+
+int queue_new_dead(struct dead **ret, const char *name, const struct queue_settings *s, const struct queue_place *place,
+                   uint64_t disk_bytes_max, struct reporter *reporter) {
+        const char *spool = first_of(s->spool_directory, place->work_directory);
+        _owned_(buffer_fini) struct buffer path = {0};
+        if (!spool)
+                return -ENOENT;
+        buffer_format(&path, "%s/%s.dead", spool, name);
+        const char *directory = buffer_string(&path);
+        if (!directory)
+                return fail(-ENOMEM);
+        struct durable_plan plan = {.name = name, .disk_bytes_max = disk_bytes_max, .reporter = reporter};
+        int r = protect(name, s, reporter, &plan);
+        if (r == 0)
+                r = make_dead(ret, directory, place, &plan);
+        return r ? pass(r) : 0;
+}
+
+static int open_dead(const struct queue *q, const struct queue_place *place, const struct durable_plan *plan,
+                     struct parts *parts) {
+        _owned_(memory_free) char *directory = path_of(q, place, ".dead");
+        if (!directory)
+                return fail(-ENOMEM);
+        int r = make_dead(&parts->dead, directory, place, plan);
         return r ? pass(r) : 0;
 }
 
@@ -148,7 +171,7 @@ static int open_parts(struct queue *q, const struct queue_place *place, struct p
                                     .changed = disk_changed,
                                     .lost = disk_lost,
                                     .owner = q};
-        int r = protect(q, &plan);
+        int r = protect(q->name, s, q->reporter, &plan);
         if (r == 0)
                 r = durable_open(&parts->durable, &plan);
         if (r == 0)

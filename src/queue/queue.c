@@ -95,8 +95,15 @@ struct queue *queue_behind(const struct batch *b) {
         return durable_owner_behind(b);
 }
 
-int queue_bury(struct queue *q, struct batch *b, uint16_t index, const char *reason, int error) {
-        return q->dead ? dead_bury(q->dead, b, index, reason, error) : -ENODEV;
+int queue_bury(struct queue *q, struct batch *b, const uint16_t *rows, size_t count, const struct death *why,
+               size_t *buried) {
+        *buried = 0;
+        return q->dead ? dead_bury(q->dead, b, rows, count, why, buried) : -ENODEV;
+}
+
+void queue_let_go_of_dead(struct queue *q) {
+        if (q->dead)
+                dead_let_go(q->dead);
 }
 
 /* ---- What others ask --------------------------------------------------------- */
@@ -170,11 +177,24 @@ static void push_direct(struct queue *q, struct batch *b) {
         batch_unref(b);
 }
 
+/* Unheard, it counts as a message in work: who waits for the queue to be empty waits for it, too. */
+void queue_ring(struct queue *q) {
+        pthread_mutex_lock(&q->lock);
+        if (queue_is_direct(q)) {
+                q->consumer.rung(q->consumer.consumer, 0);
+        } else if (!q->is_rung) {
+                q->is_rung = true;
+                q->working++;
+                pthread_cond_signal(&q->filled);
+        }
+        pthread_mutex_unlock(&q->lock);
+}
+
 /* Before the lock, so that workers can make room meanwhile. What goes to disk needs no memory. */
 static bool wait_for_budget(struct queue *q, const struct batch *b, enum flow flow) {
         if (!q->budget || q->mode == &disk_mode || q->mode == &delay_mode)
                 return true;
-        bool waits = flow == FLOW_FULL || queue_behind(b);
+        bool waits = flow == FLOW_FULL || admission_is_patient(q, b, flow);
         return budget_wait(q->budget, flow == FLOW_WITHIN, waits ? -1 : q->timeout_enqueue_ms);
 }
 

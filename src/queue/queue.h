@@ -34,6 +34,7 @@
 #include "message/pack.h"
 #include "module/objects.h"
 #include "queue/budget.h"
+#include "queue/dead.h"
 
 struct queue;
 
@@ -49,6 +50,8 @@ struct queue_consumer {
          * *will_delay: the next had better go through the disk. NULL: consume() serves.
          */
         uint32_t (*attempt)(void *consumer, struct batch *b, uint32_t first, uint32_t count, bool *will_delay);
+        /* Called by a worker between two batches, after queue_ring(). NULL: it is never rung. */
+        void (*rung)(void *consumer, unsigned worker);
         /* Asked to come back soon: the queue is closing and its time-out has passed. May be NULL. */
         void (*hurry)(void *consumer);
         void *consumer;
@@ -92,10 +95,19 @@ bool queue_is_durable(const struct queue *q);
 /* The queue on disk that keeps b, or what it is a view of, until everybody is done with it; NULL: none does. */
 struct queue *queue_behind(const struct batch *b);
 /*
- * Keeps one record that nobody can deliver in the queue's dead-letter store, "<file name>.dead", which is opened when
- * first needed; on return it is durable. -ENODEV: the queue is not durable, there is none.
+ * Keeps records that nobody can deliver in the queue's dead-letter store, "<file name>.dead", which is opened when
+ * first needed; as dead_bury(). -ENODEV: the queue is not durable, there is none.
  */
-int queue_bury(struct queue *q, struct batch *b, uint16_t index, const char *reason, int error);
+int queue_bury(struct queue *q, struct batch *b, const uint16_t *rows, size_t count, const struct death *why,
+               size_t *buried);
+/* Others may take what is among its dead letters, until the next comes. */
+void queue_let_go_of_dead(struct queue *q);
+/*
+ * The dead-letter store of an action whose messages no queue on disk keeps: "<name>.dead" in the place of its queue,
+ * as well protected. Opens nothing yet. -ENOENT: there is no such place. -errno, reported.
+ */
+int queue_new_dead(struct dead **ret, const char *name, const struct queue_settings *settings,
+                   const struct queue_place *place, uint64_t disk_bytes_max, struct reporter *reporter);
 
 /* Starts the first worker; the others come when there is enough to do. 0 or -errno. */
 int queue_start(struct queue *q);
@@ -103,6 +115,12 @@ int queue_start(struct queue *q);
 /* How inputs and rulesets push; see intake.h. */
 struct sink *queue_sink(struct queue *q);
 void queue_push(struct queue *q, struct batch *b, enum flow flow);
+
+/*
+ * A worker calls consumer.rung() before it takes another batch: for work that waits elsewhere. On a direct queue this
+ * thread does. Rings that nobody has heard yet are one. Any thread.
+ */
+void queue_ring(struct queue *q);
 
 /* The daemon ends: who is held goes on, and what comes from now on is taken in beyond all bounds. Any thread. */
 void queue_hold_no_more(struct queue *q);

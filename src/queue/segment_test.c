@@ -19,6 +19,16 @@ static void the_checksum_is_crc32c_however_it_is_made(void) {
         }
 }
 
+static void the_checksum_of_much_is_that_of_its_parts(void) {
+        static uint8_t bytes[20000];
+        for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (uint8_t)(i * i >> 3 ^ i);
+        for (size_t size = 0; size <= sizeof bytes; size += 61) {
+                uint32_t begun = (uint32_t)(size * 2654435761u);
+                CHECK_INT(segment_crc(begun, bytes, size), segment_crc_by_table(begun, bytes, size));
+        }
+}
+
 static void a_header_comes_back_and_any_other_byte_makes_it_none(void) {
         struct segment_header in = {.sequence = 7, .base_lsn = 9, .durable_lsn = 8, .time_us = 5, .name = "main"}, out;
         memset(in.salt, 3, sizeof in.salt);
@@ -111,6 +121,7 @@ static void a_control_record_comes_back_or_is_none(void) {
         CHECK_INT(control_read(&out, block, CONTROL_RECORD_BYTES - 1), -EBADMSG);
 }
 
-TEST_MAIN(TEST(the_checksum_is_crc32c_however_it_is_made), TEST(a_header_comes_back_and_any_other_byte_makes_it_none),
+TEST_MAIN(TEST(the_checksum_is_crc32c_however_it_is_made), TEST(the_checksum_of_much_is_that_of_its_parts),
+          TEST(a_header_comes_back_and_any_other_byte_makes_it_none),
           TEST(a_frame_is_one_only_under_its_salt_and_whole), TEST(numbers_over_a_limit_are_no_frame),
           TEST(names_tell_the_order), TEST(a_control_record_comes_back_or_is_none))

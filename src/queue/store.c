@@ -2,7 +2,8 @@
  * What always holds in a store; store_check() asserts it whenever the lock has been
  * used to change something, and tests cite the numbers.
  *
- *   I1  mark <= cursor <= next: what is complete was leased, what is leased was appended.
+ *   I1  synced mark <= written mark <= mark <= cursor <= next: what is complete was leased,
+ *       what is leased was appended.
  *   I2  synced <= durable < next: nothing is acknowledged before it is admitted.
  *   I3  With syncing, durable == synced: nothing is acknowledged before it is on the disk.
  *   I4  LSNs in chunks are contiguous and begin behind what is durable: nothing is written
@@ -11,7 +12,8 @@
  *   I6  A segment leaves the order only below a mark that is on the disk (store_keep.c).
  *   I7  Segments lie in the order of their numbers; behind the planned ones nothing has a base.
  *   I8  An abandoned segment is never written again (store_flush.c).
- *   I9  Control files only go forward: generation and mark (store_keep.c).
+ *   I9  Control files only go forward, and the one that was synced last is not touched before
+ *       the other one is: generation and mark (store_keep.c).
  *   I10 Every message is in exactly one state: complete, leased, released, waiting. The
  *       counts add up.
  *   I11 A number of a segment and a salt are used once.
@@ -42,7 +44,8 @@ static void check_chunks(const struct store *s) {
 }
 
 void store_check(const struct store *s) {
-        assert(s->control.mark_lsn <= store_mark(s) && store_mark(s) <= s->cursor_lsn + s->cursor_done);
+        assert(s->control.mark_lsn <= s->written_mark && s->written_mark <= store_mark(s));
+        assert(store_mark(s) <= s->cursor_lsn + s->cursor_done);
         assert(s->cursor_lsn + s->cursor_done <= s->next_lsn);
         assert(s->synced_lsn <= s->durable_lsn && s->durable_lsn < s->next_lsn);
         assert(s->plan_at <= s->segments_count);
@@ -121,6 +124,7 @@ static struct store *store_free(struct store *s) {
         codec_free(s->codec);
         pthread_mutex_destroy(&s->lock);
         pthread_mutex_destroy(&s->reading);
+        pthread_mutex_destroy(&s->marking);
         pthread_cond_destroy(&s->work);
         pthread_cond_destroy(&s->keep);
         pthread_cond_destroy(&s->filled);
@@ -141,6 +145,7 @@ static void init_conditions(struct store *s) {
         pthread_condattr_destroy(&attributes);
         pthread_mutex_init(&s->lock, NULL);
         pthread_mutex_init(&s->reading, NULL);
+        pthread_mutex_init(&s->marking, NULL);
 }
 
 /* Whole blocks, not too small to work with, and several of them within the bound. */
@@ -162,12 +167,13 @@ static int store_new(struct store **ret, const struct store_options *o, struct r
         s->directory = s->lock_file = s->writing_fd = s->read_fd = -1;
         for (unsigned i = 0; i < CONTROL_FILES; i++)
                 s->control_files[i] = -1;
-        s->control.mark_lsn = 1;
+        s->control.mark_lsn = s->written_mark = 1;
         s->cursor_lsn = s->next_lsn = 1;
         s->prepared_wanted = 1;
         s->segment_bytes = choose_segment_bytes(o);
         s->staged_bytes_max = o->staged_bytes_max ? o->staged_bytes_max : STAGED_BYTES_DEFAULT;
-        s->checkpoint = o->checkpoint_messages ? o->checkpoint_messages : CHECKPOINT_DEFAULT;
+        s->unsynced_max =
+                MAX(o->unsynced_messages ? o->unsynced_messages : (uint64_t)UNSYNCED_DEFAULT, o->checkpoint_messages);
         s->path = text_copy(text_of(o->directory));
         s->name = text_copy(text_of(o->name ? o->name : ""));
         s->index = malloc(INDEX_FRAMES * sizeof *s->index);

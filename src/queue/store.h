@@ -17,7 +17,9 @@
  * mark below which everything is complete moves contiguously and is written to two
  * control files. What is after the written mark when the process dies is leased again
  * after the next open: duplicates, never a loss. `checkpoint_messages` bounds them: what
- * would go further beyond the written mark is not leased before that has moved.
+ * would go further beyond the written mark is not leased before that has moved. A mark that
+ * is written survives the process; how far leases go beyond the one that is synced, and
+ * survives the power, has a bound of its own.
  *
  * Thread-safe unless said otherwise. doc/queue-format.md describes the bytes.
  */
@@ -50,6 +52,8 @@ struct store_options {
         /* queue.checkpointInterval: no more are leased beyond the written mark, but two frames always may; 0: no bound.
          */
         uint64_t checkpoint_messages;
+        /* The same beyond the synced mark, where there is a bound; at least that one, and 0: the default. */
+        uint64_t unsynced_messages;
         enum store_compression compression;
         int compression_level; /* the library's; 0: its default */
         /*
@@ -70,8 +74,8 @@ struct store_options {
          * leases, and by store_open() when no file is left. May be NULL.
          */
         void (*lost)(void *owner, uint64_t lsn, uint64_t count, const char *why);
-        /* What checkpoint_messages held back may be leased. Called by the keeper, with no lock of the store held; the
-         * flusher may wait for the keeper. May be NULL. */
+        /* What a bound held back may be leased. Called by the keeper and by whoever completes, with no lock of the
+         * store held; the flusher may wait for the keeper. May be NULL. */
         void (*resumed)(void *owner);
         void *owner;
 };

@@ -40,7 +40,8 @@ enum {
         DEEPER_EVERY = 24,
         TWICE_EVERY = 8,
         SEEN_OF_SCRIPT = 1 << 16,
-        MESSAGES_TWICE_MAX = CHECKPOINT, /* more than two frames have */
+        TWICE_AFTER_DEATH_MAX = CHECKPOINT, /* more than two frames have */
+        TWICE_AFTER_POWER_MAX = 18,
 };
 
 enum flaw {
@@ -60,6 +61,7 @@ struct ledger {
         uint64_t mark;  /* that a control file on the disk tells */
         uint32_t next_serial, completions;
         bool is_bounded; /* nothing kept a control file from being written when it was due */
+        bool has_power;  /* it was the process that died */
 };
 
 struct set {
@@ -273,6 +275,7 @@ static int open_store(struct store **s, struct probe *p, struct ledger *l) {
                 .segment_bytes = SEGMENT_BYTES_MIN,
                 .bytes_max = now.seed % 4 == 0 ? 8 * SEGMENT_BYTES_MIN : 0,
                 .checkpoint_messages = l ? CHECKPOINT : 0, /* who looks at what was left leases it all */
+                .unsynced_messages = TWICE_AFTER_POWER_MAX,
                 .is_chained = now.seed % 3 == 0,
                 .is_synced = true,
                 .durable = hear_durable,
@@ -321,7 +324,7 @@ static void check_state(const struct store_state *state) {
         HOLDS(state->quarantined == 0);
         for (uint64_t lsn = 1; lsn < state->mark_lsn; lsn++)
                 HOLDS(ledger.completed[lsn]);
-        HOLDS(!ledger.is_bounded || messages_twice(state->mark_lsn, state->next_lsn) <= MESSAGES_TWICE_MAX);
+        HOLDS(!ledger.is_bounded || messages_twice(state->mark_lsn, state->next_lsn) <= TWICE_AFTER_POWER_MAX);
 }
 
 /* Everything from the mark on comes, in order, without a gap; each producer's own messages go up. */
@@ -549,6 +552,8 @@ static void settle_ledger(struct store *s) {
         struct store_state state;
         store_state(s, &state);
         check_state(&state);
+        if (ledger.is_bounded && ledger.has_power)
+                HOLDS(messages_twice(state.mark_lsn, state.next_lsn) <= TWICE_AFTER_DEATH_MAX);
         for (uint64_t lsn = state.next_lsn; lsn < LSN_MAX; lsn++)
                 ledger.serial[lsn] = 0;
         for (uint64_t lsn = state.mark_lsn; lsn < LSN_MAX; lsn++)
@@ -574,7 +579,8 @@ static struct disk_sim *play_round(struct disk_sim *sim) {
                 do_step(s);
         disk_sim_fail(sim, NULL);
         held_count = 0;
-        if (dice(3) == 0) {
+        ledger.has_power = dice(3) == 0;
+        if (ledger.has_power) {
                 drop_store(&p, s);
                 return sim;
         }

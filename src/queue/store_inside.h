@@ -3,7 +3,7 @@
  * simulation that drives the rounds by hand.
  *
  * `lock` guards everything that does not say otherwise, and is never held over a call
- * of the disk. Lock order: reading, then lock.
+ * of the disk. Lock order: reading, then marking, then lock.
  *
  *   store_append.c   admits frames, decides where each will lie, stages it in a chunk
  *   store_flush.c    the flusher: writes chunks, syncs, publishes; abandons a bad file
@@ -31,7 +31,7 @@ enum {
         WINDOW_BYTES = 256 << 10,   /* what the reader reads at once */
         PREPARED_MAX = 4,           /* segments made ahead at most, unless fewer suffice */
         FREED_KEPT_MAX = 4,         /* segments kept for later beside them */
-        CHECKPOINT_DEFAULT = 16384, /* the control file is written when half of it was completed */
+        UNSYNCED_DEFAULT = 16384,   /* the control file is synced when half of it was completed */
         READ_ATTEMPTS_MAX = 8,      /* of one place that the disk cannot read, before it counts as damage */
         ROOM_PATIENCE_US = 100000,  /* a lack of room is looked into again after this */
         CHECKPOINT_DELAY_MS = 1000, /* what is complete is in the control file after this, however little it is */
@@ -123,7 +123,8 @@ struct store {
         uint32_t retired_count;
         uint8_t queue_id[SEGMENT_ID_BYTES];
         uint8_t session[SEGMENT_SALT_BYTES];
-        uint64_t segment_bytes, staged_bytes_max, checkpoint;
+        uint64_t segment_bytes, staged_bytes_max;
+        uint64_t unsynced_max; /* messages leased beyond the synced mark; options tell about the written one */
         struct codec *codec;
         bool is_by_hand; /* no threads: whoever waits runs the rounds */
 
@@ -185,13 +186,17 @@ struct store {
         uint64_t last_leased_lsn; /* of the newest frame that was leased; 0: none was */
         uint64_t held_back_lsn;   /* of a frame that was read and held back; its count, too */
         uint32_t held_back_count;
-        bool is_lease_awaited; /* something was held back until the control file is written */
+        bool is_lease_awaited; /* something was held back until a mark is written */
+        bool is_sync_awaited;  /* and synced */
         uint64_t quarantined, torn;
 
-        struct control control; /* as it is on the disk */
-        uint64_t completed;     /* messages since then */
-        bool is_control_dirty, is_control_due;
-        int64_t control_dirty_ns; /* when it became so */
+        pthread_mutex_t marking;               /* who has it writes the control files */
+        struct control control;                /* as it is on the disk */
+        uint64_t written_mark;                 /* as the next process would find it */
+        uint64_t completed;                    /* messages since the control file was synced */
+        bool is_mark_due;                      /* it shall be written, */
+        bool is_control_dirty, is_control_due; /* and synced */
+        int64_t control_dirty_ns;              /* when it became so */
         int control_error;
 
         /* The reader's, guarded by `reading`. */
@@ -233,6 +238,7 @@ void *store_flusher(void *store);
 int store_keep_round(struct store *s, bool now);
 void *store_keeper(void *store);
 void store_wake_keeper(struct store *s); /* under lock */
+void store_write_mark(struct store *s);  /* unless somebody is at it */
 int store_control_files(struct store *s);
 
 /* store_lease.c; all under lock. */

@@ -2,6 +2,7 @@
  * The keeper: everything that takes time and that nobody should have to wait for.
  *
  *   control file    when the mark has moved far enough, a segment is done with, or a second has passed
+ *   written mark    where whoever completes could not write it because the keeper was at it
  *   freed segments  used again, kept aside when damaged, or removed; only below a mark that is durable
  *   prepared ones   whole on the disk, named, and headed, before a frame may be admitted to them
  *
@@ -29,16 +30,17 @@ void store_wake_keeper(struct store *s) {
                 pthread_cond_signal(&s->keep);
 }
 
-/* Writes the block that holds `c` and syncs it. The file is the generation's lowest bit. */
-static int write_control_file(struct store *s, const struct control *c) {
+/* Writes the block that holds `c`. The file is the generation's lowest bit. */
+static int write_control_block(struct store *s, const struct control *c) {
         uint8_t block[CONTROL_BLOCK_BYTES];
         control_write(block, c);
         int fd = s->control_files[c->generation % CONTROL_FILES];
-        int r = store_pwrite(s, fd, block, sizeof block, 0);
-        /* After a failed sync the whole block is written anew, so nothing is trusted that was not synced. */
-        if (!r)
-                r = s->disk->ops->sync_data(s->disk, fd);
-        return pass(r);
+        return pass(store_pwrite(s, fd, block, sizeof block, 0));
+}
+
+/* After a failed sync the whole block is written anew, so nothing is trusted that was not synced. */
+static int sync_control_file(struct store *s, const struct control *c) {
+        return pass(s->disk->ops->sync_data(s->disk, s->control_files[c->generation % CONTROL_FILES]));
 }
 
 /*
@@ -70,14 +72,59 @@ static struct control control_now(struct store *s) {
         return c;
 }
 
-/* The mark as it is now becomes durable. */
-static int write_control(struct store *s) {
+static void resume(struct store *s, bool is_awaited) {
+        if (is_awaited && s->options.resumed)
+                s->options.resumed(s->options.owner);
+}
+
+/*
+ * The mark as it is now is written to where the next synced one will be, over one that was not synced: the process may
+ * end. Should the power go, the other file stands. Under marking.
+ */
+static int write_mark(struct store *s, struct control *ret) {
         pthread_mutex_lock(&s->lock);
         struct control c = control_now(s);
+        s->is_mark_due = false;
+        pthread_mutex_unlock(&s->lock);
+        int r = write_control_block(s, &c);
+        pthread_mutex_lock(&s->lock);
+        assert(c.mark_lsn >= s->written_mark);
+        if (!r)
+                s->written_mark = c.mark_lsn;
+        bool is_awaited = !r && s->is_lease_awaited;
+        s->is_lease_awaited &= !is_awaited;
+        pthread_mutex_unlock(&s->lock);
+        resume(s, is_awaited);
+        *ret = c;
+        return pass(r);
+}
+
+void store_write_mark(struct store *s) {
+        struct control c;
+        if (pthread_mutex_trylock(&s->marking))
+                return;
+        int r = write_mark(s, &c);
+        pthread_mutex_unlock(&s->marking);
+        if (!r)
+                return;
+        /* The keeper finds out why, and says so. */
+        pthread_mutex_lock(&s->lock);
+        s->is_control_dirty = s->is_control_due = true;
+        store_wake_keeper(s);
+        pthread_mutex_unlock(&s->lock);
+}
+
+/* The mark as it is now becomes durable. */
+static int write_control(struct store *s) {
+        struct control c;
+        pthread_mutex_lock(&s->marking);
+        pthread_mutex_lock(&s->lock);
         s->completed = 0;
         s->is_control_dirty = s->is_control_due = false;
         pthread_mutex_unlock(&s->lock);
-        int r = write_control_file(s, &c);
+        int r = write_mark(s, &c);
+        if (!r)
+                r = sync_control_file(s, &c);
         pthread_mutex_lock(&s->lock);
         bool is_news = r && r != s->control_error;
         s->control_error = r;
@@ -88,11 +135,11 @@ static int write_control(struct store *s) {
                 assert(c.mark_lsn >= s->control.mark_lsn && c.generation > s->control.generation);
                 s->control = c;
         }
-        bool resumes = s->is_lease_awaited;
-        s->is_lease_awaited = false;
+        bool is_awaited = s->is_lease_awaited;
+        s->is_lease_awaited = s->is_sync_awaited = false;
         pthread_mutex_unlock(&s->lock);
-        if (resumes && s->options.resumed)
-                s->options.resumed(s->options.owner);
+        pthread_mutex_unlock(&s->marking);
+        resume(s, is_awaited);
         if (is_news)
                 store_complain(s, r, "its control file cannot be written; messages may come twice after a restart");
         return pass(r);
@@ -117,11 +164,14 @@ int store_control_files(struct store *s) {
         /* Both are written, so that later writes need no space. */
         for (unsigned i = 0; i < CONTROL_FILES; i++) {
                 struct control c = control_now(s);
-                int r = write_control_file(s, &c);
+                int r = write_control_block(s, &c);
+                if (!r)
+                        r = sync_control_file(s, &c);
                 if (r)
                         return pass(r);
                 s->control = c;
         }
+        s->written_mark = s->control.mark_lsn;
         return pass(s->disk->ops->sync(s->disk, s->directory));
 }
 
@@ -461,11 +511,13 @@ static int renew_directory(struct store *s) {
         s->owner = held.owner;
         forget_prepared(s);
         pthread_mutex_unlock(&s->lock);
+        pthread_mutex_lock(&s->marking);
         for (unsigned i = 0; i < CONTROL_FILES; i++) {
                 s->disk->ops->close(s->disk, s->control_files[i]);
                 s->control_files[i] = -1;
         }
         r = open_control_files(s);
+        pthread_mutex_unlock(&s->marking);
         for (unsigned i = 0; !r && i < CONTROL_FILES; i++)
                 r = write_control(s);
         if (!r)
@@ -499,9 +551,12 @@ static void note_lack(struct store *s, int error) {
 
 int store_keep_round(struct store *s, bool now) {
         pthread_mutex_lock(&s->lock);
-        bool writes = s->is_control_dirty && (now || s->is_control_due);
+        bool marks = s->is_mark_due;
+        bool syncs = s->is_control_dirty && (now || s->is_control_due);
         pthread_mutex_unlock(&s->lock);
-        int r = writes ? write_control(s) : 0;
+        if (marks && !syncs)
+                store_write_mark(s);
+        int r = syncs ? write_control(s) : 0;
         free_segments(s);
         int lack = prepare(s);
         if (lack == -ENOENT && renew_directory(s) == 0)
@@ -521,7 +576,7 @@ int store_keep_round(struct store *s, bool now) {
 
 /* Under lock: is there anything that need not wait? */
 static bool has_work(const struct store *s) {
-        if (s->room_wanted || s->is_control_due)
+        if (s->room_wanted || s->is_control_due || s->is_mark_due)
                 return true;
         return prepared(s) < s->prepared_wanted && !s->is_closing && !s->is_lacking;
 }

@@ -209,14 +209,20 @@ static void note_progress(struct store *s, uint64_t count) {
         const struct store_segment *oldest = s->segments_count ? s->segments[0] : NULL;
         bool frees = oldest && oldest->end_lsn && store_mark(s) >= oldest->end_lsn && s->plan_at > 1;
         /* At half of it, so that the next half need not wait. */
-        if (frees || s->is_lease_awaited || 2 * s->completed >= s->checkpoint)
+        if (frees || s->is_sync_awaited || 2 * s->completed >= s->unsynced_max)
                 s->is_control_due = true;
         if (s->is_control_due || !was_dirty)
                 store_wake_keeper(s);
 }
 
-void store_complete(struct store *s, uint64_t lsn, uint64_t count) {
-        pthread_mutex_lock(&s->lock);
+/* Under lock: has the mark moved so far that it had better be written? */
+static bool wants_mark(const struct store *s) {
+        uint64_t bound = s->options.checkpoint_messages, moved = store_mark(s) - s->written_mark;
+        return bound && bound < s->unsynced_max && moved && (s->is_lease_awaited || 2 * moved >= bound);
+}
+
+/* Under lock. */
+static void complete_range(struct store *s, uint64_t lsn, uint64_t count) {
         uint64_t mark = store_mark(s);
         for (uint64_t left = count; left;) {
                 struct lease *l = lease_find(s, lsn);
@@ -230,7 +236,15 @@ void store_complete(struct store *s, uint64_t lsn, uint64_t count) {
         assert(store_mark(s) >= mark);
         note_progress(s, count);
         store_check(s);
+}
+
+void store_complete(struct store *s, uint64_t lsn, uint64_t count) {
+        pthread_mutex_lock(&s->lock);
+        complete_range(s, lsn, count);
+        bool marks = wants_mark(s);
         pthread_mutex_unlock(&s->lock);
+        if (marks)
+                store_write_mark(s);
 }
 
 /* Under lock and reading. The frame is at the cursor, which it moves. */
@@ -267,8 +281,8 @@ static int lease_again(struct store *s, struct store_frame *frame, bool reads) {
         }
         uint64_t lost_lsn = copy.lsn + copy.first_undone, lost = copy.count - copy.first_undone;
         copy.place.segment->is_damaged = true;
+        complete_range(s, lost_lsn, lost);
         pthread_mutex_unlock(&s->lock);
-        store_complete(s, lost_lsn, lost);
         store_report_lost(s, lost_lsn, lost, copy.place.segment, "it was read before and cannot be read again");
         pthread_mutex_lock(&s->lock);
         return -EAGAIN;
@@ -283,21 +297,30 @@ static uint32_t cursor_count(struct store *s) {
 }
 
 /*
- * Under lock: would more come twice than was agreed if the process died with `count` more messages leased? Two frames
- * always may, so that one is in work while the mark behind the other is written. When the control file cannot be
- * written, as was reported, the backlog is not held up for that.
+ * Under lock: would `count` more messages be further beyond that mark than `most`? Two frames always may, so that one
+ * is in work while the mark behind the other is written.
+ */
+static bool is_too_far(const struct store *s, uint64_t mark, uint64_t most, uint32_t count) {
+        return s->cursor_lsn + count > mark + most && mark < s->last_leased_lsn;
+}
+
+/*
+ * Under lock: would more come twice than was agreed if the process died, or the power went, with `count` more messages
+ * leased? When the control file cannot be written, as was reported, the backlog is not held up for that.
  */
 static bool is_held_back(struct store *s, uint32_t count) {
         if (!s->options.checkpoint_messages || s->control_error)
                 return false;
-        uint64_t saved = s->control.mark_lsn;
-        if (s->cursor_lsn + count <= saved + s->checkpoint || saved >= s->last_leased_lsn)
+        bool waits_for_sync = is_too_far(s, s->control.mark_lsn, s->unsynced_max, count);
+        if (!waits_for_sync && !is_too_far(s, s->written_mark, s->options.checkpoint_messages, count))
                 return false;
         s->is_lease_awaited = true;
-        if (store_mark(s) > saved) {
+        s->is_sync_awaited |= waits_for_sync;
+        s->is_mark_due |= store_mark(s) > s->written_mark;
+        if (waits_for_sync && store_mark(s) > s->control.mark_lsn)
                 s->is_control_dirty = s->is_control_due = true;
+        if (s->is_mark_due || s->is_control_due)
                 store_wake_keeper(s);
-        }
         return true;
 }
 

@@ -368,6 +368,7 @@ void store_report_lost(struct store *s, uint64_t lsn, uint64_t count, const stru
 }
 
 static const char files_missing[] = "the files before it are missing";
+static const char files_missing_behind[] = "it is damaged, or files behind it are missing";
 
 /* Under lock, which is left for the report. Moves the cursor to where `lsn` is; what lies between is lost. */
 static void skip_to(struct store *s, uint64_t lsn, struct place place, const char *why) {
@@ -401,6 +402,12 @@ static struct index_entry *known_place(struct store *s, uint64_t end_lsn) {
         return NULL;
 }
 
+/* Whether there should be a file behind it that is not there, or cannot be read. */
+static bool is_before_gap(struct store *s, const struct store_segment *segment) {
+        const struct store_segment *next = store_segment_after(s, segment);
+        return next && (next->sequence != segment->sequence + 1 || next->is_missing);
+}
+
 static void skip_damage(struct store *s, const struct read_frame *f, uint64_t end_lsn, const char *why) {
         struct store_segment *segment = s->cursor.segment;
         struct index_entry *e;
@@ -409,7 +416,8 @@ static void skip_damage(struct store *s, const struct read_frame *f, uint64_t en
         else if ((e = known_place(s, end_lsn)))
                 skip_to(s, e->lsn, e->place, why);
         else
-                skip_to(s, end_lsn, (struct place){segment, segment->planned}, why);
+                skip_to(s, end_lsn, (struct place){segment, segment->planned},
+                        is_before_gap(s, segment) ? files_missing_behind : why);
 }
 
 /* The disk says that it cannot read. Others may fare better later; but one rotten place must not stop all. */

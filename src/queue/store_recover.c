@@ -165,7 +165,10 @@ static int read_control_files(struct store *s, bool *is_found) {
                 report(s->reporter, SEVERITY_ERR, 0,
                        "queue %s: %s: both control files are damaged; messages that were delivered may come again",
                        s->name, s->path);
-        return 0;
+        if (!*is_found)
+                return 0;
+        /* The process before need not have synced what it wrote last; until that is done nothing else is written. */
+        return pass(s->disk->ops->sync_data(s->disk, s->control_files[s->control.generation % CONTROL_FILES]));
 }
 
 /* Without a control file: the identity that the oldest whole segment tells. */

@@ -60,7 +60,7 @@ static bool has_work(struct queue *q) {
 /* Waits for messages. False when this worker shall leave. */
 static bool wait_for_work(struct queue *q, const struct worker *w) {
         struct timespec until = queue_after_ms(MAX(q->settings->timeout_worker_ms, (int64_t)1));
-        while (!has_work(q)) {
+        while (!q->is_rung && !has_work(q)) {
                 if (q->is_ending && (q->is_late || !queue_all_waiting(q)))
                         return false;
                 int r = 0;
@@ -71,7 +71,7 @@ static bool wait_for_work(struct queue *q, const struct worker *w) {
                 else
                         r = pthread_cond_timedwait(&q->filled, &q->lock, &until);
                 q->idle--;
-                if (r == ETIMEDOUT && !has_work(q))
+                if (r == ETIMEDOUT && !q->is_rung && !has_work(q))
                         return false;
         }
         return true;
@@ -155,11 +155,26 @@ static void tell_drained(struct queue *q) {
         pthread_mutex_lock(&q->lock);
 }
 
+/* The same. */
+static void hear_ring(struct queue *q, const struct worker *w) {
+        q->is_rung = false;
+        pthread_mutex_unlock(&q->lock);
+        q->consumer.rung(q->consumer.consumer, w->number);
+        pthread_mutex_lock(&q->lock);
+        q->working--;
+        if (q->is_closing)
+                pthread_cond_broadcast(&q->drained);
+}
+
 static void *worker_main(void *argument) {
         struct worker *w = argument;
         struct queue *q = w->queue;
         pthread_mutex_lock(&q->lock);
         while (wait_for_work(q, w)) {
+                if (UNLIKELY(q->is_rung)) {
+                        hear_ring(q, w);
+                        continue;
+                }
                 wait_for_more(q);
                 if (q->is_late)
                         continue;

@@ -26,6 +26,7 @@ struct evaluation {
         struct selections selections;
         const struct host_facts *facts;
         struct delivery *previous; /* the action before, for previous_action_suspended() */
+        bool asked_for_previous;   /* that was called since */
         struct pattern_room room;  /* for regular expressions */
         struct answers *answers;   /* to the questions of the program that runs; NULL: each filter asks itself */
         struct moment moment;      /* in which they hold */

@@ -32,6 +32,7 @@ static struct value call_exec_template(const struct function_call *c, struct eva
 }
 
 static struct value call_previous_suspended(const struct function_call *c _unused_, struct evaluation *ev) {
+        ev->asked_for_previous = true;
         return value_number(ev->previous && delivery_is_suspended(ev->previous));
 }
 

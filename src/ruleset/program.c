@@ -173,12 +173,44 @@ static bool collect(struct run *run, const struct step *s, const uint16_t *selec
         return true;
 }
 
-static void note_missed(struct run *run, const uint16_t *missed, size_t count) {
-        if (run->has_missed)
-                memset(run->is_missed, 0, sizeof run->is_missed);
+/*
+ * What the action before missed and no other took is given up by it. A script that asked whether it is suspended has
+ * its own way.
+ */
+static void settle_missed(struct run *run, struct batch *b) {
+        if (!run->has_missed)
+                return;
+        uint16_t missed[BATCH_RECORDS_MAX];
+        size_t range = (size_t)run->missed_last - run->missed_first + 1, count = 0;
+        for (size_t i = run->missed_first; i <= run->missed_last; i++)
+                if (run->is_missed[i])
+                        missed[count++] = (uint16_t)i;
+        if (count && !run->evaluation.asked_for_previous)
+                delivery_give_up(run->missed_by, b, missed, count);
+        memset(run->is_missed + run->missed_first, 0, range * sizeof *run->is_missed);
+        run->has_missed = false;
+}
+
+static void note_missed(struct run *run, struct delivery *d, struct batch *b, const uint16_t *missed, size_t count) {
+        settle_missed(run, b);
+        run->evaluation.asked_for_previous = false;
         run->has_missed = count > 0;
+        run->missed_by = d;
+        run->missed_first = count ? missed[0] : 0;
+        run->missed_last = count ? missed[count - 1] : 0;
         for (size_t i = 0; i < count; i++)
                 run->is_missed[missed[i]] = 1;
+}
+
+/* An action for what the one before missed takes those that it is given. */
+static size_t take_missed(struct run *run, const uint16_t *selection, size_t count, uint16_t *taken) {
+        size_t kept = 0;
+        for (size_t i = 0; run->has_missed && i < count; i++)
+                if (run->is_missed[selection[i]])
+                        taken[kept++] = selection[i];
+        for (size_t i = 0; i < kept; i++)
+                run->is_missed[taken[i]] = 0;
+        return kept;
 }
 
 static void count_processed(const struct step *s, size_t count) {
@@ -197,10 +229,7 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
         struct selections *lists = &run->evaluation.selections;
         uint16_t *missed = selections_take(lists, count), *wanted = selections_take(lists, count);
         if (s->action->exec_only_when_previous_is_suspended) {
-                size_t kept = 0;
-                for (size_t i = 0; i < count; i++)
-                        if (run->has_missed && run->is_missed[selection[i]])
-                                wanted[kept++] = selection[i];
+                size_t kept = take_missed(run, selection, count, wanted);
                 if (UNLIKELY(run->trace != NULL))
                         tell_unwanted(s, run, b, selection, count, wanted, kept);
                 selection = wanted;
@@ -210,7 +239,7 @@ void execute_action(const struct step *s, struct run *run, struct batch *b, cons
         size_t lost = delivery_submit_with(s->delivery, run->shared, b, selection, count, missed);
         if (UNLIKELY(run->trace != NULL))
                 tell_action(s, run, b, selection, count, missed, lost);
-        note_missed(run, missed, lost);
+        note_missed(run, s->delivery, b, missed, lost);
         selections_give(lists, missed);
 }
 
@@ -428,12 +457,12 @@ void program_run(const struct program *p, struct run *run, struct batch *b, cons
         for (size_t at = 0; at < count; at += step) {
                 if (run->has_stopped)
                         memset(run->is_stopped, 0, sizeof run->is_stopped);
-                if (run->has_missed)
-                        memset(run->is_missed, 0, sizeof run->is_missed);
-                run->has_stopped = run->has_missed = false;
+                run->has_stopped = false;
                 run->evaluation.previous = NULL;
+                run->evaluation.asked_for_previous = false;
                 next_moment(run, step);
                 run_steps(p->steps, run, b, selection + at, step);
+                settle_missed(run, b);
                 deliver_collected(run, b);
         }
         lookup_views_release(&run->evaluation.views);

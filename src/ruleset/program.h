@@ -72,6 +72,8 @@ struct run {
         uint8_t is_missed[BATCH_RECORDS_MAX];  /* by the action before, because it is suspended */
         bool has_stopped;
         bool has_missed;
+        struct delivery *missed_by; /* where has_missed */
+        uint16_t missed_first, missed_last;
         unsigned depth; /* of calls */
         bool collects;  /* what the program that runs says */
         struct renderings renderings;

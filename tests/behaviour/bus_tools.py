@@ -141,7 +141,7 @@ def the_bus_is_worked_by_hand():
         assert penstock(place, "bus", "call", "Penstock", "loglevel") == '{"level":"info"}\n'
         assert "nothing: No such recipient" in penstock(place, "bus", "call", "Nobody", "nothing", wrong=True)
         assert penstock(place, "bus", "ping", "-n", "2", "Penstock").count("answered in") == 2
-        listener = background(place, "bus", "subscribe", "Event/x", "-n", "1", "--json")
+        listener = background(place, "bus", "subscribe", "Event/never", "Event/x", "-n", "1", "--json")
         wait(lambda: watched(place, "Event/x")() == 1, "the listener")
         monitor = background(place, "bus", "monitor", "--group", "Event/*", "--json", "-n", "1")
         wait(lambda: any(one["outstanding"] == 0 and one["sent"] >= 1 and not one["groups"] and one["pid"] == monitor.pid
@@ -151,6 +151,8 @@ def the_bus_is_worked_by_hand():
         assert json.loads(monitor.communicate(timeout=PATIENCE_SECONDS)[0])["event"] == "delivered"
         assert "JSON object" in penstock(place, "bus", "notify", "x", "[]", wrong=True)
         assert "is not one of" in penstock(place, "bus", "fly", wrong=True)
+        assert "`bus call` takes NAME COMMAND [JSON]" in penstock(place, "bus", "call", "Penstock", wrong=True)
+        assert "no JSON: level=debug" in penstock(place, "bus", "call", "Penstock", "loglevel", "level=debug", wrong=True)
         assert daemon.stop() == 0
 
 

@@ -345,9 +345,8 @@ ruleset(name="work") {
         assert sorted(map(int, place.lines("all"))) == sorted([0, *range(20)])
         dead = list(messages(place.file("spool/main.dead")))
         assert [m["host"] for m in dead] == [poison, poison], dead
-        reasons = sorted(m["$."]["dead"]["reason"] for m in dead)
-        assert reasons == ["refused by the destination of action 'direct'",
-                           "refused by the destination of action 'queued'"], reasons
+        why = sorted((m["$."]["dead"]["action"], m["$."]["dead"]["reason"]) for m in dead)
+        assert why == [("direct", "refused by the destination"), ("queued", "refused by the destination")], why
 
 
 @promise

@@ -16,7 +16,7 @@ import time
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 LOOK_AGAIN_SECONDS = 0.01
 PROMISES = []
 

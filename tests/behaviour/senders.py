@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 
-from harness import Place, Skip, argument, needs_root, promise, run, wait
+from harness import PATIENCE_SECONDS, Place, Skip, argument, needs_root, promise, run, wait
 from ports import free_port
 
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
@@ -113,11 +113,13 @@ module(load="imudp")
 module(load="imtcp")
 template(name="m" type="string" string="%fromhost% %msg%\\n")
 template(name="own" type="string" string="%msg%\\n")
-input(type="imudp" port="@PORT@" address="127.0.0.1" ruleset="r" rcvbufSize="8m" @SENDERS@)
+input(type="imudp" port="@PORT@" address="127.0.0.1" ruleset="r" rcvbufSize="64m" @SENDERS@)
 input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/tcp" ruleset="r" @SENDERS@)
 ruleset(name="r") { action(type="omfile" file="@DIR@/out" template="m") }
 action(type="omfile" file="@DIR@/own" template="own")
 """
+
+DISK = 'global(workDirectory="@DIR@")\nmain_queue(queue.type="Disk" queue.filename="q" queue.syncQueueFiles="on")\n'
 
 
 def start(place, senders, extra=""):
@@ -149,6 +151,51 @@ def a_name_admits_or_refuses_and_the_order_is_kept():
         wait(lambda: "message from disallowed sender discarded (b.bad.test, 127.0.0.3)" in place.read("own"),
              "the report of the other")
         assert daemon.stop() == 0
+
+
+@promise
+def a_name_decides_before_a_queue_on_disk_and_behind_it():
+    server = name_server()
+    server.names = {"127.0.0.2": ("a.good.test", 60), "127.0.0.3": ("b.bad.test", 60)}
+    with Place() as place:
+        for kind in "Disk", "LinkedList":
+            daemon, port = start(place, '"*.good.test"', DISK.replace('"Disk"', f'"{kind}"'))
+            send(port, "127.0.0.3", 1000, 50)
+            send(port, "127.0.0.2", 0, 500)
+            wait(lambda: len(place.lines("out")) >= 500, "the messages of the one that may send")
+            wait(lambda: "disallowed sender" in place.read("own"), "the report of the other")
+            assert daemon.stop() == 0
+            assert place.lines("out") == [f"a.good.test  {i}" for i in range(500)]
+            os.unlink(place.file("out"))
+            os.unlink(place.file("own"))
+
+
+@promise
+def what_waits_for_a_name_in_a_queue_on_disk_survives_and_is_judged_after_the_restart():
+    for is_killed in False, True:
+        server = name_server()
+        server.is_dead = True
+        with Place() as place:
+            daemon, port = start(place, '["*.good.test", "127.0.0.1"]', DISK)
+            send(port, "127.0.0.2", 0, 50)
+            send(port, "127.0.0.3", 1000, 50)
+            send(port, "127.0.0.1", 2000, 1)
+            wait(lambda: place.read("out").endswith(" 2000\n"), "that a worker has seen them")
+            if is_killed:
+                daemon.process.kill()
+                daemon.process.wait(PATIENCE_SECONDS)
+                os.unlink(daemon.pid_file)
+            else:
+                assert daemon.stop() == 0
+            server.names = {"127.0.0.2": ("a.good.test", 60), "127.0.0.3": ("b.bad.test", 60)}
+            server.is_dead = False
+            daemon, _ = start(place, '["*.good.test", "127.0.0.1"]', DISK)
+            wait(lambda: "a.good.test  49" in place.lines("out"), "the messages of the one that may send")
+            wait(lambda: "discarded (b.bad.test, 127.0.0.3)" in place.read("own"), "the report of the other")
+            assert daemon.stop() == 0
+            good = [line for line in place.lines("out") if line.startswith("a.good.test")]
+            assert good == [f"a.good.test  {i}" for i in range(50)]
+            assert "b.bad" not in place.read("out") and "127.0.0.3" not in place.read("out")
 
 
 @promise

@@ -10,6 +10,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,27 @@ def compile_one(source, target):
     subprocess.run(COMPILE + ["-c", source, "-o", target], check=True)
 
 
+def end_all(program):
+    """Ends what still runs of a mutant: a suite that hangs, or breaks down, leaves its broker behind."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/exe") == program:
+                os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def run_suite(program, suite, pattern):
+    """What the suite prints; None: it hangs."""
+    command = [sys.executable, os.path.join(HERE, suite + ".py"), "--broker", program, "--only", pattern]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        end_all(program)
+
+
 def run_mutant(place, objects, number, mutant):
     file, old, new, promises = mutant
     path = os.path.join(ROOT, "src", "bus", file)
@@ -159,19 +181,15 @@ def run_mutant(place, objects, number, mutant):
         changed.write(text.replace(old, new))
     compile_one(source, target)
     subprocess.run(COMPILE + [target] + [o for s, o in objects.items() if s != path] + ["-lm", "-o", program], check=True)
-    suite, pattern = suite_and_pattern(promises)
-    try:
-        done = subprocess.run([sys.executable, os.path.join(HERE, suite + ".py"), "--broker", program, "--only", pattern],
-                              capture_output=True, text=True, timeout=120, check=False)
-    except subprocess.TimeoutExpired:
-        return None
-    return None if "not ok" in done.stdout else f"survived: {promises}"
+    said = run_suite(program, *suite_and_pattern(promises))
+    return None if said is None or "not ok" in said else f"survived: {promises}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     only = parser.parse_args().only
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     chosen = [m for m in MUTANTS if re.search(only, m[0] + m[3])]
     failed = 0
     print(f"1..{len(chosen)}")

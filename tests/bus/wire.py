@@ -257,6 +257,9 @@ class Broker:
                 if self.process.poll() is not None:
                     break
                 time.sleep(0.005)
+        # Nobody else ends it: its `with` has not begun.
+        self.process.kill()
+        self.process.wait()
         raise AssertionError(f"the broker does not start: {self.said()}")
 
     def __enter__(self):

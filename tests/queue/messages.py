@@ -18,7 +18,9 @@ import reader  # noqa: E402  pylint: disable=wrong-import-position
 
 HEADER = struct.Struct("<4sHHIIIIIIII")
 MESSAGE = struct.Struct("<IIqIIHHBBBB")
+MARK = struct.Struct("<Q")
 STAMP = struct.Struct("<hBBBBBBIhBB")
+SOURCE_IS_UNDECIDED = 8
 SPANS = ["msg", "host", "tag", "app_name", "procid", "msgid", "structured_data", "$!", "$."]
 
 
@@ -43,8 +45,11 @@ class Cursor:
 def read_sources(pack, at, count):
     cursor = Cursor(pack, at)
     for _ in range(count):
+        flags = pack[cursor.at]
         cursor.at += 1
         yield dict(zip(("input", "address", "port", "fromhost", "zone"), [cursor.text() for _ in range(5)]))
+        if flags & SOURCE_IS_UNDECIDED:
+            cursor.text(), cursor.take(MARK)
 
 
 def read_message(pack, at, sources, names):
