@@ -68,6 +68,7 @@ struct daemon {
         char *const *arguments;
         char binary[FILE_PATH_BYTES_MAX], directory[FILE_PATH_BYTES_MAX]; /* as they were at the start */
         bool is_retired;                                                  /* somebody has replaced us */
+        bool is_started;                                                  /* the pipeline is */
         struct timer leaving;
         int64_t leave_ns;
 };
@@ -445,6 +446,7 @@ static int open_all(struct daemon *d) {
         r = start_housekeeping(d);
         if (r == 0)
                 r = pipeline_start(d->pipeline, d->succession != NULL);
+        d->is_started = r == 0;
         if (r == 0 && d->succession)
                 r = take_over(d);
         if (r)
@@ -485,7 +487,11 @@ static void stop(struct daemon *d, const char *status) {
 static int run(struct daemon *d) {
         int r = open_all(d);
         if (r) {
+                if (d->is_started)
+                        pipeline_stop_inputs(d->pipeline);
                 stop_housekeeping(d);
+                if (d->is_started)
+                        d->left = pipeline_drain(d->pipeline);
                 own_log_close(d->log);
                 /* It is there already when dropping privileges failed. */
                 if (d->options.pid_file)

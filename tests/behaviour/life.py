@@ -34,6 +34,17 @@ def the_pid_file_holds_the_number_alone_and_goes_with_the_daemon():
 
 
 @promise
+def a_pid_file_that_cannot_be_written_is_an_error_and_no_crash():
+    with Place() as place:
+        config = place.file("penstock.conf", TCP)
+        missing = os.path.join(place.path, "missing", "pid")
+        done = place.run(argument("daemon"), "-n", "-C", "-f", config, "-i", missing,
+                         env={**os.environ, "PENSTOCK_BUS_SOCKET": "off"})
+        assert done.returncode == 1, done.returncode
+        assert "No such file or directory" in done.stderr and "Assertion" not in done.stderr, done.stderr
+
+
+@promise
 def a_second_daemon_with_the_same_pid_file_is_refused():
     with Place() as place:
         daemon = place.daemon(TCP)
