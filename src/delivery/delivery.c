@@ -18,6 +18,8 @@
 enum {
         DELIVERY_ROWS_MAX = BATCH_RECORDS_MAX,
         DELIVERY_BYTES_MAX = 4 << 20,       /* rendered text of one deliver(); a single row may be more */
+        REFUSALS_MAX = 64,                  /* are kept together */
+        ROWS_AFTER_REFUSAL = 16,            /* prepared at once, and more again with each delivery that is taken */
         DELIVERY_RETRIES_A_STEP = 10,       /* resumeInterval grows by itself every so many retries */
         DELIVERY_FLUSH_AGAIN_MS = 50,       /* the output was busy when its flush was due */
         DELIVERY_FLUSH_SUSPENDED_MS = 1000, /* ... and will be for longer */
@@ -497,16 +499,48 @@ static bool keep_undelivered(struct delivery *d, struct batch *b, const uint16_t
 }
 
 /*
- * A record that the destination will never take: counted, kept in action.errorfile and as a dead letter. False: it
- * could not be kept before the daemon's end.
+ * Records that the destination will never take, not yet kept: many may come together, and share a sync.
  */
-static bool refuse(struct delivery *d, struct batch *b, uint16_t index, int error) {
-        for (size_t done = 0; done == 0;)
-                if (!keep_undelivered(d, b, &index, 1, "refused by the destination", error, &done) && done == 0)
-                        return false;
-        counter_add(&d->counters.refused, 1);
-        write_error_file(d, b, index, error);
-        return true;
+struct refusals {
+        uint16_t at[REFUSALS_MAX]; /* in the selection, ascending */
+        size_t count;
+        int error; /* of all */
+};
+
+/* Counts them, and keeps them as dead letters and in action.errorfile. False: the daemon ends first; *at is the first
+ * that could not be kept. */
+static bool settle_refused(struct delivery *d, struct batch *b, const uint16_t *selection, struct refusals *refused,
+                           size_t *at) {
+        uint16_t rows[REFUSALS_MAX];
+        for (size_t i = 0; i < refused->count; i++)
+                rows[i] = selection[refused->at[i]];
+        size_t kept = 0;
+        for (bool goes_on = true; goes_on && kept < refused->count;) {
+                size_t done;
+                goes_on = keep_undelivered(d, b, rows + kept, refused->count - kept, "refused by the destination",
+                                           refused->error, &done);
+                kept += done;
+        }
+        counter_add(&d->counters.refused, kept);
+        for (size_t i = 0; i < kept; i++)
+                write_error_file(d, b, rows[i], refused->error);
+        bool is_all = kept == refused->count;
+        if (!is_all)
+                *at = refused->at[kept];
+        refused->count = 0;
+        return is_all;
+}
+
+/* The record at *at is refused: the next one is on. False as above. */
+static bool refuse(struct delivery *d, struct batch *b, const uint16_t *selection, struct refusals *refused, size_t *at,
+                   int error) {
+        bool is_other = refused->count && (refused->count == REFUSALS_MAX || refused->error != error);
+        if (is_other && !settle_refused(d, b, selection, refused, at))
+                return false;
+        refused->error = error;
+        refused->at[refused->count++] = (uint16_t)(*at)++;
+        /* An attempt leaves it to the queue, and what is behind it. */
+        return !d->is_attempt || settle_refused(d, b, selection, refused, at);
 }
 
 /* ---- Delivering --------------------------------------------------------- */
@@ -531,14 +565,47 @@ static struct outcome transact(struct delivery *d, const struct work *work) {
         return o;
 }
 
+/* What became of the rows from *at on. False: no more can be done now. */
+static bool follow(struct delivery *d, struct batch *b, const uint16_t *selection, size_t rows, struct outcome o,
+                   struct refusals *refused, size_t *at) {
+        switch (o.verdict) {
+        case DELIVER_WILL_DELAY:
+                d->will_delay = true;
+                /* fall through */
+        case DELIVER_DONE:
+                resume(d);
+                d->rows_limit = MIN(d->rows_limit * 2, (size_t)DELIVERY_ROWS_MAX);
+                assert(o.taken > 0);
+                return true;
+        case DELIVER_UNAVAILABLE:
+                if (o.taken)
+                        resume(d);
+                note_error(d, o.error);
+                return settle_refused(d, b, selection, refused, at) && (try_at_once(d) || back_off(d));
+        case DELIVER_REFUSED:
+                resume(d);
+                /* Where many are refused, what is behind them is not prepared again and again. */
+                d->rows_limit = MIN(d->rows_limit, MAX(2 * o.taken, (size_t)ROWS_AFTER_REFUSAL));
+                return refuse(d, b, selection, refused, at, o.error);
+        case DELIVER_REFUSED_BATCH:
+                resume(d);
+                if (rows - o.taken == 1)
+                        return refuse(d, b, selection, refused, at, o.error);
+                d->rows_limit = (rows - o.taken + 1) / 2;
+                return true;
+        }
+        return false;
+}
+
 /* Delivers rows in order. Returns how many are settled: taken or refused. */
 static size_t deliver(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
                       size_t count) {
+        struct refusals refused = {0};
         size_t at = 0;
-        while (at < count && is_ready(d)) {
+        for (bool goes_on = true; goes_on && at < count && is_ready(d);) {
                 size_t rows = render(d, shared, b, selection + at, MIN(count - at, d->rows_limit));
                 if (rows == 0)
-                        return at;
+                        break;
                 struct work work = {.count = rows, .batch = b, .selection = selection + at};
                 for (int c = 0; c < d->columns; c++)
                         work.column[c] = d->rows[c];
@@ -548,40 +615,9 @@ static size_t deliver(struct delivery *d, struct renderings *shared, struct batc
                 counter_add(&d->counters.processed, o.taken);
                 if (o.verdict != DELIVER_DONE && o.verdict != DELIVER_WILL_DELAY)
                         d->last_error = o.error;
-                switch (o.verdict) {
-                case DELIVER_WILL_DELAY:
-                        d->will_delay = true;
-                        /* fall through */
-                case DELIVER_DONE:
-                        resume(d);
-                        d->rows_limit = MIN(d->rows_limit * 2, (size_t)DELIVERY_ROWS_MAX);
-                        assert(o.taken > 0);
-                        break;
-                case DELIVER_UNAVAILABLE:
-                        if (o.taken)
-                                resume(d);
-                        note_error(d, o.error);
-                        if (!try_at_once(d) && !back_off(d))
-                                return at;
-                        break;
-                case DELIVER_REFUSED:
-                        resume(d);
-                        if (!refuse(d, b, selection[at], o.error))
-                                return at;
-                        at++;
-                        break;
-                case DELIVER_REFUSED_BATCH:
-                        resume(d);
-                        if (rows - o.taken > 1) {
-                                d->rows_limit = (rows - o.taken + 1) / 2;
-                                break;
-                        }
-                        if (!refuse(d, b, selection[at], o.error))
-                                return at;
-                        at++;
-                        break;
-                }
+                goes_on = follow(d, b, selection, rows, o, &refused, &at);
         }
+        settle_refused(d, b, selection, &refused, &at);
         return at;
 }
 

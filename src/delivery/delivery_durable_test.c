@@ -19,6 +19,7 @@ struct destination {
         unsigned breaks_after; /* so many transactions are gone before their commit */
         enum verdict done;     /* what it says when all is well */
         unsigned tries;
+        size_t handed; /* rows, each as often as it was */
         char got[4096], open[4096];
         size_t got_size, open_size;
 };
@@ -43,6 +44,7 @@ static struct outcome deliver(void *instance, const struct work *work) {
         struct destination *d = instance;
         if (d->is_away)
                 return (struct outcome){.verdict = DELIVER_UNAVAILABLE, .error = ECONNREFUSED};
+        d->handed += work->count;
         for (size_t i = 0; i < work->count; i++) {
                 struct text row = work->column[0][i];
                 if (d->poison && text_find(row, text_of(d->poison)) >= 0)
@@ -421,6 +423,31 @@ static void who_wants_no_dead_letters_has_none(void) {
         }
 }
 
+static void many_refused_messages_are_all_kept_and_prepared_few_times(void) {
+        enum { MANY = 1000, EACH_AT_MOST = 20 };
+        begin(QUEUE_DIRECT, 0);
+        destination.poison = "x";
+        struct delivery *delivery = opened();
+        uint16_t selection[MANY];
+        struct batch *b = batch_new(pool, 0);
+        CHECK_INT(batch_acknowledge(b, (struct acknowledgement){.done = tell_done, .lost = tell_lost}), 0);
+        char expected[MANY + 1] = {0};
+        for (uint16_t i = 0; i < MANY; i++) {
+                struct record *r = batch_append(b, NULL);
+                r->raw = r->msg = batch_store(b, TEXT("x"));
+                r->flags = RECORD_IS_PARSED;
+                selection[i] = i;
+                expected[i] = 'x';
+        }
+        CHECK_INT(delivery_submit(delivery, b, selection, MANY, NULL), 0);
+        batch_unref(b);
+        CHECK_INT(told, 1);
+        CHECK(destination.handed <= (size_t)MANY * EACH_AT_MOST + BATCH_RECORDS_MAX);
+        CHECK_INT(counter_get(&delivery_counters(delivery)->refused), MANY);
+        ended(delivery);
+        check_dead_in("test.dead", expected, "refused by the destination");
+}
+
 static void what_the_dead_letters_have_no_room_for_is_tried_again(void) {
         begin(QUEUE_DIRECT, 0);
         dead_letter_bytes = 1;
@@ -454,5 +481,6 @@ TEST_MAIN(TEST(a_refused_message_is_buried_and_its_neighbours_are_delivered), TE
           TEST(a_direct_action_buries_what_is_refused_before_its_sender_is_told),
           TEST(a_direct_action_buries_what_it_gives_up), TEST(what_nobody_waits_for_is_buried_where_all_is_asked_for),
           TEST(a_memory_queue_buries_what_a_sender_waits_for), TEST(who_wants_no_dead_letters_has_none),
+          TEST(many_refused_messages_are_all_kept_and_prepared_few_times),
           TEST(what_the_dead_letters_have_no_room_for_is_tried_again),
           TEST(what_cannot_be_kept_at_the_end_is_told_as_lost))

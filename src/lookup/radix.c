@@ -34,7 +34,7 @@ static_assert(sizeof(struct node_head) == 8, "a node's head is eight bytes");
 enum {
         /* A node may be larger by so many bytes, and one for each key below, for having its links by byte. */
         DENSE_BYTES_MORE = 24,
-        WALKERS_MAX = 16,
+        WALKERS_MAX = 32,
         FETCH_BYTES = 40, /* into a node: with its head, about what a dense one of ten digits has */
 };
 

@@ -218,8 +218,8 @@ bool variable_is_name(struct text path) {
         return path.size && !memchr(path.data, '!', path.size) && path.data[path.size - 1] != ']';
 }
 
-struct json *variable_get_name(const struct record *r, char scope, struct text name, bool is_case_sensitive) {
-        return member(r->tree[scope == '!' ? TREE_MESSAGE : TREE_LOCAL], name, is_case_sensitive);
+struct json *variable_find_name(const struct json *tree, struct text name, bool is_case_sensitive) {
+        return member(tree, name, is_case_sensitive);
 }
 
 int variable_set(struct batch *b, struct record *r, char scope, struct text path, struct json *value, unsigned how) {

@@ -25,7 +25,18 @@ struct json *variable_get(struct record *r, char scope, struct text path, bool i
 
 /* Whether a path is one name, with neither a level below it nor an index: variable_get_name() finds it in one step. */
 bool variable_is_name(struct text path);
-struct json *variable_get_name(const struct record *r, char scope, struct text name, bool is_case_sensitive);
+struct json *variable_find_name(const struct json *tree, struct text name, bool is_case_sensitive);
+/* Mostly it is the first one of the tree, just as it is spelt. */
+static inline struct json *variable_get_name(const struct record *r, char scope, struct text name,
+                                             bool is_case_sensitive) {
+        const struct json *tree = r->tree[scope == '!' ? TREE_MESSAGE : TREE_LOCAL];
+        if (!tree || tree->type != JSON_OBJECT || !tree->first)
+                return NULL;
+        const struct json_member *m = tree->first;
+        if (m->name.size == name.size && bytes_are_equal(m->name.data, name.data, name.size))
+                return m->value;
+        return variable_find_name(tree, name, is_case_sensitive);
+}
 
 enum variable_how {
         VARIABLE_RESETS = 1 << 0, /* replaces whatever is there; else objects are merged, and no scalar replaces one */

@@ -379,8 +379,12 @@ static void write_entries(struct omfile_dynamic *d, struct grouping *g, const st
                 }
         }
         *closed_end = NULL;
-        for (struct entry *e = closed; e; e = e->next_to_open)
+        /* The first that is refused decides (conclude()): those behind it are opened when their turn comes. */
+        bool goes_on = true;
+        for (struct entry *e = closed; e && goes_on; e = e->next_to_open) {
                 write_entry(d, e, work, now_ns);
+                goes_on = e->verdict != DELIVER_REFUSED;
+        }
 }
 
 /* Entries that could not stay open are forgotten; one that owes bytes is open. */

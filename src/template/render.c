@@ -135,10 +135,12 @@ static inline struct text run_text(const struct step *step, const struct batch *
 /* A variable's text; nearly always a string, or nothing. */
 static inline struct text variable_value(const struct step *step, struct property_context *context, struct batch *b,
                                          struct record *r) {
-        const struct json *value = property_tree(context, r, &step->replacer->property);
+        const struct property *p = &step->replacer->property;
+        const struct json *value = p->is_name ? variable_get_name(r, p->scope, p->path, context->is_case_sensitive)
+                                              : property_tree(context, r, p);
         if (!value)
                 return TEXT("");
-        return value->type == JSON_STRING ? value->string : property_get(context, b, r, &step->replacer->property);
+        return value->type == JSON_STRING ? value->string : property_get(context, b, r, p);
 }
 
 /*
