@@ -76,6 +76,44 @@ def a_file_that_is_overwritten_holds_one_whole_report():
         assert daemon.stop() == 0
 
 
+def head_as(form, options=""):
+    return head(options).replace('format="json"', f'format="{form}"')
+
+
+@promise
+def prometheus_reads_each_counter_in_three_lines():
+    with Place() as place:
+        daemon = place.daemon(head_as("prometheus", ' bracketing="on"') + INPUT.replace("OPTIONS", "") + OUT)
+        send_tcp(daemon.port("port"), lines(7))
+        wait(lambda: "write_processed_total 7" in place.lines("stats"), "the count")
+        found = place.lines("stats")
+        at = found.index("write_processed_total 7")
+        assert found[at - 2].endswith(
+            ': # HELP write_processed_total rsyslog stats: origin="core.action" object="write", counter="processed"'), found[at - 2]
+        assert found[at - 1:at + 2] == ["# TYPE write_processed_total counter", "write_processed_total 7", ""]
+        assert "U__main_20_Q__enqueued__total 7" in found
+        assert found[0].endswith(": BEGIN") and any(line.endswith(": END") for line in found)
+        assert daemon.stop() == 0
+
+
+@promise
+def zabbix_reads_a_report_as_one_object_in_the_file_and_in_the_message():
+    with Place() as place:
+        text = head_as("zabbix").replace('log.syslog="off"', 'log.syslog="on"')
+        daemon = place.daemon(text + INPUT.replace("OPTIONS", "") + OUT.replace("%inputname%", ""))
+        send_tcp(daemon.port("port"), lines(7))
+        wait(lambda: len(place.lines("stats")) > 1 and sum(line.startswith("{") for line in place.lines("out")) > 1, "two reports")
+        for line in place.lines("stats"):
+            date, report = line.split(": ", 1)
+            report = json.loads(report)
+            assert report["timedate"] == date
+            assert {"timedate", "stats_core_action", "stats_core_queue", "stats_imtcp_local", "stats_impstats"} <= report.keys()
+            assert report["stats_core_queue"][0]["name"] == "main Q"
+        for line in place.lines("out"):
+            assert not line.startswith("{") or json.loads(line)["stats_core_action"][0]["name"] == "write"
+        assert daemon.stop() == 0
+
+
 @promise
 def hup_opens_the_file_again():
     with Place() as place:
