@@ -192,6 +192,66 @@ def objects_and_their_counters_have_the_names_that_rsyslog_gives_them():
         assert daemon.stop() == 0
 
 
+PLAIN = 'module(load="imptcp")\ninput(type="imptcp" port="@P@")\n'
+
+
+@promise
+def connections_over_either_protocol_are_counted_apart():
+    with Place() as place:
+        port = free_port()
+        daemon = place.daemon(head() + PLAIN.replace("@P@", str(port)) + OUT)
+        for address, count in (("127.0.0.1", 3), ("::1", 2)):
+            with socket.create_connection((address, port)) as connection:
+                connection.sendall(lines(count).encode())
+
+        def shown():
+            return {o["name"]: o for o in reports(place) if o["origin"] == "imptcp"}
+
+        four, six = f"imptcp(*/{port}/IPv4)", f"imptcp(*/{port}/IPv6)"
+        wait(lambda: shown().keys() == {four, six}, "both objects")
+        for name, count in ((four, 3), (six, 2)):
+            wait(lambda name=name: shown()[name]["sessions.closed"] == 1, "the end of its connection")
+            found = shown()[name]
+            assert found["submitted"] == count and found["sessions.opened"] == 1, found
+            assert found["bytes.received"] == len(lines(count)), found
+        assert daemon.stop() == 0
+
+
+PLACES = """
+module(load="imudp" threads="2")
+input(type="imudp" port=["@A@", "@B@"] name="in")
+input(type="imudp" port="@C@" address=["127.0.0.1", "::1"] name="two")
+"""
+
+
+@promise
+def each_socket_of_an_input_for_datagrams_is_counted_for_itself():
+    with Place() as place:
+        text, ports = PLACES, {}
+        for letter in "ABC":
+            ports[letter] = free_port()
+            text = text.replace(f"@{letter}@", str(ports[letter]))
+        daemon = place.daemon(head() + text + OUT)
+        wanted = {f"in(*/{ports['A']}/IPv4)": 3, f"in(*/{ports['A']}/IPv6)": 2, f"in(*/{ports['B']}/IPv4)": 1,
+                  f"in(*/{ports['B']}/IPv6)": 0, f"two(127.0.0.1/{ports['C']}/IPv4)": 1, f"two(::1/{ports['C']}/IPv6)": 2}
+        for name, count in wanted.items():
+            port, is_six = int(name.split("/")[1]), name.endswith("IPv6)")
+            for _ in range(count):
+                with socket.socket(socket.AF_INET6 if is_six else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                    sender.sendto(b"<13>Oct 11 22:14:15 host tag: m", ("::1" if is_six else "127.0.0.1", port))
+        wait(lambda: len(place.lines("out")) == sum(wanted.values()), "the messages")
+
+        def shown():
+            newest = {o["name"]: o.get("submitted") for o in reports(place) if o["origin"] == "imudp"}
+            newest.pop("imudp(w0)", None)
+            return newest
+
+        wait(lambda: shown() == wanted, "what each took")
+        assert [name for name in shown() if name.startswith("in(")] == list(wanted)[:4], "in the order of the ports, IPv4 first"
+        wait(lambda: of(place, "imudp(w0)", "imudp")[-1]["msgs.received"] == sum(wanted.values()), "what all took")
+        assert daemon.stop() == 0
+
+
 @promise
 def imdiag_holds_reports_back_and_lets_one_pass():
     with Place() as place:
