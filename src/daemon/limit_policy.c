@@ -14,7 +14,7 @@ enum { CODE_OF_OBJECTS = 2207, SHOWN_BYTES_MAX = 60, KEY_NAMES_MAX = 16 };
 struct said {
         int64_t interval_s, burst, severity, states_max, shown;
         bool is_enabled;
-        const struct node *key, *key_template;
+        const struct node *key, *key_template, *mode;
         const struct node *senders, *dflt, *overrides; /* mappings and a sequence within it */
 };
 
@@ -129,11 +129,10 @@ static void read_scope(struct reading *r, const struct node *n, struct said *to 
                 tell_value(r, n, "input or output", "scope");
 }
 
-static void read_mode(struct reading *r, const struct node *n, struct said *to _unused_) {
-        if (text_equal(n->text, TEXT("pace")))
-                wrong(r, n, "drop", "messages beyond a limit are discarded here; 'pace' is not known");
-        else if (!text_equal(n->text, TEXT("drop")))
-                tell_value(r, n, "drop", "mode");
+static void read_mode(struct reading *r, const struct node *n, struct said *to) {
+        if (!text_equal(n->text, TEXT("drop")) && !text_equal(n->text, TEXT("pace")))
+                tell_value(r, n, "drop or pace", "mode");
+        to->mode = n;
 }
 
 static void read_senders(struct reading *r _unused_, const struct node *n, struct said *to) {
@@ -353,6 +352,17 @@ static void replace(struct limit_policy *policy, struct limit_policy *next) {
         *next = old;
 }
 
+/* Messages that wait stay in their order: all of them wait, and all for the same limit. */
+static void read_pace(struct reading *r, struct limit_rules *rules, const struct node *mode) {
+        rules->paces = mode && text_equal(mode->text, TEXT("pace"));
+        if (!rules->paces)
+                return;
+        if (rules->interval_s > 0 && rules->burst < 1)
+                wrong(r, mode, "burst: 1", "with mode 'pace' and a burst of 0 all messages would wait for ever");
+        if (rules->severity_min || rules->is_per_sender)
+                wrong(r, mode, "drop", "severity and perSource do not go with mode 'pace'");
+}
+
 int limit_policy_read(struct limit_policy *policy, const char *file, struct text text,
                       struct diagnostics *diagnostics) {
         _owned_(reading_fini) struct reading r = {.diagnostics = diagnostics};
@@ -380,6 +390,7 @@ int limit_policy_read(struct limit_policy *policy, const char *file, struct text
                 read_mapping(&r, found.senders, OF_SENDERS, &block);
                 error = take_senders(&next, &r, &block);
         }
+        read_pace(&r, &next.rules, found.mode);
         if (error || r.is_wrong)
                 return error ? pass(error) : fail(-EBADMSG);
         replace(policy, &next);

@@ -118,8 +118,15 @@ static void a_policy_may_hold_that_of_senders(void) {
         expect_mistake(limit_policy_read, "perSource:\n  enabled: maybe\n", 2, 12, "'maybe' is no switch");
         expect_mistake(limit_policy_read, "perSource:\n  maxStates: 0\n", 2, 14, "'0' is no number of senders");
         expect_mistake(limit_policy_read, "perSource: 1\n", 1, 12, "perSource: a mapping");
-        expect_mistake(limit_policy_read, "scope: output\nmode: pace\n", 2, 7, "messages beyond a limit are discarded");
+        expect_mistake(limit_policy_read, "mode: stop\n", 1, 7, "'stop' is no mode");
+        expect_mistake(limit_policy_read, "mode: pace\ninterval: 1\nburst: 0\n", 1, 7,
+                       "with mode 'pace' and a burst of 0");
+        expect_mistake(limit_policy_read, "severity: info\nmode: pace\n", 2, 7, "severity and perSource do not go");
+        _owned_(limit_policy_fini) struct limit_policy paced = {0};
+        CHECK_INT(limit_policy_read(&paced, "p", TEXT("scope: output\nmode: pace\nburst: 3\n"), &told), 0);
+        CHECK(paced.rules.paces);
         CHECK_INT(limit_policy_read(&policy, "p", TEXT("scope: output\nmode: drop\n"), &told), 0);
+        CHECK(!policy.rules.paces);
 }
 
 static void more_overrides_than_the_limit_are_refused(void) {

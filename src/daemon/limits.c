@@ -96,6 +96,17 @@ static bool is_template_unknown(const struct named_limit *n, const struct limit_
         return true;
 }
 
+/* Who waits has a queue, which is looked after when the configuration is read. */
+static bool is_mode_changed(const struct named_limit *n, const struct limit_policy *policy,
+                            struct diagnostics *diagnostics) {
+        if (!n->limits->loop || policy->rules.paces == shared_limit_paces(n->limit))
+                return false;
+        diagnose(diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS,
+                 (struct place){.file = n->settings->policy, .line = 1, .column = 1}, 0, "restart the daemon",
+                 "ratelimit '%s': its mode cannot be changed while messages go on", n->settings->name);
+        return true;
+}
+
 static int put_in_force(struct named_limit *n, struct limit_policy *policy) {
         int r = limit_key_use(n->key, policy->key_template);
         if (r == 0)
@@ -116,7 +127,7 @@ static int apply_policies(struct named_limit *n, const char **path, struct diagn
         int r = own_policy(&policy, s);
         if (r == 0 && (*path = s->policy)) {
                 r = read_file(&policy, limit_policy_read, s->policy, diagnostics);
-                if (r == 0 && (is_mixed(n, &policy, diagnostics) ||
+                if (r == 0 && (is_mixed(n, &policy, diagnostics) || is_mode_changed(n, &policy, diagnostics) ||
                                (policy.has_senders && is_template_unknown(n, &policy, s->policy, diagnostics))))
                         r = fail(-EBADMSG);
         }
@@ -342,8 +353,30 @@ static void check_names(struct limits *l, const struct assignment *list, struct 
         }
 }
 
+/* Where nobody can wait: at an input, and at an action without a queue. */
+static void check_pace(struct limits *l, const struct assignment *list, const char *hint,
+                       struct diagnostics *diagnostics) {
+        for (const struct assignment *a = list; a; a = a->next) {
+                _owned_(memory_free) char *name = names_limit(a) ? text_copy(a->items[0]) : NULL;
+                struct shared_limit *limit = name ? limits_find(l, name) : NULL;
+                if (limit && shared_limit_paces(limit))
+                        diagnose(
+                                diagnostics, SEVERITY_ERR, CODE_OF_OBJECTS, a->value_place,
+                                (uint32_t)a->items[0].size + 2, hint,
+                                "the policy of ratelimit '%s' has mode 'pace': messages wait in the queue of an action",
+                                name);
+        }
+}
+
+static void check_input(struct limits *l, const struct assignment *list, struct diagnostics *diagnostics) {
+        check_names(l, list, diagnostics);
+        check_pace(l, list, "mode: drop", diagnostics);
+}
+
 static void check_action(struct limits *l, const struct object *o, struct diagnostics *diagnostics) {
         check_names(l, o->assignments, diagnostics);
+        if (!o->queue || o->queue->type == QUEUE_DIRECT)
+                check_pace(l, o->assignments, "queue.type=\"LinkedList\"", diagnostics);
         for (const struct assignment *a = o->assignments; a; a = a->next)
                 if (names_limit(a) && o->module->kind == MODULE_MODIFIER)
                         diagnose(diagnostics, SEVERITY_WARNING, CODE_OF_OBJECTS, a->name_place, (uint32_t)a->name.size,
@@ -386,9 +419,9 @@ int limits_new(struct limits **ret, const struct limit_key_host *host, struct re
         }
         for (const struct loaded_module *m = config->modules; m; m = m->next)
                 if (m->module->kind == MODULE_INPUT)
-                        check_names(l, m->assignments, diagnostics);
+                        check_input(l, m->assignments, diagnostics);
         for (const struct object *o = config->inputs; o; o = o->next)
-                check_names(l, o->assignments, diagnostics);
+                check_input(l, o->assignments, diagnostics);
         for (const struct object *o = config->actions_first; o; o = o->next)
                 check_action(l, o, diagnostics);
         *ret = TAKE(l);

@@ -77,6 +77,7 @@ struct delivery {
         bool may_try_at_once;    /* it has taken something since the last time */
         bool is_attempt;         /* this run waits for nothing */
         bool will_delay;         /* it said so in this run */
+        bool paces;              /* the limit makes messages wait; none else is asked */
         int last_error;          /* of the last verdict that was none, for whoever is given up */
         atomic_bool wants_reopen;
         atomic_bool is_flush_armed;
@@ -848,7 +849,7 @@ static size_t submit_within_limit(struct delivery *d, struct renderings *shared,
 
 size_t delivery_submit_with(struct delivery *d, struct renderings *shared, struct batch *b, const uint16_t *selection,
                             size_t count, uint16_t *missed) {
-        if (UNLIKELY(d->plan.limit != NULL))
+        if (UNLIKELY(d->plan.limit != NULL) && !d->paces)
                 return submit_within_limit(d, shared, b, selection, count, missed);
         return submit(d, shared, b, selection, count, missed);
 }
@@ -862,13 +863,42 @@ static uint32_t run_range(struct delivery *d, struct batch *b, uint32_t first, u
         return lost ? missed[0] - first : count;
 }
 
+/* Waits for the next window; false when the daemon ends first. */
+static bool wait_for_window(struct delivery *d, int64_t wait_us) {
+        int64_t due_ns = clock_mono_ns() + MAX(wait_us, (int64_t)1) * 1000;
+        struct timespec until = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
+        bool is_time = false;
+        pthread_mutex_lock(&d->wait_lock);
+        while (!is_time && !atomic_load(&d->is_hurried))
+                is_time = pthread_cond_timedwait(&d->hurried, &d->wait_lock, &until) == ETIMEDOUT;
+        pthread_mutex_unlock(&d->wait_lock);
+        return is_time;
+}
+
+/* As many as the limit lets through, and then the rest; what is left when the daemon ends stays with the queue. */
+static uint32_t run_paced(struct delivery *d, struct batch *b, uint32_t first, uint32_t count) {
+        for (uint32_t at = 0; at < count;) {
+                int64_t wait_us;
+                uint32_t granted = shared_limit_grant(d->plan.limit, count - at, clock_wall_us(), &wait_us);
+                uint32_t settled = granted ? run_range(d, b, first + at, granted, false) : 0;
+                at += settled;
+                if (settled < granted || (at < count && !wait_for_window(d, wait_us)))
+                        return at;
+        }
+        return count;
+}
+
 static uint32_t consume(void *consumer, unsigned worker _unused_, struct batch *b, uint32_t first, uint32_t count) {
-        return run_range(consumer, b, first, count, false);
+        struct delivery *d = consumer;
+        return d->paces ? run_paced(d, b, first, count) : run_range(d, b, first, count, false);
 }
 
 static uint32_t attempt(void *consumer, struct batch *b, uint32_t first, uint32_t count, bool *will_delay) {
         struct delivery *d = consumer;
-        uint32_t taken = run_range(d, b, first, count, true);
+        int64_t wait_us;
+        if (d->paces)
+                count = shared_limit_grant(d->plan.limit, count, clock_wall_us(), &wait_us);
+        uint32_t taken = count ? run_range(d, b, first, count, true) : 0;
         *will_delay = d->will_delay || delivery_is_suspended(d);
         return taken;
 }
@@ -933,6 +963,7 @@ int delivery_new(struct delivery **ret, const struct delivery_plan *plan) {
         _owned_(delivery_free) struct delivery *d = calloc(1, sizeof *d);
         if (!d)
                 return fail(-ENOMEM);
+        d->paces = plan->limit && shared_limit_paces(plan->limit);
         pthread_condattr_t monotonic;
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

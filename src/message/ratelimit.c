@@ -164,11 +164,16 @@ static int64_t in_use(const struct shared_limit *s, int64_t interval_s) {
         return s->plan.may_change ? MAX(interval_s, INT64_C(1)) : interval_s;
 }
 
+/* The time, not before the window where another thread was quicker and no clock was set back. */
+static int64_t after_start(const struct ratelimit *r, int64_t now_us) {
+        bool was_overtaken = now_us < r->window_start_us && r->window_start_us - now_us < THREADS_US;
+        return was_overtaken ? r->window_start_us : now_us;
+}
+
 /* Counts in one of the limits. Under the mutex. */
 static bool count_in(struct ratelimit *r, struct shared_limit *s, struct ratelimit *counted, int64_t *now_us,
                      uint64_t *lost) {
-        if (*now_us < counted->window_start_us && counted->window_start_us - *now_us < THREADS_US)
-                *now_us = counted->window_start_us; /* another thread was quicker; no clock was set back */
+        *now_us = after_start(counted, *now_us);
         bool passes = pass_alone(counted, *now_us, lost);
         r->discarded = counted->discarded;
         r->burst = counted->burst;
@@ -285,6 +290,35 @@ struct shared_limit *shared_limit_free(struct shared_limit *s) {
 
 const char *shared_limit_name(const struct shared_limit *s) {
         return s->plan.name;
+}
+
+bool shared_limit_paces(struct shared_limit *s) {
+        pthread_mutex_lock(&s->mutex);
+        bool paces = s->rules.paces;
+        pthread_mutex_unlock(&s->mutex);
+        return paces;
+}
+
+uint32_t shared_limit_grant(struct shared_limit *s, uint32_t wanted, int64_t now_us, int64_t *wait_us) {
+        pthread_mutex_lock(&s->mutex);
+        struct ratelimit *r = &s->whole;
+        uint32_t granted = wanted;
+        *wait_us = 0;
+        if (r->interval_s > 0) {
+                now_us = after_start(r, now_us);
+                if (r->window_start_us == 0 || window_has_ended(r, now_us)) {
+                        r->window_start_us = now_us;
+                        r->passed = 0;
+                }
+                uint64_t left = (uint64_t)r->burst > r->passed ? (uint64_t)r->burst - r->passed : 0;
+                granted = (uint32_t)MIN((uint64_t)wanted, left);
+                r->passed += granted;
+                if (granted < wanted)
+                        *wait_us = r->window_start_us + r->interval_s * 1000000 - now_us;
+        }
+        s->totals.passed += granted;
+        pthread_mutex_unlock(&s->mutex);
+        return granted;
 }
 
 void ratelimit_share(struct ratelimit *r, struct shared_limit *s) {

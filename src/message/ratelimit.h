@@ -92,6 +92,7 @@ struct limit_rules {
         int64_t interval_s, burst; /* of all together */
         uint8_t severity_min;
         bool is_per_sender;
+        bool paces; /* what does not pass waits: who asks, asks shared_limit_grant() */
         size_t senders_max;
         int64_t sender_interval_s, sender_burst; /* of each that has no rule of its own */
         struct sender_rule *senders;             /* by their names, as strcmp() orders them */
@@ -108,6 +109,11 @@ const char *shared_limit_name(const struct shared_limit *s);
 
 /* Puts other rules in force; takes what they hold and leaves them empty. Any thread. -ENOMEM, and nothing done. */
 int shared_limit_change(struct shared_limit *s, struct limit_rules *rules);
+
+/* Whether its rules say that messages wait. */
+bool shared_limit_paces(struct shared_limit *s);
+/* How many of `wanted` messages pass now. Fewer: *wait_us is the time until the next window begins. Any thread. */
+uint32_t shared_limit_grant(struct shared_limit *s, uint32_t wanted, int64_t now_us, int64_t *wait_us);
 
 /* From now on r counts in s, by its interval, burst and severity. */
 void ratelimit_share(struct ratelimit *r, struct shared_limit *s);

@@ -245,7 +245,25 @@ static void senders_that_are_known_are_bounded(void) {
         CHECK_INT(totals.sender_evicted, 984);
 }
 
-TEST_MAIN(TEST(without_an_interval_everything_passes), TEST(a_burst_passes_and_the_rest_of_the_window_does_not),
+static void who_waits_is_told_what_passes_now_and_how_long_the_rest_waits(void) {
+        _owned_(shared_limit_free) struct shared_limit *s = NULL;
+        CHECK_INT(shared_limit_new(&s, &(struct shared_limit_plan){.name = "s", .interval_s = 2, .burst = 5}), 0);
+        int64_t start_us = 1000000000, wait_us = -1;
+        CHECK_INT(shared_limit_grant(s, 3, start_us, &wait_us), 3);
+        CHECK_INT(wait_us, 0);
+        CHECK_INT(shared_limit_grant(s, 4, start_us + 500000, &wait_us), 2);
+        CHECK_INT(wait_us, 1500000);
+        CHECK_INT(shared_limit_grant(s, 2, start_us - 10, &wait_us), 0); /* a thread that was overtaken */
+        CHECK_INT(shared_limit_grant(s, 2, start_us + 2000000, &wait_us), 2);
+        CHECK_INT(wait_us, 0);
+        struct shared_limit_totals totals;
+        shared_limit_count(s, &totals);
+        CHECK_INT(totals.passed, 7);
+        CHECK_INT(totals.discarded, 0);
+}
+
+TEST_MAIN(TEST(who_waits_is_told_what_passes_now_and_how_long_the_rest_waits),
+          TEST(without_an_interval_everything_passes), TEST(a_burst_passes_and_the_rest_of_the_window_does_not),
           TEST(the_next_window_tells_what_the_last_one_lost), TEST(a_clock_set_back_ends_the_window),
           TEST(a_burst_of_nothing_discards_everything), TEST(inputs_that_share_a_limit_count_together),
           TEST(senders_are_kept_apart_where_asked_for), TEST(senders_that_are_known_are_bounded),

@@ -192,6 +192,60 @@ def objects_and_their_counters_have_the_names_that_rsyslog_gives_them():
         assert daemon.stop() == 0
 
 
+PACED = """
+ratelimit(name="slow" policy="@DIR@/policy")
+template(name="m" type="string" string="%$now-unixtimestamp%%msg%\\n")
+action(name="w" type="omfile" file="@DIR@/out" template="m" action.ratelimit.name="slow" QUEUE)
+"""
+
+
+def pace(place, burst, interval=1):
+    place.file("policy", f"scope: output\nmode: pace\ninterval: {interval}\nburst: {burst}\n")
+
+
+@promise
+def what_a_paced_action_may_not_write_yet_waits_in_its_queue():
+    with Place() as place:
+        pace(place, 3)
+        daemon = place.daemon(head() + INPUT.replace("OPTIONS", "") + PACED.replace("QUEUE", 'queue.type="LinkedList"'))
+        send_tcp(daemon.port("port"), lines(10))
+        wait(lambda: len(place.lines("out")) == 10, "all messages")
+        seconds = [int(line.split(" ")[0]) for line in place.lines("out")]
+        assert [line.split(" ")[1] for line in place.lines("out")] == [f"m{i}" for i in range(10)], place.lines("out")
+        assert seconds[9] - seconds[0] >= 2, seconds
+        wait(lambda: of(place, "slow", "ratelimit")[-1]["passed"] == 10, "their count")
+        assert of(place, "slow", "ratelimit")[-1]["discarded"] == 0
+        assert daemon.stop() == 0
+
+
+@promise
+def what_waits_for_its_window_when_the_daemon_ends_stays_on_disk():
+    with Place() as place:
+        pace(place, 3, 600)
+        queue = 'queue.type="Disk" queue.fileName="w" queue.timeoutShutdown="10" queue.spoolDirectory="@DIR@"'
+        text = head() + INPUT.replace("OPTIONS", "") + PACED.replace("QUEUE", queue)
+        daemon = place.daemon(text)
+        send_tcp(daemon.port("port"), lines(5))
+        wait(lambda: len(place.lines("out")) == 3, "the first window")
+        assert daemon.stop() == 0
+        pace(place, 100)
+        daemon = place.daemon(text)
+        wait(lambda: len(place.lines("out")) == 5, "the rest")
+        assert daemon.stop() == 0
+        assert [line.split(" ")[1] for line in place.lines("out")] == [f"m{i}" for i in range(5)]
+
+
+@promise
+def a_limit_that_paces_wants_an_action_with_a_queue():
+    with Place() as place:
+        pace(place, 3)
+        text = head() + INPUT.replace("OPTIONS", ' ratelimit.name="slow"') + PACED.replace("QUEUE", "")
+        config = place.file("c", text.replace("@DIR@", place.path))
+        done = place.run(argument("daemon"), "-N1", "-f", config)
+        told = done.stdout + done.stderr
+        assert done.returncode != 0 and told.count("messages wait in the queue of an action") == 2, told
+
+
 PLAIN = 'module(load="imptcp")\ninput(type="imptcp" port="@P@")\n'
 
 
