@@ -454,13 +454,31 @@ struct inputs *inputs_free(struct inputs *in) {
 
 /* ---- Statistics ------------------------------------------------------------------- */
 
-static void visit_instance(const struct input_group *g, const struct input_instance *i, struct collector *c) {
-        _owned_(buffer_fini) struct buffer name = {0};
-        const struct counter *own = i->counters;
-        g->module->input->statistic(&name, i->settings, g->module_settings);
+static void visit_counters(const struct input_group *g, const struct buffer *name, const struct counter *counters,
+                           struct collector *c) {
         collector_begin(c);
-        collector_table(c, g->module->counters, NULL, &own, 1);
-        collector_end(c, buffer_as_text(&name), g->module->name);
+        collector_table(c, g->module->counters, NULL, &counters, 1);
+        collector_end(c, buffer_as_text(name), g->module->name);
+}
+
+/* False: the instance does not count its sockets apart. */
+static bool visit_parts(const struct input_group *g, const struct input_instance *i, struct collector *c) {
+        for (size_t at = 0; g->module->input->part; at++) {
+                _owned_(buffer_fini) struct buffer name = {0};
+                const struct counter *counters = g->module->input->part(i->instance, i->settings, at, &name);
+                if (!counters)
+                        return at > 0;
+                visit_counters(g, &name, counters, c);
+        }
+        return false;
+}
+
+static void visit_instance(const struct input_group *g, const struct input_instance *i, struct collector *c) {
+        if (visit_parts(g, i, c))
+                return;
+        _owned_(buffer_fini) struct buffer name = {0};
+        g->module->input->statistic(&name, i->settings, g->module_settings);
+        visit_counters(g, &name, i->counters, c);
 }
 
 /* Whether an entry of the table before this one names the same object. */

@@ -15,10 +15,10 @@ static void accept_again(struct timer *timer) {
         watch_all(CONTAINER_OF(timer, struct acceptor, again), EPOLLIN);
 }
 
-static void accept_later(struct acceptor *a, int error) {
+static void accept_later(struct acceptor *a, int family, int error) {
         module_report(a->log, SEVERITY_ERR, 0, "%s: error accepting connection: %s; trying again in %d ms", a->who,
                       fail_text(error), ACCEPT_AGAIN_MS);
-        a->failed(a);
+        a->failed(a, family);
         a->again.fire = accept_again;
         if (loop_arm(a->loop, &a->again, clock_mono_ns() + (int64_t)ACCEPT_AGAIN_MS * 1000000) == 0)
                 watch_all(a, 0);
@@ -35,7 +35,7 @@ static void ready(struct watch *watch, uint32_t events _unused_) {
                 if (fd == -ECONNABORTED || fd == -EINTR)
                         continue;
                 if (fd < 0) {
-                        accept_later(a, fd);
+                        accept_later(a, socket_family(watch->fd), fd);
                         return;
                 }
                 a->accepted(a, fd, &peer, size);

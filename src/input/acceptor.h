@@ -23,8 +23,8 @@ struct acceptor_listener {
 struct acceptor {
         /* A connection; takes fd. */
         void (*accepted)(struct acceptor *a, int fd, const struct sockaddr_storage *peer, socklen_t size);
-        /* One could not be accepted, which is reported already. */
-        void (*failed)(struct acceptor *a);
+        /* One could not be accepted on a socket of this family, which is reported already. */
+        void (*failed)(struct acceptor *a, int family);
         struct loop *loop;
         const char *who; /* before reports; lent */
         struct module_log *log;

@@ -100,7 +100,7 @@ static void tell_frame(const struct connection *c, enum framing_event event, uin
         const char *prefix = server->framing_prefix, *host = listening_sender_name(c->source), *ip = c->source->address;
         struct module_log *log = server->log;
         uint32_t longest = server->options.rules.message_bytes_max;
-        stream_count(c->worker->server, STREAM_BROKEN_FRAMES, 1);
+        stream_count(c->worker->server, c->apart, STREAM_BROKEN_FRAMES, 1);
         if (event == FRAMING_OVERSIZE || (event == FRAMING_TOO_LARGE && number > longest))
                 module_report(
                         log, SEVERITY_ERR, 0,
@@ -275,9 +275,9 @@ static int consume(struct connection *c, struct stretch *s) {
 
 static void count(struct connection *c, const struct stretch *s) {
         struct stream_server *server = c->worker->server;
-        stream_count(server, STREAM_SUBMITTED, s->submitted);
-        stream_count(server, STREAM_RATE_LIMITED, s->limited);
-        stream_count(server, STREAM_LOST, s->lost);
+        stream_count(server, c->apart, STREAM_SUBMITTED, s->submitted);
+        stream_count(server, c->apart, STREAM_RATE_LIMITED, s->limited);
+        stream_count(server, c->apart, STREAM_LOST, s->lost);
 }
 
 /* ---- Parts ---- */
@@ -331,7 +331,7 @@ static ssize_t receive_inflated(struct connection *c, char *to, size_t room) {
                         ssize_t got = receive_raw(c, worker->scratch, SCRATCH_BYTES);
                         if (got <= 0)
                                 return got;
-                        stream_count(worker->server, STREAM_BYTES, (uint64_t)got);
+                        stream_count(worker->server, c->apart, STREAM_BYTES, (uint64_t)got);
                         inflation_feed(c->inflation, worker->scratch, (size_t)got);
                 }
                 ssize_t made = inflation_take(c->inflation, to, room);
@@ -343,11 +343,11 @@ static ssize_t receive_inflated(struct connection *c, char *to, size_t room) {
 static ssize_t receive(struct connection *c, char *to, size_t room) {
         if (UNLIKELY(c->inflation)) {
                 ssize_t made = receive_inflated(c, to, room);
-                stream_count(c->worker->server, STREAM_INFLATED, made > 0 ? (uint64_t)made : 0);
+                stream_count(c->worker->server, c->apart, STREAM_INFLATED, made > 0 ? (uint64_t)made : 0);
                 return made;
         }
         ssize_t got = receive_raw(c, to, room);
-        stream_count(c->worker->server, STREAM_BYTES, got > 0 ? (uint64_t)got : 0);
+        stream_count(c->worker->server, c->apart, STREAM_BYTES, got > 0 ? (uint64_t)got : 0);
         return got;
 }
 
@@ -437,7 +437,7 @@ static void tell_refused(const struct connection *c, int error) {
         module_report(server->log, SEVERITY_ERR, error == -EACCES ? CODE_PEER_REFUSED : CODE_TLS,
                       "%s: TLS session %u from %s (%s) is refused: %s", server->options.module, c->session, host,
                       c->source->address, *words ? words : fail_text(error));
-        stream_count(c->worker->server, STREAM_OPEN_FAILED, 1);
+        stream_count(c->worker->server, c->apart, STREAM_OPEN_FAILED, 1);
 }
 
 static void tell_greeted(const struct connection *c) {
@@ -532,7 +532,7 @@ void connection_end(struct connection *c) {
         end_part(c);
         if (server->options.tells_close)
                 server->options.tell_closed(server->log, c->session, listening_sender_name(c->source));
-        stream_count(server, STREAM_CLOSED, 1);
+        stream_count(server, c->apart, STREAM_CLOSED, 1);
         atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
         connection_free(c);
 }

@@ -13,6 +13,7 @@ struct connection {
         struct stream_worker *worker;
         struct connection *next, **link; /* in worker->connections */
         struct source *source;
+        struct stream_part *apart;   /* counts this one, too; NULL: nobody does */
         struct inflation *inflation; /* NULL: plain */
         struct tls_watch *tls;       /* NULL: plain */
         char *part;                  /* of a message that has not ended */

@@ -658,7 +658,7 @@ static void begin_session(struct acceptor *acceptor, int fd, const struct sockad
 }
 
 /* The report was all there is to do. */
-static void tell_none(struct acceptor *acceptor _unused_) {
+static void tell_none(struct acceptor *acceptor _unused_, int family _unused_) {
 }
 
 /* ---- Life --------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include "input/builtin.h"
 #include "input/impstats_format.h"
 #include "input/impstats_push.h"
+#include "input/impstats_zabbix.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "message/intake.h"
@@ -30,6 +31,8 @@ static const char *const formats[] = {[IMPSTATS_LEGACY] = "legacy",
                                       [IMPSTATS_JSON] = "json",
                                       [IMPSTATS_JSON_ELASTICSEARCH] = "json-elasticsearch",
                                       [IMPSTATS_CEE] = "cee",
+                                      [IMPSTATS_PROMETHEUS] = "prometheus",
+                                      [IMPSTATS_ZABBIX] = "zabbix",
                                       NULL};
 
 struct impstats_settings {
@@ -55,7 +58,8 @@ struct impstats {
         bool is_file_wrong;
         struct statistic_visitor visitor;
         int64_t now_us;        /* of the cycle that runs */
-        char date[DATE_BYTES]; /* "Sat Nov 21 22:52:02 2026: " */
+        char date[DATE_BYTES]; /* "Sat Nov 21 22:52:02 2026" */
+        struct zabbix_report zabbix;
         struct buffer line;
         struct buffer lines;        /* for the file, written once a cycle */
         struct impstats_push *push; /* NULL: nothing is pushed */
@@ -115,25 +119,55 @@ static void put_line(struct impstats *m, struct text line) {
         if (!m->settings->file)
                 return;
         buffer_text(&m->lines, text_of(m->date));
+        buffer_text(&m->lines, TEXT(": "));
         buffer_text(&m->lines, line);
         buffer_byte(&m->lines, '\n');
+}
+
+/* What is rendered, where memory was not short. */
+static void put_rendered(struct impstats *m) {
+        if (buffer_failed(&m->line) == 0)
+                put_line(m, buffer_as_text(&m->line));
+        buffer_clear(&m->line);
+}
+
+static void put_object(struct impstats *m, const struct statistic_object *object) {
+        switch (m->format) {
+        case IMPSTATS_PROMETHEUS:
+                for (size_t i = 0; i < object->count; i++) {
+                        impstats_render_counter(&m->line, object, &object->values[i]);
+                        put_rendered(m);
+                }
+                return;
+        case IMPSTATS_ZABBIX:
+                zabbix_add(&m->zabbix, object);
+                return;
+        default:
+                impstats_render(&m->line, object, m->format);
+                put_rendered(m);
+        }
 }
 
 static void visit(struct statistic_visitor *visitor, const struct statistic_object *object) {
         struct impstats *m = CONTAINER_OF(visitor, struct impstats, visitor);
         if (m->push)
                 impstats_push_add(m->push, object);
-        buffer_clear(&m->line);
-        impstats_render(&m->line, object, m->format);
-        if (buffer_failed(&m->line) == 0)
-                put_line(m, buffer_as_text(&m->line));
+        put_object(m, object);
+}
+
+/* The one line of a report for Zabbix; one that is not whole is left out. */
+static void put_zabbix(struct impstats *m) {
+        if (zabbix_end(&m->zabbix, &m->line, text_of(m->date)) == 0)
+                put_rendered(m);
+        else
+                buffer_clear(&m->line);
 }
 
 static void take_date(struct impstats *m) {
         time_t now = (time_t)(m->now_us / 1000000);
         struct tm tm;
         localtime_r(&now, &tm);
-        strftime(m->date, sizeof m->date, "%a %b %e %H:%M:%S %Y: ", &tm);
+        strftime(m->date, sizeof m->date, "%a %b %e %H:%M:%S %Y", &tm);
 }
 
 static void report_all(struct impstats *m) {
@@ -145,7 +179,10 @@ static void report_all(struct impstats *m) {
                 put_line(m, TEXT("BEGIN"));
         if (m->push)
                 impstats_push_begin(m->push, m->now_us);
+        zabbix_begin(&m->zabbix);
         services->stats_visit(m->host->daemon, m->settings->resets, &m->visitor);
+        if (m->format == IMPSTATS_ZABBIX)
+                put_zabbix(m);
         if (m->push)
                 impstats_push_end(m->push);
         if (m->settings->has_brackets)
@@ -182,6 +219,7 @@ static void impstats_close(void *instance) {
         impstats_push_free(m->push);
         source_unref(m->source);
         file_close(m->file);
+        zabbix_fini(&m->zabbix);
         buffer_fini(&m->line);
         buffer_fini(&m->lines);
         free(m);
@@ -278,8 +316,9 @@ static const struct param impstats_params[] = {
         PARAM_BOOL(S, overwrites_file, .name = "log.file.overwrite", .dflt = "off",
                    .help = "The file holds the newest report alone; each replaces the one before as a whole."),
         PARAM_CHOICE(S, format, .name = "format", .dflt = "legacy", .choices = formats,
-                     .help = "How a line is written: legacy, json, json-elasticsearch (names of counters have ! for "
-                             "dots) or cee (JSON behind @cee:)."),
+                     .help = "How reports are written: legacy, json, json-elasticsearch (names of counters have ! for "
+                             "dots), cee (JSON behind @cee:), prometheus (three lines for each counter) or zabbix (one "
+                             "object of JSON for the whole report)."),
         PARAM_RULESET(S, ruleset, .name = "ruleset", .help = "Ruleset that messages go to. Unset: the default one."),
         PARAM_BOOL(S, is_json, .name = "pstat.json", .legacy = "PStatJSON", .dflt = "off", .flags = PARAM_LEGACY_STAYS,
                    .help = "The same as format=\"json\"."),

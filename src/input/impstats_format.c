@@ -1,6 +1,9 @@
 #include "input/impstats_format.h"
 
+#include <assert.h>
+
 #include "base/json.h"
+#include "input/metric_name.h"
 
 static void render_legacy(struct buffer *out, const struct statistic_object *o) {
         buffer_text(out, o->name);
@@ -42,6 +45,7 @@ static void render_json(struct buffer *out, const struct statistic_object *o, bo
 }
 
 void impstats_render(struct buffer *out, const struct statistic_object *o, enum impstats_format format) {
+        assert(format != IMPSTATS_PROMETHEUS);
         if (format == IMPSTATS_LEGACY) {
                 render_legacy(out, o);
                 return;
@@ -49,4 +53,37 @@ void impstats_render(struct buffer *out, const struct statistic_object *o, enum 
         if (format == IMPSTATS_CEE)
                 buffer_text(out, TEXT("@cee: "));
         render_json(out, o, format == IMPSTATS_JSON_ELASTICSEARCH);
+}
+
+/* In quotes, with the escapes of Prometheus' text. */
+static void put_quoted(struct buffer *out, struct text t) {
+        buffer_byte(out, '"');
+        for (size_t i = 0; i < t.size; i++) {
+                if (t.data[i] == '"' || t.data[i] == '\\' || t.data[i] == '\n')
+                        buffer_byte(out, '\\');
+                buffer_byte(out, t.data[i] == '\n' ? 'n' : t.data[i]);
+        }
+        buffer_byte(out, '"');
+}
+
+void impstats_render_counter(struct buffer *out, const struct statistic_object *o, const struct statistic_value *v) {
+        _owned_(buffer_fini) struct buffer name = {0};
+        metric_name(&name, (struct text){0}, o->name, v->name);
+        struct text metric = buffer_as_text(&name);
+        buffer_text(out, TEXT("# HELP "));
+        buffer_text(out, metric);
+        buffer_text(out, TEXT(" rsyslog stats: origin="));
+        put_quoted(out, text_of(o->origin));
+        buffer_text(out, TEXT(" object="));
+        put_quoted(out, o->name);
+        buffer_text(out, TEXT(", counter="));
+        put_quoted(out, v->name);
+        buffer_text(out, TEXT("\n# TYPE "));
+        buffer_text(out, metric);
+        buffer_text(out, TEXT(" counter\n"));
+        buffer_text(out, metric);
+        buffer_byte(out, ' ');
+        buffer_int(out, v->value);
+        buffer_byte(out, '\n');
+        out->is_failed |= name.is_failed;
 }

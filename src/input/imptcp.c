@@ -176,6 +176,7 @@ static struct stream_options options_of(const struct imptcp_settings *settings) 
                 .pattern = settings->pattern,
                 .framing_prefix = "",
                 .port_file = settings->port_file,
+                .has_parts = true,
                 .rules =
                         {
                                 .frame_bytes_max = (uint32_t)settings->frame_bytes_max,
@@ -275,17 +276,30 @@ static unsigned imptcp_sessions(void *instance) {
         return atomic_load(&((struct stream_server *)instance)->sessions);
 }
 
+static void name_place(struct buffer *name, const struct imptcp_settings *s, bool is_six) {
+        buffer_format(name, "%s(%s/%s/%s)", s->name, s->address ? s->address : "*", s->port ? s->port : "",
+                      is_six ? "IPv6" : "IPv4");
+}
+
+static const struct counter *imptcp_part(void *instance, const void *settings, size_t at, struct buffer *name) {
+        const struct stream_server *server = instance;
+        if (at >= server->part_count)
+                return NULL;
+        name_place(name, settings, server->parts[at].family == AF_INET6);
+        return server->parts[at].counters;
+}
+
 static void imptcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imptcp_settings *s = own;
         if (s->path)
                 buffer_format(name, "%s(*/%s/IPv4)", s->name, s->path);
         else
-                buffer_format(name, "%s(%s/%s/%s)", s->name, s->address ? s->address : "*", s->port ? s->port : "",
-                              s->address && strchr(s->address, ':') ? "IPv6" : "IPv4");
+                name_place(name, s, s->address && strchr(s->address, ':'));
 }
 
 static const struct input_ops imptcp_ops = {
         .statistic = imptcp_statistic,
+        .part = imptcp_part,
         .threads = imptcp_threads,
         .open = imptcp_open,
         .start = imptcp_start,

@@ -104,7 +104,7 @@ void relp_server_reload(struct relp_server *server) {
 
 static void take_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size);
 
-static void count_failed(struct acceptor *acceptor) {
+static void count_failed(struct acceptor *acceptor, int family _unused_) {
         relp_count(CONTAINER_OF(acceptor, struct relp_server, acceptor), RELP_OPEN_FAILED, 1);
 }
 
@@ -206,7 +206,7 @@ static int begin_session(struct relp_server *server, int fd, const struct sockad
 
 static void take_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size) {
         if (begin_session(CONTAINER_OF(acceptor, struct relp_server, acceptor), fd, peer, size))
-                count_failed(acceptor);
+                count_failed(acceptor, peer->ss_family);
 }
 
 /* ---- Start and stop -------------------------------------------------------- */

@@ -53,6 +53,7 @@ enum counter_index {
         COUNT_DROPPED,
         COUNT_TRUNCATED,
         COUNT_LOST,
+        COUNTERS,
 };
 
 static const struct counter_def imudp_counters[] = {
@@ -175,9 +176,16 @@ struct udp_reader {
         char *bytes;
 };
 
+/* A place as the statistics show it: an address, a port and a family. Its sockets, one for each thread, share it. */
+struct udp_place {
+        char *name; /* as rsyslog calls it: input, address, port, family */
+        struct counter counters[COUNTERS];
+};
+
 struct udp_socket {
         struct watch watch;
         struct udp_reader *reader;
+        struct udp_place *place;
         char *name; /* property inputname */
         struct senders senders;
         uint32_t dropped_seen; /* by the kernel, a counter that wraps */
@@ -193,6 +201,8 @@ struct udp_input {
         unsigned reader_count;
         struct udp_socket *sockets;
         unsigned socket_count;
+        struct udp_place **places;
+        size_t place_count;
         struct welcome welcome;
         struct listening_limit limit;
         char *default_zone, *limit_name;
@@ -204,6 +214,13 @@ struct udp_input {
 static void count(struct udp_input *input, enum counter_index which, uint64_t n) {
         if (n)
                 counter_add(&input->counters[which], n);
+}
+
+/* What the statistics show of each place. */
+static void count_at(struct udp_socket *socket, enum counter_index which, uint64_t n) {
+        count(socket->reader->input, which, n);
+        if (n)
+                counter_add(&socket->place->counters[which], n);
 }
 
 /* ---- Receiving ---- */
@@ -221,7 +238,7 @@ static void note_dropped(struct udp_socket *socket) {
         uint32_t dropped;
         if (socket_dropped(socket->watch.fd, &dropped))
                 return;
-        count(socket->reader->input, COUNT_DROPPED, dropped - socket->dropped_seen);
+        count_at(socket, COUNT_DROPPED, dropped - socket->dropped_seen);
         socket->dropped_seen = dropped;
 }
 
@@ -289,16 +306,15 @@ static inline void take_slot(struct udp_socket *socket, unsigned i, int64_t now_
 
 /* Returns how many datagrams these slots had. */
 static uint64_t take_slots(struct udp_socket *socket, unsigned number, int64_t now_us) {
-        struct udp_input *input = socket->reader->input;
         struct tally tally = {0};
         for (unsigned i = 0; i < number; i++)
                 take_slot(socket, i, now_us, &tally);
-        count(input, COUNT_RECEIVED, tally.received);
-        count(input, COUNT_SUBMITTED, tally.submitted);
-        count(input, COUNT_DISALLOWED, tally.disallowed);
-        count(input, COUNT_RATE_LIMITED, tally.limited);
-        count(input, COUNT_TRUNCATED, tally.truncated);
-        count(input, COUNT_LOST, tally.lost);
+        count(socket->reader->input, COUNT_RECEIVED, tally.received);
+        count_at(socket, COUNT_SUBMITTED, tally.submitted);
+        count_at(socket, COUNT_DISALLOWED, tally.disallowed);
+        count_at(socket, COUNT_RATE_LIMITED, tally.limited);
+        count_at(socket, COUNT_TRUNCATED, tally.truncated);
+        count_at(socket, COUNT_LOST, tally.lost);
         return tally.received;
 }
 
@@ -368,9 +384,47 @@ static void reader_fini(struct udp_reader *reader) {
         free(reader->bytes);
 }
 
+static struct udp_place *place_free(struct udp_place *place) {
+        if (place)
+                free(place->name);
+        free(place);
+        return NULL;
+}
+OWNED_POINTER(struct udp_place, place_free);
+
+/* The place of a socket, which is made where it is the first there. */
+static int find_place(struct udp_place **ret, struct udp_input *input, const char *input_name,
+                      const struct socket_place *where, int fd) {
+        _owned_(buffer_fini) struct buffer buffer = {0};
+        buffer_format(&buffer, "%s(%s/%s/%s)", input_name, where->address ? where->address : "*", where->port,
+                      socket_family(fd) == AF_INET6 ? "IPv6" : "IPv4");
+        const char *name = buffer_string(&buffer);
+        if (!name)
+                return fail(-ENOMEM);
+        for (size_t i = 0; i < input->place_count; i++)
+                if (strcmp(input->places[i]->name, name) == 0) {
+                        *ret = input->places[i];
+                        return 0;
+                }
+        struct udp_place **places = reallocarray(input->places, input->place_count + 1, sizeof(struct udp_place *));
+        if (!places)
+                return fail(-ENOMEM);
+        input->places = places;
+        _owned_(place_free) struct udp_place *place = calloc(1, sizeof *place);
+        if (!place)
+                return fail(-ENOMEM);
+        place->name = text_copy(text_of(name));
+        if (!place->name)
+                return fail(-ENOMEM);
+        *ret = place;
+        places[input->place_count++] = TAKE(place);
+        return 0;
+}
+
 /* Takes fd on success. */
-static int add_socket(struct udp_input *input, struct udp_reader *reader, int fd, const struct imudp_settings *settings,
-                      unsigned port) {
+static int add_socket(struct udp_reader *reader, int fd, const struct imudp_settings *settings, unsigned port,
+                      struct udp_place *place) {
+        struct udp_input *input = reader->input;
         if (input->socket_count >= SOCKETS_OF_INPUT_MAX)
                 return fail(-E2BIG);
         struct udp_socket *socket = calloc(1, sizeof *socket);
@@ -386,6 +440,7 @@ static int add_socket(struct udp_input *input, struct udp_reader *reader, int fd
                 return fail(-ENOMEM);
         }
         socket->reader = reader;
+        socket->place = place;
         socket_receive_trains(fd);
         pace_init(&socket->pace, socket_receive_buffer(fd));
         socket->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = on_datagrams};
@@ -395,9 +450,28 @@ static int add_socket(struct udp_input *input, struct udp_reader *reader, int fd
         return 0;
 }
 
+/* Takes the sockets of a set; their places come in its order. */
+static int add_sockets(struct udp_reader *reader, const struct imudp_settings *settings,
+                       const struct socket_place *where, struct socket_set *set) {
+        struct udp_place *places[SOCKETS_MAX];
+        for (size_t i = 0; i < set->count; i++) {
+                int r = find_place(&places[i], reader->input, settings->name, where, set->fd[i]);
+                if (r)
+                        return pass(r);
+        }
+        for (; set->count; set->count--) {
+                size_t last = set->count - 1;
+                int r = add_socket(reader, set->fd[last], settings, set->port, places[last]);
+                if (r)
+                        return pass(r);
+        }
+        return 0;
+}
+
 /* One address and port: a set of sockets for each thread. Tells the port that was bound. */
-static int open_place(struct udp_input *input, const struct imudp_settings *settings, struct socket_place place,
+static int open_place(struct udp_input *input, const struct imudp_settings *settings, const struct socket_place *asked,
                       unsigned *bound) {
+        struct socket_place place = *asked;
         char number[8];
         for (unsigned i = 0; i < input->reader_count; i++) {
                 _owned_(socket_set_fini) struct socket_set set = {0};
@@ -405,12 +479,9 @@ static int open_place(struct udp_input *input, const struct imudp_settings *sett
                 if (r)
                         return pass(r);
                 *bound = set.port;
-                while (set.count) {
-                        r = add_socket(input, &input->readers[i], set.fd[set.count - 1], settings, set.port);
-                        if (r)
-                                return pass(r);
-                        set.count--;
-                }
+                r = add_sockets(&input->readers[i], settings, asked, &set);
+                if (r)
+                        return pass(r);
                 /* The other threads share the port that the first got. */
                 snprintf(number, sizeof number, "%u", set.port);
                 place.port = number;
@@ -438,7 +509,7 @@ static int open_places(struct udp_input *input, const struct input_host *host, c
                                 .receive_bytes_wished = RECEIVE_BUFFER_WISHED,
                         };
                         unsigned bound = 0;
-                        int r = open_place(input, settings, place, &bound);
+                        int r = open_place(input, settings, &place, &bound);
                         if (r)
                                 error = r;
                         else if (!first_port)
@@ -480,6 +551,9 @@ static struct udp_input *input_free(struct udp_input *input) {
                 free(socket->name);
                 free(socket);
         }
+        while (input->place_count)
+                place_free(input->places[--input->place_count]);
+        free(input->places);
         for (unsigned i = 0; input->readers && i < input->reader_count; i++)
                 reader_fini(&input->readers[i]);
         free(input->readers);
@@ -674,7 +748,15 @@ static struct ratelimit *imudp_limit(void *instance) {
         return &((struct udp_input *)instance)->limit.limit;
 }
 
-/* One object for all sockets of an instance: they count together. */
+static const struct counter *imudp_part(void *instance, const void *settings _unused_, size_t at, struct buffer *name) {
+        const struct udp_input *input = instance;
+        if (at >= input->place_count)
+                return NULL;
+        buffer_text(name, text_of(input->places[at]->name));
+        return input->places[at]->counters;
+}
+
+/* All places of an instance together. */
 static void imudp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imudp_settings *s = own;
         const char *address = s->addresses.count ? s->addresses.items[0] : "*";
@@ -686,6 +768,7 @@ static void imudp_statistic(struct buffer *name, const void *own, const void *mo
 
 static const struct input_ops imudp_ops = {
         .statistic = imudp_statistic,
+        .part = imudp_part,
         .threads = imudp_threads,
         .open = imudp_open,
         .start = imudp_start,

@@ -90,8 +90,9 @@ static int make_workers(struct stream_server *server, const struct input_host *h
 
 static void begin_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size);
 
-static void count_failed(struct acceptor *acceptor) {
-        stream_count(CONTAINER_OF(acceptor, struct stream_server, acceptor), STREAM_OPEN_FAILED, 1);
+static void count_failed(struct acceptor *acceptor, int family) {
+        struct stream_server *server = CONTAINER_OF(acceptor, struct stream_server, acceptor);
+        stream_count(server, stream_part(server, family), STREAM_OPEN_FAILED, 1);
 }
 
 int stream_new(struct stream_server **ret, const struct input_host *host, const struct stream_options *options) {
@@ -164,6 +165,22 @@ void stream_secure(struct stream_server *server, struct tls_context *tls) {
 
 /* ---- Listening ---- */
 
+/* One for each family, in the order of the sockets. */
+static void make_parts(struct stream_server *server, const struct socket_set *set) {
+        for (size_t i = 0; server->options.has_parts && i < set->count; i++) {
+                int family = socket_family(set->fd[i]);
+                if (!stream_part(server, family) && server->part_count < STREAM_PARTS_MAX)
+                        server->parts[server->part_count++].family = family;
+        }
+}
+
+struct stream_part *stream_part(struct stream_server *server, int family) {
+        for (size_t i = 0; i < server->part_count; i++)
+                if (server->parts[i].family == family)
+                        return &server->parts[i];
+        return NULL;
+}
+
 /* "imptcp[514]": how reports about the rate call this input. */
 static int name_limit(struct stream_server *server, const char *place) {
         _owned_(buffer_fini) struct buffer name = {0};
@@ -192,6 +209,7 @@ int stream_listen_tcp(struct stream_server *server, const struct socket_place *p
         r = listening_write_port(server->options.module, server->options.port_file, set.port, server->log);
         if (r)
                 return pass(r);
+        make_parts(server, &set);
         acceptor_add_set(&server->acceptor, &set);
         return 0;
 }
@@ -235,18 +253,18 @@ static struct source *make_source(struct stream_server *server, const struct soc
         return source;
 }
 
-static bool is_welcome(struct stream_server *server, struct source *source) {
+static bool is_welcome(struct stream_server *server, struct stream_part *part, struct source *source) {
         if (!listening_admits(&server->welcome, source)) {
                 module_report(server->log, SEVERITY_ERR, CODE_DISALLOWED,
                               "connection request from disallowed sender %s discarded", listening_sender_name(source));
-                stream_count(server, STREAM_DISALLOWED, 1);
+                stream_count(server, part, STREAM_DISALLOWED, 1);
                 return false;
         }
         int64_t sessions_max = server->options.sessions_max;
         if (sessions_max > 0 && atomic_load_explicit(&server->sessions, memory_order_relaxed) >= sessions_max) {
                 module_report(server->log, SEVERITY_ERR, CODE_TOO_MANY_SESSIONS,
                               "too many tcp sessions - dropping incoming request");
-                stream_count(server, STREAM_OPEN_FAILED, 1);
+                stream_count(server, part, STREAM_OPEN_FAILED, 1);
                 return false;
         }
         return true;
@@ -265,7 +283,7 @@ static void place_connection(struct stream_server *server, struct connection *c)
         if (c->worker == &server->workers[0])
                 connection_start(c);
         else if (loop_post(c->worker->loop, adopt, c)) {
-                stream_count(server, STREAM_OPEN_FAILED, 1);
+                stream_count(server, c->apart, STREAM_OPEN_FAILED, 1);
                 atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
                 connection_free(c);
         }
@@ -285,12 +303,13 @@ static void tell_unready(struct stream_server *server, const struct source *sour
 static void begin_session(struct acceptor *acceptor, int fd, const struct sockaddr_storage *peer, socklen_t size) {
         struct stream_server *server = CONTAINER_OF(acceptor, struct stream_server, acceptor);
         _owned_(descriptor_close) int owned_fd = fd;
+        struct stream_part *part = stream_part(server, peer->ss_family);
         _owned_(source_unref) struct source *source = make_source(server, peer, size);
         if (!source) {
-                stream_count(server, STREAM_OPEN_FAILED, 1);
+                stream_count(server, part, STREAM_OPEN_FAILED, 1);
                 return;
         }
-        if (!is_welcome(server, source))
+        if (!is_welcome(server, part, source))
                 return;
         if (peer->ss_family != AF_UNIX && socket_keepalive(fd, &server->options.keepalive))
                 module_report(server->log, SEVERITY_WARNING, 0, "%s: keep-alive could not be set for %s - ignored",
@@ -301,15 +320,16 @@ static void begin_session(struct acceptor *acceptor, int fd, const struct sockad
         if (r) {
                 if (r == -ENOKEY)
                         tell_unready(server, source);
-                stream_count(server, STREAM_OPEN_FAILED, 1);
+                stream_count(server, part, STREAM_OPEN_FAILED, 1);
                 return;
         }
         owned_fd = -1;
+        c->apart = part;
         if (server->options.tells_open)
                 module_report(server->log, SEVERITY_INFO, 0, "%s: connection established with host: %s",
                               server->options.module, listening_sender_name(source));
         TAKE(source);
-        stream_count(server, STREAM_OPENED, 1);
+        stream_count(server, part, STREAM_OPENED, 1);
         atomic_fetch_add_explicit(&server->sessions, 1, memory_order_relaxed);
         place_connection(server, c);
 }

@@ -26,6 +26,8 @@
 #include "io/tls.h"
 #include "message/intake.h"
 
+enum { STREAM_PARTS_MAX = 2 }; /* IPv4 and IPv6 */
+
 /* In the order of stream_counters[]. */
 enum stream_counter {
         STREAM_SUBMITTED,
@@ -38,6 +40,7 @@ enum stream_counter {
         STREAM_RATE_LIMITED,
         STREAM_BROKEN_FRAMES,
         STREAM_LOST,
+        STREAM_COUNTERS,
 };
 extern const struct counter_def stream_counters[];
 
@@ -59,6 +62,7 @@ struct stream_options {
         enum flow flow;
         bool preserves_case;
         bool tells_open, tells_close, tells_split;
+        bool has_parts; /* the statistics show connections over IPv4 and those over IPv6 apart */
         /* How the end of a session is told. */
         void (*tell_closed)(struct module_log *log, uint32_t session, const char *peer);
 };
@@ -74,6 +78,12 @@ struct stream_worker {
         struct connection *connections;
         char *scratch; /* received bytes that are compressed */
         bool is_stopped;
+};
+
+/* The connections of one family, as the statistics show them. */
+struct stream_part {
+        int family;
+        struct counter counters[STREAM_COUNTERS];
 };
 
 struct stream_server {
@@ -94,6 +104,8 @@ struct stream_server {
         atomic_size_t windows; /* bytes of zstd's, of all connections */
         struct module_log *log;
         struct counter *counters;
+        struct stream_part parts[STREAM_PARTS_MAX];
+        size_t part_count;
 };
 
 int stream_new(struct stream_server **ret, const struct input_host *host, const struct stream_options *options);
@@ -116,7 +128,15 @@ void stream_retire(struct stream_server *server);
 /* Reports and refuses a pattern that is none; NULL, "" and "off" are no pattern. */
 int stream_check_pattern(const char *pattern, const char *module, struct module_log *log);
 
-static inline void stream_count(struct stream_server *server, enum stream_counter which, uint64_t n) {
-        if (n)
-                counter_add(&server->counters[which], n);
+/* What the server counts for connections of this family; NULL: nothing apart from the others. */
+struct stream_part *stream_part(struct stream_server *server, int family);
+
+/* `part` may be NULL. */
+static inline void stream_count(struct stream_server *server, struct stream_part *part, enum stream_counter which,
+                                uint64_t n) {
+        if (n == 0)
+                return;
+        counter_add(&server->counters[which], n);
+        if (part)
+                counter_add(&part->counters[which], n);
 }

@@ -371,6 +371,12 @@ int socket_dropped(int fd, uint32_t *ret) {
         return 0;
 }
 
+int socket_family(int fd) {
+        int family = AF_UNSPEC;
+        socklen_t size = sizeof family;
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) < 0 ? AF_UNSPEC : family;
+}
+
 /* ---- The port file ---- */
 
 static int write_number(const char *file_name, unsigned number) {

@@ -95,6 +95,8 @@ size_t socket_train_step(const struct msghdr *message);
 int socket_receive_buffer(int fd);
 /* How many datagrams the kernel had to drop on a socket since it was opened, a number that wraps. A train is one. */
 int socket_dropped(int fd, uint32_t *ret);
+/* AF_INET, AF_INET6, AF_UNIX...; AF_UNSPEC where it is no socket. */
+int socket_family(int fd);
 /* Closes; always -1, to be assigned. */
 int socket_close(int fd);
 

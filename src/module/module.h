@@ -219,6 +219,13 @@ struct input_ops {
          * name, and one object for all instances together. Settings as given to open().
          */
         void (*statistic)(struct buffer *name, const void *settings, const void *module_settings);
+        /*
+         * An instance that counts its sockets apart, too: appends what rsyslog calls number `at` and returns its
+         * counters, in the order of the module's table; NULL: there are no more. They are the same from open() to
+         * close(); any thread. NULL, or none: statistic() names the one object of the instance. Settings as given to
+         * open().
+         */
+        const struct counter *(*part)(void *instance, const void *settings, size_t at, struct buffer *name);
 };
 
 /* ---- Parsers ------------------------------------------------------------ */

@@ -76,6 +76,44 @@ def a_file_that_is_overwritten_holds_one_whole_report():
         assert daemon.stop() == 0
 
 
+def head_as(form, options=""):
+    return head(options).replace('format="json"', f'format="{form}"')
+
+
+@promise
+def prometheus_reads_each_counter_in_three_lines():
+    with Place() as place:
+        daemon = place.daemon(head_as("prometheus", ' bracketing="on"') + INPUT.replace("OPTIONS", "") + OUT)
+        send_tcp(daemon.port("port"), lines(7))
+        wait(lambda: "write_processed_total 7" in place.lines("stats"), "the count")
+        found = place.lines("stats")
+        at = found.index("write_processed_total 7")
+        assert found[at - 2].endswith(
+            ': # HELP write_processed_total rsyslog stats: origin="core.action" object="write", counter="processed"'), found[at - 2]
+        assert found[at - 1:at + 2] == ["# TYPE write_processed_total counter", "write_processed_total 7", ""]
+        assert "U__main_20_Q__enqueued__total 7" in found
+        assert found[0].endswith(": BEGIN") and any(line.endswith(": END") for line in found)
+        assert daemon.stop() == 0
+
+
+@promise
+def zabbix_reads_a_report_as_one_object_in_the_file_and_in_the_message():
+    with Place() as place:
+        text = head_as("zabbix").replace('log.syslog="off"', 'log.syslog="on"')
+        daemon = place.daemon(text + INPUT.replace("OPTIONS", "") + OUT.replace("%inputname%", ""))
+        send_tcp(daemon.port("port"), lines(7))
+        wait(lambda: len(place.lines("stats")) > 1 and sum(line.startswith("{") for line in place.lines("out")) > 1, "two reports")
+        for line in place.lines("stats"):
+            date, report = line.split(": ", 1)
+            report = json.loads(report)
+            assert report["timedate"] == date
+            assert {"timedate", "stats_core_action", "stats_core_queue", "stats_imtcp_local", "stats_impstats"} <= report.keys()
+            assert report["stats_core_queue"][0]["name"] == "main Q"
+        for line in place.lines("out"):
+            assert not line.startswith("{") or json.loads(line)["stats_core_action"][0]["name"] == "write"
+        assert daemon.stop() == 0
+
+
 @promise
 def hup_opens_the_file_again():
     with Place() as place:
@@ -151,6 +189,66 @@ def objects_and_their_counters_have_the_names_that_rsyslog_gives_them():
         for name, origin, counters in NAMES:
             shown = first.get((placed(name), origin))
             assert shown is not None and shown[:len(counters)] == counters, (name, origin, counters, shown)
+        assert daemon.stop() == 0
+
+
+PLAIN = 'module(load="imptcp")\ninput(type="imptcp" port="@P@")\n'
+
+
+@promise
+def connections_over_either_protocol_are_counted_apart():
+    with Place() as place:
+        port = free_port()
+        daemon = place.daemon(head() + PLAIN.replace("@P@", str(port)) + OUT)
+        for address, count in (("127.0.0.1", 3), ("::1", 2)):
+            with socket.create_connection((address, port)) as connection:
+                connection.sendall(lines(count).encode())
+
+        def shown():
+            return {o["name"]: o for o in reports(place) if o["origin"] == "imptcp"}
+
+        four, six = f"imptcp(*/{port}/IPv4)", f"imptcp(*/{port}/IPv6)"
+        wait(lambda: shown().keys() == {four, six}, "both objects")
+        for name, count in ((four, 3), (six, 2)):
+            wait(lambda name=name: shown()[name]["sessions.closed"] == 1, "the end of its connection")
+            found = shown()[name]
+            assert found["submitted"] == count and found["sessions.opened"] == 1, found
+            assert found["bytes.received"] == len(lines(count)), found
+        assert daemon.stop() == 0
+
+
+PLACES = """
+module(load="imudp" threads="2")
+input(type="imudp" port=["@A@", "@B@"] name="in")
+input(type="imudp" port="@C@" address=["127.0.0.1", "::1"] name="two")
+"""
+
+
+@promise
+def each_socket_of_an_input_for_datagrams_is_counted_for_itself():
+    with Place() as place:
+        text, ports = PLACES, {}
+        for letter in "ABC":
+            ports[letter] = free_port()
+            text = text.replace(f"@{letter}@", str(ports[letter]))
+        daemon = place.daemon(head() + text + OUT)
+        wanted = {f"in(*/{ports['A']}/IPv4)": 3, f"in(*/{ports['A']}/IPv6)": 2, f"in(*/{ports['B']}/IPv4)": 1,
+                  f"in(*/{ports['B']}/IPv6)": 0, f"two(127.0.0.1/{ports['C']}/IPv4)": 1, f"two(::1/{ports['C']}/IPv6)": 2}
+        for name, count in wanted.items():
+            port, is_six = int(name.split("/")[1]), name.endswith("IPv6)")
+            for _ in range(count):
+                with socket.socket(socket.AF_INET6 if is_six else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                    sender.sendto(b"<13>Oct 11 22:14:15 host tag: m", ("::1" if is_six else "127.0.0.1", port))
+        wait(lambda: len(place.lines("out")) == sum(wanted.values()), "the messages")
+
+        def shown():
+            newest = {o["name"]: o.get("submitted") for o in reports(place) if o["origin"] == "imudp"}
+            newest.pop("imudp(w0)", None)
+            return newest
+
+        wait(lambda: shown() == wanted, "what each took")
+        assert [name for name in shown() if name.startswith("in(")] == list(wanted)[:4], "in the order of the ports, IPv4 first"
+        wait(lambda: of(place, "imudp(w0)", "imudp")[-1]["msgs.received"] == sum(wanted.values()), "what all took")
         assert daemon.stop() == 0
 
 
