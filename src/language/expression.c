@@ -313,7 +313,7 @@ static struct expr *parse_function(struct loader *l) {
 
 /*
  * Behind a whole value, a word that is no operator: who wrote it meant one, so the
- * closest is named; what only property filters know is shown in this language.
+ * closest is named; what other languages and property filters have is shown in this one.
  */
 const char *operator_hint(struct loader *l) {
         static const char *const words[] = {"contains", "contains_i", "startswith", "startswith_i",
@@ -322,7 +322,15 @@ const char *operator_hint(struct loader *l) {
         static const char *const instead[] = {"write == to compare", "write == \"\" to compare",
                                               "write re_match($property, \"expression\")",
                                               "write re_match($property, \"expression\")"};
-        struct text word = lex_word(l);
+        struct text word = lex_word(l), rest = lex_rest(l);
+        if (text_starts(rest, TEXT("=")))
+                return l->at > 0 && l->source->text.data[l->at - 1] == '!'
+                               ? "names of variables may have a ! in them: put a blank before !="
+                               : "write == to compare";
+        if (text_starts(rest, TEXT("&&")))
+                return "write `and`";
+        if (text_starts(rest, TEXT("||")))
+                return "write `or`";
         if (word.size == 0)
                 return NULL;
         for (size_t i = 0; i < ARRAY_SIZE(filter_words); i++)

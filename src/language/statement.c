@@ -121,12 +121,6 @@ static bool take_then(struct loader *l) {
         struct text rest = lex_rest(l);
         const char *meant = operator_hint(l);
         const char *hint = meant ? meant : "behind the condition follows `then`";
-        if (text_starts(rest, TEXT("=")))
-                hint = "write == to compare";
-        else if (text_starts(rest, TEXT("&&")))
-                hint = "write `and`";
-        else if (text_starts(rest, TEXT("||")))
-                hint = "write `or`";
         struct text word = lex_word(l);
         struct place place = loader_place(l, text_starts(rest, TEXT("{")) || rest.size == 0 ? end : l->at);
         if (word.size == 0)

@@ -143,6 +143,8 @@ static void what_is_wrong_is_left_out_and_the_rest_runs(void) {
         check_errors("set $.x == 1;\nstop\n", 1, 0, "one = assigns, two compare", rest);
         check_errors("if 1 then { sto }\nstop\n", 1, 0, "did you mean `stop`?", empty);
         check_errors("if 1 then { if $msg == 'x' thn stop }\nstop\n", 1, 0, "did you mean `then`?", empty);
+        check_errors("if $.x!='x' then /a\nstop\n", 1, 0, "put a blank before !=", rest);
+        check_errors("if ($msg = 'x') then /a\nstop\n", 1, 0, "write == to compare", rest);
         check_errors("if $msg == 'x' { continue }\nstop\n", 1, 0, "behind the condition follows `then`", rest);
         check_errors("if $msg == 'x' && 1 then continue\nstop\n", 1, 0, "write `and`", rest);
         check_errors("mail.* /a;nosuch\nstop\n", 1, 0, "1:11: error: Could not find template 0 'nosuch'", rest);
