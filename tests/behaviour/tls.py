@@ -274,7 +274,8 @@ def name_wants_a_permitted_name_as_well():
         made.make("other", "ada.example.org")
         check_senders(server, server.daemon(listener("x509/name", more='PermittedPeer=["zuse","*.example.net"]')),
                       ["good"], ["deep", "other"],
-                      {"deep": ["made out to DNS a.b.example.net", "none of these is a permitted peer"],
+                      {"deep": ["made out to DNS a.b.example.net", "none of these is a permitted peer",
+                                "add one of its names to the permitted peers"],
                        "other": ["ada.example.org"]})
 
 
@@ -400,7 +401,11 @@ def a_server_that_is_not_the_one_wanted_gets_nothing():
             by = client.daemon(config)
             send_plain(client, 0, 1)
             expect(client, "own", f"omfwd: no TLS session with 127.0.0.1:{port}", *words)
+            expect(server, "own", "is refused: the peer refused our certificate \"CN=server.example.net\"",
+                   "its own log tells why")
             assert by.stop() == 0
+            os.unlink(server.file("own"))
+            to.hup()
             for name in ("in", "own"):
                 os.unlink(client.file(name))
         assert server.read("out") == ""
