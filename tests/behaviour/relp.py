@@ -223,6 +223,18 @@ def ours_and_ours_speak_tls_in_every_mode():
 
 
 @promise
+def every_tls_parameter_of_both_sides_is_understood():
+    with Place() as place:
+        certificates(place)
+        for library, versions in (("gnutls", 'tls.priorityString="NORMAL:-VERS-ALL:+VERS-TLS1.3"'),
+                                  ("openssl", 'tls.tlsCfgCmd="MinProtocol=TLSv1.3"')):
+            check_pair(True, True,
+                       tls(place, "server", "name", "*.example.net") + f' tls.dhBits="2048" tls.compression="off" {versions}',
+                       tls(place, "client", "name", "server.example.net") + f' tls.compression="off" {versions}',
+                       f'tls.tlslib="{library}"')
+
+
+@promise
 def we_send_over_tls_to_debians_rsyslogd_with_openssl():
     check_tls(True, False, "openssl")
 

@@ -611,14 +611,20 @@ def versions_are_chosen_in_both_languages():
 
 @promise
 def global_files_serve_where_objects_name_none():
-    with two_places() as (server, _, __):
+    with two_places() as (server, _, made):
+        made.authority("other")
+        made.make("friend", "friend.example.net", "other")
+        made.make("revoked", "revoked.example.net")
+        made.revoke("revoked")
         to = server.daemon(
-            'global(defaultNetstreamDriver="gtls" ' + files("server", "defaultNetstreamDriver") + ")\n" + OWN
+            'global(defaultNetstreamDriver="gtls" ' + files("server", "defaultNetstreamDriver")
+            + ' defaultNetstreamDriverCRLFile="@DIR@/crl.pem" netstreamDriverCAExtraFiles="@DIR@/other.pem")\n' + OWN
             + 'module(load="imtcp" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/name" '
             'PermittedPeer=["*.example.net"])\n'
             'input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" ruleset="in")\n'
-            'ruleset(name="in") { action(type="omfile" file="@DIR@/out" template="m") }\n')
-        check_senders(server, to, ["client"], [], {})
+            'ruleset(name="in") { action(type="omfile" file="@DIR@/out" template="m") }\n'
+            'action(type="omfile" file="@DIR@/own" template="m")\n')
+        check_senders(server, to, ["client", "friend"], ["revoked"], {"revoked": ["certificate revoked"]})
 
 
 @promise
