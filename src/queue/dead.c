@@ -173,7 +173,8 @@ static int bury_together(struct dead *dead, struct batch *b, const uint16_t *row
         if (must_tell)
                 report(dead->reporter, SEVERITY_ERR, 0,
                        "queue '%s': a message that cannot be delivered cannot be kept in %s either: %s. It waits, and "
-                       "is tried again. Their space is bounded by %s; `penstock queue` shows, replays and purges them",
+                       "is tried again. The space of dead letters is bounded by %s; `penstock queue` shows, replays "
+                       "and purges them",
                        dead->options.name, dead->directory, fail_text(r), dead->options.bytes_max_name);
         return r ? pass(r) : 0;
 }
