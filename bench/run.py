@@ -641,10 +641,12 @@ def flood_command(bench, scenario):
 
 def show_configs(scenario, contestants):
     place = Place("DIRECTORY", 514, 1514, "DIRECTORY/input.log")
-    for contestant in contestants:
-        for variant in contestant.variants(scenario):
-            if contestant.name != "floor":
-                print(f"==== {contestant.name}, {variant}\n{contestant.config(scenario, place, variant)}")
+    # Some write a table beside it.
+    with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
+        for contestant in contestants:
+            for variant in contestant.variants(scenario):
+                if contestant.name != "floor":
+                    print(f"==== {contestant.name}, {variant}\n{contestant.config(scenario, place, variant)}")
 
 
 def parse_options():

@@ -158,6 +158,9 @@ enum options_result options_read(struct options *o, int argc, char **argv) {
                 default:
                         if (letter != '?' && letter != 'h' && warn_obsolete(letter))
                                 break;
+                        if (letter == '?')
+                                fprintf(stderr, "rsyslogd: option -%c is unknown, or its argument is missing\n",
+                                        optopt);
                         fputs(usage, stderr);
                         return OPTIONS_EXIT_FAILED;
                 }

@@ -207,6 +207,7 @@ int pipeline_new(struct pipeline **ret, struct config *config, const struct pipe
                 .find_modifier = find_modifier,
                 .find_ruleset = find_ruleset,
                 .owner = p,
+                .reporter = own_log_reporter(host->log),
         };
         int r = facts_init(&p->facts, config, host->is_checking);
         if (r == 0)

@@ -72,8 +72,8 @@ static const char *const delay_modes[] = {[FLOW_NONE] = "no", [FLOW_LIGHT] = "li
 
 static const struct param module_params[] = {
         PARAM_STRING(struct imdiag_module, port_file, .name = "listenportfilename",
-                     .legacy = "IMDiagListenPortFileName", .flags = PARAM_IS_REQUIRED,
-                     .help = "File that the port is written to."),
+                     .legacy = "IMDiagListenPortFileName",
+                     .help = "File that the port is written to; what asks for port 0 reads it there."),
         PARAM_INT(struct imdiag_module, abort_timeout_s, .name = "aborttimeout", .legacy = "IMDiagAbortTimeout",
                   .dflt = "-1", .min = -1, .max = INT32_MAX, .unit = "seconds",
                   .help = "The daemon aborts itself when it still runs so long after its start; -1: never."),

@@ -192,6 +192,21 @@ static void senders_allowed_for_the_whole_daemon_count_too(void) {
         stage_end(&stage);
 }
 
+static void a_mistake_among_the_senders_of_the_whole_daemon_costs_that_entry(void) {
+        static char *items[] = {"!127.0.0.1", "10.0.0.0/8", "127.0.0.1/0"};
+        static const struct strings allowed = {.items = items, .count = 3};
+        BEGIN("name", "imtcp");
+        stage.facts.allowed_tcp = &allowed;
+        begin_with_port_file();
+        stage_await_report(&stage, "|allowedsender|\"!127.0.0.1\" is neither an address");
+        stage_await_report(&stage, "|allowedsender|the prefix length in \"127.0.0.1/0\" is wrong");
+        int fd = stage_connect(&stage, SOCK_STREAM);
+        stage_await_report(&stage, "3|2063||connection request from disallowed sender 127.0.0.1 discarded\n");
+        close(fd);
+        stage_stop(&stage);
+        stage_end(&stage);
+}
+
 static void a_rate_limit_discards_and_tells(void) {
         BEGIN("ratelimit.interval", "3600", "ratelimit.burst", "2");
         begin_with_port_file();
@@ -293,11 +308,11 @@ static void every_driver_is_plain_in_mode_0(void) {
 }
 
 static void mistakes_are_found_before_the_start(void) {
-        STAGE_BEGIN(&stage, &imtcp_module, "port", "70000", "allowedsender", "*example.net|10.0.0.0/0",
+        STAGE_BEGIN(&stage, &imtcp_module, "port", "70000", "allowedsender", "-x.example.net|10.0.0.0/0",
                     "framing.delimiter.regex", "^<[0-9");
         CHECK_INT(check(), -EINVAL);
         CHECK(strstr(stage.reports, "|port|Invalid TCP listen port 70000 - ignored."));
-        CHECK(strstr(stage.reports, "|allowedsender|\"*example.net\" is neither an address"));
+        CHECK(strstr(stage.reports, "|allowedsender|\"-x.example.net\" is neither an address"));
         CHECK(strstr(stage.reports, "|allowedsender|the prefix length in \"10.0.0.0/0\" is wrong"));
         CHECK(strstr(stage.reports, "|framing.delimiter.regex|imtcp: error in framing.delimiter.regex expansion: "));
         stage_end(&stage);
@@ -379,7 +394,8 @@ TEST_MAIN(TEST(messages_of_both_framings_arrive), TEST(lines_taken_many_at_a_tim
           TEST(broken_framing_is_reported_in_the_usual_words), TEST(a_message_larger_than_a_batch_arrives_whole),
           TEST(many_small_messages_fill_many_batches), TEST(too_many_connections_are_refused_in_the_usual_words),
           TEST(connections_are_announced_if_asked), TEST(senders_that_are_not_allowed_are_refused),
-          TEST(senders_allowed_for_the_whole_daemon_count_too), TEST(a_rate_limit_discards_and_tells),
+          TEST(senders_allowed_for_the_whole_daemon_count_too),
+          TEST(a_mistake_among_the_senders_of_the_whole_daemon_costs_that_entry), TEST(a_rate_limit_discards_and_tells),
           TEST(a_compressed_connection_is_read), TEST(hundreds_of_connections_share_the_loops),
           TEST(tls_without_what_it_needs_is_refused_rather_than_left_out), TEST(every_driver_is_plain_in_mode_0),
           TEST(mistakes_are_found_before_the_start), TEST(a_port_in_use_is_reported))

@@ -33,7 +33,7 @@ static int parse_name(struct welcome *ret, struct text word, struct module_log *
         if (r == -EINVAL)
                 module_report_param(log, SEVERITY_ERR, "allowedsender",
                                     "\"%.*s\" is neither an address (192.0.2.0/24, 2001:db8::/32) nor a host name "
-                                    "(host.example.net, *.example.net)",
+                                    "(host.example.net, *.example.net, log-?.*)",
                                     TEXT_ARGS(word));
         return pass(r);
 }
@@ -87,13 +87,20 @@ int listening_parse_senders(struct welcome *ret, const struct strings *senders, 
 
 int listening_allow(struct welcome *ret, const char *input_name, const struct strings *own,
                     const struct strings *global, const char *protocol, struct module_log *log) {
-        const struct strings *senders = own && own->count ? own : global;
+        bool is_own = own && own->count;
+        const struct strings *senders = is_own ? own : global;
         if (!senders)
                 return 0;
         int r = admission_new(&ret->names, input_name);
-        if (r == 0)
-                r = listening_parse_senders(ret, senders, protocol, log);
-        if (r == 0 && ret->names->count == 0)
+        if (r)
+                return pass(r);
+        r = listening_parse_senders(ret, senders, protocol, log);
+        bool is_mistaken = r == -EINVAL && !is_own;
+        if (is_mistaken)
+                r = 0;
+        /* A list of which nothing could be read keeps its names, which are none: it is no open door. */
+        bool is_open_to_nobody = is_mistaken && ret->networks.count == 0;
+        if (r == 0 && ret->names->count == 0 && !is_open_to_nobody)
                 ret->names = admission_unref(ret->names);
         return pass(r);
 }

@@ -36,7 +36,10 @@ void welcome_fini(struct welcome *w);
 int listening_parse_senders(struct welcome *ret, const struct strings *senders, const char *protocol,
                             struct module_log *log);
 
-/* The senders that an input names, or where it names none those of $AllowedSender. Either may be NULL. */
+/*
+ * The senders that an input names, or where it names none those of $AllowedSender. Either may be NULL. A mistake among
+ * its own is -EINVAL; one of $AllowedSender is reported and left out, and the others alone are welcome.
+ */
 int listening_allow(struct welcome *ret, const char *input_name, const struct strings *own,
                     const struct strings *global, const char *protocol, struct module_log *log);
 

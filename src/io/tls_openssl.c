@@ -317,7 +317,10 @@ static ssize_t receive(struct tls *tls, void *to, size_t size) {
         size_t got = 0;
         if (UNLIKELY(t->later))
                 return t->later;
-        /* A record at a time is what OpenSSL hands out; what lies here already fills the room. */
+        /*
+         * A record at a time is what OpenSSL hands out; what lies here already fills the room. Behind a full record
+         * there are likely more in the socket: so that the caller's room is used as with a plain one.
+         */
         do {
                 size_t some;
                 ERR_clear_error();
@@ -331,7 +334,7 @@ static ssize_t receive(struct tls *tls, void *to, size_t size) {
                         return r;
                 t->later = r == -EAGAIN ? 0 : r;
                 break;
-        } while (got < size && SSL_has_pending(t->ssl));
+        } while (got < size && (SSL_has_pending(t->ssl) || got >= SSL3_RT_MAX_PLAIN_LENGTH));
         return (ssize_t)got;
 }
 

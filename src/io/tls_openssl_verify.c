@@ -261,9 +261,11 @@ static bool has_name(struct tls_openssl *t, X509 *certificate) {
         buffer_text(&t->complaint, TEXT(" is refused: it is made out to "));
         buffer_text(&t->complaint, seen.size ? buffer_as_text(&seen) : TEXT("nobody"));
         if (check.wanted)
-                buffer_format(&t->complaint, ", not to \"%s\"; name it as a permitted peer to let it in", check.wanted);
+                buffer_format(&t->complaint, ", not to \"%s\"", check.wanted);
         else
                 buffer_text(&t->complaint, TEXT(", and none of these is a permitted peer"));
+        buffer_text(&t->complaint, seen.size ? TEXT("; to let it in, add one of its names to the permitted peers")
+                                             : TEXT("; it has to be made anew with a name"));
         return false;
 }
 
@@ -280,13 +282,14 @@ int tls_verify_peer(X509_STORE_CTX *store, void *material _unused_) {
                 return 1;
         if (rules->auth != TLS_FINGERPRINT && !verify_chain(store))
                 return 0;
-        bool is_wanted = true;
-        if (rules->auth == TLS_FINGERPRINT) {
-                is_wanted = has_fingerprint(rules, certificate);
-                if (!is_wanted)
-                        refuse_fingerprint(t, certificate);
-        } else if (rules->auth == TLS_NAME)
-                is_wanted = has_name(t, certificate);
-        X509_STORE_CTX_set_error(store, is_wanted ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
-        return is_wanted;
+        /* The alert follows from the error: with these the peer hears that its certificate is what is wrong. */
+        int error = X509_V_OK;
+        if (rules->auth == TLS_FINGERPRINT && !has_fingerprint(rules, certificate)) {
+                refuse_fingerprint(t, certificate);
+                error = X509_V_ERR_CERT_REJECTED;
+        } else if (rules->auth == TLS_NAME && !has_name(t, certificate)) {
+                error = X509_V_ERR_HOSTNAME_MISMATCH;
+        }
+        X509_STORE_CTX_set_error(store, error);
+        return error == X509_V_OK;
 }

@@ -311,6 +311,35 @@ static struct expr *parse_function(struct loader *l) {
 
 /* ---- Levels -------------------------------------------------------------------- */
 
+/*
+ * Behind a whole value, a word that is no operator: who wrote it meant one, so the
+ * closest is named; what other languages and property filters have is shown in this one.
+ */
+const char *operator_hint(struct loader *l) {
+        static const char *const words[] = {"contains", "contains_i", "startswith", "startswith_i",
+                                            "endswith", "and",        "or",         "then"};
+        static const char *const filter_words[] = {"isequal", "isempty", "regex", "ereregex"};
+        static const char *const instead[] = {"write == to compare", "write == \"\" to compare",
+                                              "write re_match($property, \"expression\")",
+                                              "write re_match($property, \"expression\")"};
+        struct text word = lex_word(l), rest = lex_rest(l);
+        if (text_starts(rest, TEXT("=")))
+                return l->at > 0 && l->source->text.data[l->at - 1] == '!'
+                               ? "names of variables may have a ! in them: put a blank before !="
+                               : "write == to compare";
+        if (text_starts(rest, TEXT("&&")))
+                return "write `and`";
+        if (text_starts(rest, TEXT("||")))
+                return "write `or`";
+        if (word.size == 0)
+                return NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(filter_words); i++)
+                if (text_equal_nocase(word, text_of(filter_words[i])))
+                        return instead[i];
+        const char *closest = text_closest(word, words, ARRAY_SIZE(words));
+        return closest && !text_equal_nocase(word, text_of(closest)) ? did_you_mean(l, closest) : NULL;
+}
+
 static struct expr *parse_or(struct loader *l);
 
 static struct expr *parse_parentheses(struct loader *l) {
@@ -321,7 +350,7 @@ static struct expr *parse_parentheses(struct loader *l) {
         lex_blank(l);
         if (lex_take(l, ')'))
                 return e;
-        complain(l, loader_place(l, l->at), 1, CODE_SYNTAX, NULL,
+        complain(l, loader_place(l, l->at), MAX(lex_word(l).size, (size_t)1), CODE_SYNTAX, operator_hint(l),
                  "`)` is expected: the parenthesis of column %u is still open", loader_place(l, at).column);
         return NULL;
 }

@@ -89,6 +89,8 @@ static void mistakes_are_named_where_they_are(void) {
         check_mistake("$mgs", "did you mean `msg`?");
         check_mistake("strlen($msg, 2)", "1:11: error: number of parameters for strlen() must be 1 but is 2.");
         check_mistake("strlem($msg)", "did you mean `strlen`?");
+        check_mistake("$msg contians 'x'", "did you mean `contains`?");
+        check_mistake("($msg startwith 'x')", "did you mean `startswith`?");
         check_mistake("\"a$b\"", "1:13: error: $-sign in double quotes must be escaped");
         check_mistake("'a\\d'", "1:13: error: invalid escape sequence '\\d' in a string");
         check_mistake("1 +", "invalid character ';' in expression");

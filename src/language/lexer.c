@@ -305,7 +305,34 @@ bool looks_like_statement(struct text line) {
         return false;
 }
 
+bool lex_skip_to_end_of_block(struct loader *l) {
+        if (l->blocks == 0)
+                return false;
+        struct text line = lex_line(l);
+        unsigned opened = 0;
+        char quote = 0;
+        for (size_t i = 0; i < line.size; i++) {
+                char c = line.data[i];
+                if (quote) {
+                        i += c == '\\';
+                        quote = c == quote ? 0 : quote;
+                } else if (c == '"' || c == '\'')
+                        quote = c;
+                else if (c == '#')
+                        return false;
+                else if (c == '{')
+                        opened++;
+                else if (c == '}' && opened-- == 0) {
+                        l->at += i;
+                        return true;
+                }
+        }
+        return false;
+}
+
 void lex_resync(struct loader *l) {
+        if (lex_skip_to_end_of_block(l))
+                return;
         do
                 lex_skip_line(l);
         while (l->at < l->source->text.size && !looks_like_statement(lex_line(l)));

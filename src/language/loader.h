@@ -114,6 +114,7 @@ struct loader {
         size_t at;
         struct buffer flat;
         unsigned nesting;
+        unsigned blocks;      /* { that are open around the statement being read */
         unsigned expressions; /* that are being read, one inside the other */
         unsigned operators;   /* of the outermost; trees grow to the left, so that they bound the depth */
         unsigned sources_read;
@@ -222,6 +223,8 @@ size_t unescape(char *bytes, size_t size, ptrdiff_t *bad);
 const char *suspect_string(struct loader *l);
 /* Goes on at the next line that looks like the beginning of a statement. */
 void lex_resync(struct loader *l);
+/* Goes on at the `}` of this line that ends the block around the mistake. False: there is none. */
+bool lex_skip_to_end_of_block(struct loader *l);
 /* Whether a statement could begin at this text. */
 bool looks_like_statement(struct text line);
 
@@ -245,6 +248,8 @@ void yaml_load(struct loader *l);
 /* ---- expression.c ------------------------------------------------------------ */
 
 struct expr *parse_expression(struct loader *l);
+/* Behind a whole expression: what the next word was probably meant to be. NULL: nothing known. */
+const char *operator_hint(struct loader *l);
 /* "$!usr!name"; NULL and a complaint for anything else. */
 struct expr *parse_variable(struct loader *l, const char *statement);
 

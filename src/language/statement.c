@@ -43,6 +43,7 @@ void parse_block(struct loader *l, struct statement **ret, struct place opened) 
         *ret = NULL;
         if (!nesting_enter(l))
                 return;
+        l->blocks++;
         struct statement **tail = ret;
         for (;;) {
                 if (!lex_blank_between(l)) {
@@ -54,6 +55,7 @@ void parse_block(struct loader *l, struct statement **ret, struct place opened) 
                 parse_chain(l, tail, false);
                 tail = skip_to_tail(tail);
         }
+        l->blocks--;
         l->nesting--;
 }
 
@@ -98,6 +100,14 @@ static void require_semicolon(struct loader *l, const char *statement) {
         lex_blank(l);
         if (lex_take(l, ';'))
                 return;
+        bool is_same_line = text_find(text_slice(l->source->text, end, l->at), TEXT("\n")) < 0;
+        const char *hint = is_same_line ? operator_hint(l) : NULL;
+        if (hint) {
+                complain(l, loader_place(l, l->at), lex_word(l).size, CODE_SYNTAX, hint, "syntax error on token '%.*s'",
+                         TEXT_ARGS(text_slice(lex_word(l), 0, 100)));
+                lex_resync(l);
+                return;
+        }
         complain(l, loader_place(l, end), 1, CODE_SYNTAX, NULL, "`;` is missing behind the %s statement", statement);
 }
 
@@ -109,13 +119,8 @@ static bool take_then(struct loader *l) {
         if (lex_take_word(l, "then"))
                 return true;
         struct text rest = lex_rest(l);
-        const char *hint = "behind the condition follows `then`";
-        if (text_starts(rest, TEXT("=")))
-                hint = "write == to compare";
-        else if (text_starts(rest, TEXT("&&")))
-                hint = "write `and`";
-        else if (text_starts(rest, TEXT("||")))
-                hint = "write `or`";
+        const char *meant = operator_hint(l);
+        const char *hint = meant ? meant : "behind the condition follows `then`";
         struct text word = lex_word(l);
         struct place place = loader_place(l, text_starts(rest, TEXT("{")) || rest.size == 0 ? end : l->at);
         if (word.size == 0)
@@ -245,8 +250,10 @@ static void parse_set(struct loader *l, enum statement_kind kind, const char *wo
         }
         if (kind != STATEMENT_UNSET) {
                 lex_blank(l);
-                if (!lex_take(l, '=')) {
-                        complain(l, loader_place(l, l->at), 1, CODE_SYNTAX, NULL,
+                if (!lex_take(l, '=') || lex_peek(l, 0) == '=') {
+                        bool is_comparison = lex_peek(l, 0) == '=';
+                        complain(l, loader_place(l, l->at), 1, CODE_SYNTAX,
+                                 is_comparison ? "one = assigns, two compare" : NULL,
                                  "`=` is expected behind the variable");
                         lex_resync(l);
                         return;
@@ -462,7 +469,7 @@ static void complain_word(struct loader *l, struct text word) {
                  "syntax error on token '%.*s'", TEXT_ARGS(text_slice(word, 0, 100)));
         if (is_object || suspect)
                 lex_resync(l);
-        else
+        else if (!lex_skip_to_end_of_block(l))
                 lex_skip_line(l);
 }
 

@@ -125,7 +125,7 @@ static void old_forms_that_go_are_warned_about_and_work(void) {
 }
 
 static void what_is_wrong_is_left_out_and_the_rest_runs(void) {
-        const char *const rest = "stop\n";
+        const char *const rest = "stop\n", *const empty = "if 1 then {\n}\nstop\n";
         check_errors("mail.foo /a\nstop\n", 1, 0, "1:6: error: unknown priority name \"foo\"", rest);
         check_errors("mial.* /a\nstop\n", 1, 0, "did you mean `mail`?", rest);
         check_errors("mial.* /a\n& @host\nstop\n", 1, 0, "unknown facility name \"mial\"", rest);
@@ -134,6 +134,17 @@ static void what_is_wrong_is_left_out_and_the_rest_runs(void) {
         check_errors(":msg, contains, \"x\n stop\n", 1, 0, "no closing \"", "stop\n");
         check_errors("if $mgs == 'x' then { mail.foo /a }\nstop\n", 2, 0, "unknown priority", rest);
         check_errors("if $msg = 'x' then /a\nstop\n", 1, 0, "write == to compare", rest);
+        check_errors("if $msg contians 'x' then /a\nstop\n", 1, 0, "did you mean `contains`?", rest);
+        check_errors("if ($msg ends_with 'x') then /a\nstop\n", 1, 0, "did you mean `endswith`?", rest);
+        check_errors("if $msg == 'x' adn $msg == 'y' then /a\nstop\n", 1, 0, "did you mean `and`?", rest);
+        check_errors("if $msg == 'x' thn /a\nstop\n", 1, 0, "did you mean `then`?", rest);
+        check_errors("if $msg isequal 'x' then /a\nstop\n", 1, 0, "write == to compare", rest);
+        check_errors("if $msg regex 'x' then /a\nstop\n", 1, 0, "write re_match(", rest);
+        check_errors("set $.x == 1;\nstop\n", 1, 0, "one = assigns, two compare", rest);
+        check_errors("if 1 then { sto }\nstop\n", 1, 0, "did you mean `stop`?", empty);
+        check_errors("if 1 then { if $msg == 'x' thn stop }\nstop\n", 1, 0, "did you mean `then`?", empty);
+        check_errors("if $.x!='x' then /a\nstop\n", 1, 0, "put a blank before !=", rest);
+        check_errors("if ($msg = 'x') then /a\nstop\n", 1, 0, "write == to compare", rest);
         check_errors("if $msg == 'x' { continue }\nstop\n", 1, 0, "behind the condition follows `then`", rest);
         check_errors("if $msg == 'x' && 1 then continue\nstop\n", 1, 0, "write `and`", rest);
         check_errors("mail.* /a;nosuch\nstop\n", 1, 0, "1:11: error: Could not find template 0 'nosuch'", rest);

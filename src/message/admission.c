@@ -87,19 +87,24 @@ struct admission *admission_unref(struct admission *a) {
         return NULL;
 }
 
+static bool is_host_byte(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+               c == '_';
+}
+
+/* What only wildcards make up would welcome everybody: that is no list. */
 static bool is_pattern(struct text t) {
-        if (text_starts(t, TEXT("*.")))
-                t = text_slice(t, 2, t.size);
         if (t.size == 0 || t.data[0] == '.' || t.data[0] == '-')
                 return false;
+        bool names_something = false;
         for (size_t i = 0; i < t.size; i++) {
                 char c = t.data[i];
-                bool is_host_byte = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                    c == '-' || c == '.' || c == '_';
-                if (!is_host_byte || (c == '.' && i + 1 < t.size && t.data[i + 1] == '.'))
+                bool is_wild = c == '*' || c == '?';
+                if ((!is_wild && !is_host_byte(c)) || (c == '.' && i + 1 < t.size && t.data[i + 1] == '.'))
                         return false;
+                names_something = names_something || (!is_wild && c != '.' && c != '-');
         }
-        return true;
+        return names_something;
 }
 
 int admission_add(struct admission *a, struct text pattern) {
@@ -120,17 +125,36 @@ int admission_add(struct admission *a, struct text pattern) {
         return 0;
 }
 
-bool admission_has(const struct admission *a, struct text name) {
-        for (size_t i = 0; i < a->count; i++) {
-                struct text pattern = text_of(a->names[i]);
-                if (text_equal_nocase(pattern, name))
-                        return true;
-                /* "*.example.net": at least one label before the dot. */
-                if (pattern.data[0] != '*' || name.size < pattern.size)
-                        continue;
-                struct text tail = text_slice(name, name.size - (pattern.size - 1), name.size);
-                if (text_equal_nocase(text_slice(pattern, 1, pattern.size), tail))
-                        return true;
+static bool is_same_byte(char pattern, char name) {
+        return pattern == '?' || tolower((unsigned char)pattern) == tolower((unsigned char)name);
+}
+
+/* `*` stands for any bytes, `?` for one. The last star takes one more whenever what follows it does not fit. */
+static bool is_match(struct text pattern, struct text name) {
+        size_t at = 0, star = SIZE_MAX, taken = 0;
+        for (size_t i = 0; i < name.size;) {
+                if (at < pattern.size && pattern.data[at] == '*') {
+                        star = at++;
+                        taken = i;
+                } else if (at < pattern.size && is_same_byte(pattern.data[at], name.data[i])) {
+                        at++;
+                        i++;
+                } else if (star != SIZE_MAX) {
+                        at = star + 1;
+                        i = ++taken;
+                } else
+                        return false;
         }
+        while (at < pattern.size && pattern.data[at] == '*')
+                at++;
+        return at == pattern.size;
+}
+
+bool admission_has(const struct admission *a, struct text name) {
+        if (name.size == 0 || name.data[0] == '.') /* "*.example.net" wants a label before the dot */
+                return false;
+        for (size_t i = 0; i < a->count; i++)
+                if (is_match(text_of(a->names[i]), name))
+                        return true;
         return false;
 }

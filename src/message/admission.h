@@ -18,7 +18,7 @@ enum { ADMISSION_NAMES_MAX = 4096 };
 
 struct admission {
         atomic_uint references;
-        char **names; /* "host.example.net", "*.example.net": everything below; lower case */
+        char **names; /* "host.example.net", "*.example.net": everything below, "log-?.*": wildcards; any case */
         size_t count;
         char *input_name;
         uint64_t mark;             /* of all patterns, in their order: lists of the same patterns have the same */

@@ -21,8 +21,26 @@ static void names_and_domains_admit(void) {
         CHECK(!admission_has(a, TEXT("")));
 }
 
+static void wildcards_stand_anywhere(void) {
+        _owned_(admission_unref) struct admission *a = NULL;
+        CHECK_INT(admission_new(&a, "imudp"), 0);
+        CHECK_INT(admission_add(a, TEXT("log-?.*.example.net")), 0);
+        CHECK_INT(admission_add(a, TEXT("local*")), 0);
+        CHECK_INT(admission_add(a, TEXT("*ab*ab")), 0);
+        CHECK(admission_has(a, TEXT("LOG-1.a.b.Example.net")));
+        CHECK(!admission_has(a, TEXT("log-.a.example.net")));
+        CHECK(!admission_has(a, TEXT("log-12.a.example.net")));
+        CHECK(!admission_has(a, TEXT("log-1.a.example.net.evil")));
+        CHECK(admission_has(a, TEXT("local")));
+        CHECK(admission_has(a, TEXT("localhost")));
+        CHECK(!admission_has(a, TEXT("notlocal")));
+        CHECK(admission_has(a, TEXT("xabyabab")));
+        CHECK(!admission_has(a, TEXT("xab")));
+}
+
 static void what_is_no_host_name_is_refused(void) {
-        static const char *const wrong[] = {"", "*", "*.", ".x", "-x", "a..b", "a b", "a/b", "x*.net", "\xff.net"};
+        static const char *const wrong[] = {"",    "*",   "*.", ".x",  "-x",     "a..b",
+                                            "a b", "a/b", "**", "?.*", "x!.net", "\xff.net"};
         _owned_(admission_unref) struct admission *a = NULL;
         CHECK_INT(admission_new(&a, "imudp"), 0);
         for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
@@ -48,5 +66,5 @@ static void what_was_written_to_disk_finds_its_list_again(void) {
         CHECK(!admission_find(TEXT("imptcp"), a->mark));
 }
 
-TEST_MAIN(TEST(names_and_domains_admit), TEST(what_is_no_host_name_is_refused),
+TEST_MAIN(TEST(names_and_domains_admit), TEST(wildcards_stand_anywhere), TEST(what_is_no_host_name_is_refused),
           TEST(what_was_written_to_disk_finds_its_list_again))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
@@ -11,6 +12,20 @@
 enum {
         DEAD_FILE_BYTES = 1 << 20, /* few messages come here; files are written in full before their first */
         DEAD_FRAME_RECORDS = 256,  /* share a sync */
+        DEAD_LINES_KEPT = 4,       /* that one attempt to open it may say */
+};
+
+/*
+ * Opening is tried again and again while messages wait for it. What an attempt says as one before it did is not news;
+ * once the store is open, everything is.
+ */
+struct attempts {
+        struct reporter reporter; /* handed to the store */
+        struct reporter *listener;
+        pthread_mutex_t lock;
+        bool is_opening;
+        char *said[DEAD_LINES_KEPT]; /* since it was open the last time; the oldest makes room */
+        size_t said_next;
 };
 
 struct dead {
@@ -20,9 +35,40 @@ struct dead {
         struct reporter *reporter;
         pthread_mutex_t lock;
         struct store *store; /* NULL: nothing was buried yet */
-        bool was_broken;     /* reported, until it took something again */
+        int told_error;      /* reported, until it took something again or fails otherwise; 0: none */
+        struct attempts attempts;
         atomic_bool must_let_go;
 };
+
+static bool is_news(struct attempts *a, const char *line) {
+        for (size_t i = 0; i < DEAD_LINES_KEPT; i++) {
+                if (a->said[i] && strcmp(a->said[i], line) == 0)
+                        return false;
+        }
+        free(a->said[a->said_next]);
+        a->said[a->said_next] = strdup(line);
+        a->said_next = (a->said_next + 1) % DEAD_LINES_KEPT;
+        return true;
+}
+
+static void say_what_is_new(struct reporter *reporter, enum severity severity, int code, const char *line) {
+        struct attempts *a = CONTAINER_OF(reporter, struct attempts, reporter);
+        pthread_mutex_lock(&a->lock);
+        bool passes = !a->is_opening || is_news(a, line);
+        pthread_mutex_unlock(&a->lock);
+        if (passes)
+                report(a->listener, severity, code, "%s", line);
+}
+
+static void note_opening(struct attempts *a, bool is_opening, bool is_open) {
+        pthread_mutex_lock(&a->lock);
+        a->is_opening = is_opening;
+        for (size_t i = 0; is_open && i < DEAD_LINES_KEPT; i++) {
+                free(a->said[i]);
+                a->said[i] = NULL;
+        }
+        pthread_mutex_unlock(&a->lock);
+}
 
 int dead_new(struct dead **ret, const struct store_options *options, const struct pack_names *names,
              struct reporter *reporter) {
@@ -30,6 +76,9 @@ int dead_new(struct dead **ret, const struct store_options *options, const struc
         if (!dead)
                 return fail(-ENOMEM);
         pthread_mutex_init(&dead->lock, NULL);
+        pthread_mutex_init(&dead->attempts.lock, NULL);
+        dead->attempts.reporter.emit = say_what_is_new;
+        dead->attempts.listener = reporter;
         dead->directory = strdup(options->directory);
         dead->options = *options;
         dead->options.directory = dead->directory;
@@ -48,6 +97,8 @@ struct dead *dead_close(struct dead *dead) {
                 return NULL;
         if (dead->store)
                 store_close(dead->store);
+        note_opening(&dead->attempts, false, true);
+        pthread_mutex_destroy(&dead->attempts.lock);
         pthread_mutex_destroy(&dead->lock);
         free(dead->directory);
         free(dead);
@@ -55,7 +106,11 @@ struct dead *dead_close(struct dead *dead) {
 }
 
 static int open_store(struct dead *dead) {
-        int r = dead->store ? 0 : store_open(&dead->store, &dead->options, dead->reporter);
+        if (dead->store)
+                return 0;
+        note_opening(&dead->attempts, true, false);
+        int r = store_open(&dead->store, &dead->options, &dead->attempts.reporter);
+        note_opening(&dead->attempts, false, r == 0);
         return r ? pass(r) : 0;
 }
 
@@ -110,17 +165,17 @@ static int bury_together(struct dead *dead, struct batch *b, const uint16_t *row
                 return pass(r);
         pthread_mutex_lock(&dead->lock);
         r = append(dead, &pack, only->count);
-        bool is_news = r && r != -EMSGSIZE && !dead->was_broken;
-        dead->was_broken = r && r != -EMSGSIZE;
+        int error = r == -EMSGSIZE ? 0 : r;
+        bool must_tell = error && error != dead->told_error;
+        dead->told_error = error;
         let_go_if_asked(dead);
         pthread_mutex_unlock(&dead->lock);
-        if (is_news)
+        if (must_tell)
                 report(dead->reporter, SEVERITY_ERR, 0,
                        "queue '%s': a message that cannot be delivered cannot be kept in %s either: %s. It waits, and "
-                       "is "
-                       "tried again. Dead letters have the space of deadLetter.maxDiskSpace, or of queue.maxDiskSpace "
-                       "beside a queue on disk; `penstock queue` shows, replays and purges them",
-                       dead->options.name, dead->directory, fail_text(r));
+                       "is tried again. The space of dead letters is bounded by %s; `penstock queue` shows, replays "
+                       "and purges them",
+                       dead->options.name, dead->directory, fail_text(r), dead->options.bytes_max_name);
         return r ? pass(r) : 0;
 }
 

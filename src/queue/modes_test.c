@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/json.h"
 #include "io/file.h"
 #include "io/test_place.h"
+#include "queue/dead.h"
 #include "queue/queue.h"
 #include "queue/store.h"
 
@@ -45,6 +47,15 @@ static void hear(struct reporter *reporter _unused_, enum severity severity _unu
         pthread_mutex_lock(&said_lock);
         buffer_format(&said, "%d %s\n", code, line);
         pthread_mutex_unlock(&said_lock);
+}
+
+static int times_said(const char *words) {
+        int times = 0;
+        pthread_mutex_lock(&said_lock);
+        for (const char *at = buffer_string(&said); at && (at = strstr(at, words)); at++)
+                times++;
+        pthread_mutex_unlock(&said_lock);
+        return times;
 }
 
 static struct reporter listener = {.emit = hear};
@@ -762,6 +773,34 @@ static void a_buried_message_is_on_disk_with_its_reason(void) {
         CHECK_INT(store_close(s), 0);
 }
 
+static void what_keeps_dead_letters_from_their_place_is_told_once_until_it_changes(void) {
+        begin(QUEUE_DISK);
+        struct dead *dead;
+        int r = queue_new_dead(&dead, "far", &settings, &place, 1 << 20, &listener);
+        CHECK_INT(r, 0);
+        struct batch *b = numbered(7, 3);
+        static const uint16_t rows[] = {1};
+        const struct death why = {.action = "far", .reason = "refused by the destination"};
+        size_t buried;
+        int file = open(test_place_path("far.dead"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        CHECK(file >= 0);
+        close(file);
+        for (int i = 0; i < 3; i++)
+                CHECK_INT(dead_bury(dead, b, rows, 1, &why, &buried), -ENOTDIR);
+        CHECK_INT(times_said("the queue cannot be opened"), 1);
+        CHECK_INT(times_said("bounded by deadLetter.maxDiskSpace"), 1);
+        CHECK_INT(unlink(test_place_path("far.dead")), 0);
+        CHECK_INT(symlink("elsewhere", test_place_path("far.dead")), 0);
+        CHECK(dead_bury(dead, b, rows, 1, &why, &buried) < 0);
+        CHECK_INT(times_said("the queue cannot be opened"), 2);
+        CHECK_INT(times_said("bounded by deadLetter.maxDiskSpace"), 2);
+        CHECK_INT(unlink(test_place_path("far.dead")), 0);
+        CHECK_INT(dead_bury(dead, b, rows, 1, &why, &buried), 0);
+        batch_unref(b);
+        dead_close(dead);
+        CHECK_INT(ended(opened()), 0);
+}
+
 static void no_dead_letter_no_store(void) {
         begin(QUEUE_DISK);
         CHECK_INT(ended(opened()), 0);
@@ -804,4 +843,5 @@ TEST_MAIN(TEST(a_disk_queue_keeps_the_order_whether_memory_or_disk_has_it),
           TEST(nobody_waits_longer_than_the_threshold_for_a_slow_action),
           TEST(a_delayed_backlog_survives_a_restart_and_comes_first), TEST(a_buried_message_is_on_disk_with_its_reason),
           TEST(a_backlog_with_another_key_is_told_and_waits_without_spinning), TEST(no_dead_letter_no_store),
+          TEST(what_keeps_dead_letters_from_their_place_is_told_once_until_it_changes),
           TEST(a_queue_in_memory_has_no_dead_letters))

@@ -102,11 +102,12 @@ static int protect(const char *queue, const struct queue_settings *s, struct rep
 
 /* Dead letters are protected as the queue is. */
 static int make_dead(struct dead **ret, const char *directory, const struct queue_place *place,
-                     const struct durable_plan *plan) {
+                     const struct durable_plan *plan, const char *space_parameter) {
         struct store_options options = {.disk = place->disk,
                                         .directory = directory,
                                         .name = plan->name,
                                         .bytes_max = plan->disk_bytes_max,
+                                        .bytes_max_name = space_parameter,
                                         .compression = plan->compression,
                                         .compression_level = plan->compression_level,
                                         .key_file = plan->key_file,
@@ -129,7 +130,7 @@ int queue_new_dead(struct dead **ret, const char *name, const struct queue_setti
         struct durable_plan plan = {.name = name, .disk_bytes_max = disk_bytes_max, .reporter = reporter};
         int r = protect(name, s, reporter, &plan);
         if (r == 0)
-                r = make_dead(ret, directory, place, &plan);
+                r = make_dead(ret, directory, place, &plan, "deadLetter.maxDiskSpace");
         return r ? pass(r) : 0;
 }
 
@@ -138,7 +139,7 @@ static int open_dead(const struct queue *q, const struct queue_place *place, con
         _owned_(memory_free) char *directory = path_of(q, place, ".dead");
         if (!directory)
                 return fail(-ENOMEM);
-        int r = make_dead(&parts->dead, directory, place, plan);
+        int r = make_dead(&parts->dead, directory, place, plan, "queue.maxDiskSpace");
         return r ? pass(r) : 0;
 }
 

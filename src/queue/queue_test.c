@@ -15,6 +15,8 @@ struct taker {
         uint64_t taken;
         uint32_t largest;
         unsigned together, together_max;
+        unsigned rung;
+        uint64_t taken_before_ring;
 };
 
 static struct batch_pool *pool;
@@ -34,6 +36,14 @@ static uint32_t take(void *consumer, unsigned worker _unused_, struct batch *b _
         pthread_cond_broadcast(&t->changed);
         pthread_mutex_unlock(&t->lock);
         return count;
+}
+
+static void hear(void *consumer, unsigned worker _unused_) {
+        struct taker *t = consumer;
+        pthread_mutex_lock(&t->lock);
+        t->rung++;
+        t->taken_before_ring = t->taken;
+        pthread_mutex_unlock(&t->lock);
 }
 
 static void shut(struct taker *t, bool is_shut) {
@@ -70,7 +80,7 @@ static struct queue *queue_for(struct taker *t, const struct queue_settings *s) 
         *t = (struct taker){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
         if (!pool)
                 CHECK(batch_pool_new(&pool) == 0);
-        struct queue_consumer consumer = {.consume = take, .consumer = t};
+        struct queue_consumer consumer = {.consume = take, .rung = hear, .consumer = t};
         CHECK(queue_new(&q, "test", s, consumer, NULL) == 0);
         CHECK(queue_start(q) == 0);
         return q;
@@ -616,7 +626,41 @@ static void its_marks_change_while_it_runs(void) {
         pool = batch_pool_unref(pool);
 }
 
-TEST_MAIN(TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_queue_consumes_at_once),
+/* What waits elsewhere goes before what waits here, and the end waits for it. */
+static void a_ring_is_heard_before_the_next_batch_and_once(void) {
+        struct taker t;
+        struct queue_settings s = settings_of(QUEUE_LINKED_LIST, 100000);
+        struct queue *q = queue_for(&t, &s);
+        shut(&t, true);
+        push(q, 3, FLOW_NONE);
+        wait_until_taking(&t, 1);
+        push(q, 5, FLOW_NONE);
+        queue_ring(q);
+        queue_ring(q);
+        CHECK_INT(queue_unfinished(q), 3 + 5 + 1);
+        shut(&t, false);
+        CHECK_INT(queue_stop(q), 0);
+        CHECK_INT(t.rung, 1);
+        CHECK_INT(t.taken_before_ring, 3);
+        CHECK_INT(t.taken, 8);
+        queue_free(q);
+}
+
+static void an_idle_queue_hears_a_ring(void) {
+        const int types[] = {QUEUE_LINKED_LIST, QUEUE_DIRECT};
+        for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+                struct taker t;
+                struct queue_settings s = settings_of(types[i], 100);
+                struct queue *q = queue_for(&t, &s);
+                queue_ring(q);
+                CHECK_INT(queue_stop(q), 0);
+                CHECK_INT(t.rung, 1);
+                queue_free(q);
+        }
+}
+
+TEST_MAIN(TEST(a_ring_is_heard_before_the_next_batch_and_once), TEST(an_idle_queue_hears_a_ring),
+          TEST(everything_pushed_is_consumed_before_the_stop), TEST(a_direct_queue_consumes_at_once),
           TEST(a_full_queue_discards_what_exceeds_its_size_and_counts_it), TEST(small_batches_share_one_slab),
           TEST(who_waits_for_a_small_view_waits_for_its_copy), TEST(dequeue_batch_size_bounds_what_a_consumer_gets),
           TEST(unimportant_messages_go_first_above_the_discard_mark),

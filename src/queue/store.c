@@ -67,7 +67,6 @@ static const struct {
         {-EPERM, "it belongs to or can be written by somebody else; set owner and mode (directory 0700, files 0600)"},
         {-EACCES, "this process may not; set owner and mode (directory 0700, files 0600)"},
         {-EROFS, "the file system is read-only; mount it for writing, or move queue.spoolDirectory"},
-        {-ENOSPC, "make room, or raise queue.maxDiskSpace; what was accepted is safe, and senders that can wait do"},
         {-EDQUOT, "the quota of the disk is used up; what was accepted is safe"},
         {-EIO, "the disk fails; what was acknowledged stays acknowledged, nothing more is until writing works"},
         {-ENOENT, "files or the directory were removed while in use; see to it that the directory above is there, and "
@@ -76,14 +75,24 @@ static const struct {
         {-ENOTDIR, "the path is not a directory"},
 };
 
+static const char *space_parameter(const struct store *s) {
+        return s->options.bytes_max_name ? s->options.bytes_max_name : "queue.maxDiskSpace";
+}
+
 void store_complain(struct store *s, int error, const char *what) {
         const char *remedy = NULL;
         for (size_t i = 0; i < ARRAY_SIZE(remedies); i++) {
                 if (remedies[i].error == error)
                         remedy = remedies[i].remedy;
         }
-        report(s->reporter, SEVERITY_ERR, 0, "queue %s: %s: %s: %s%s%s", s->name, s->path, what, fail_text(error),
-               remedy ? "; " : "", remedy ? remedy : "");
+        if (error == -ENOSPC)
+                report(s->reporter, SEVERITY_ERR, 0,
+                       "queue %s: %s: %s: %s; make room, or raise %s; what was accepted is safe, and senders that can "
+                       "wait do",
+                       s->name, s->path, what, fail_text(error), space_parameter(s));
+        else
+                report(s->reporter, SEVERITY_ERR, 0, "queue %s: %s: %s: %s%s%s", s->name, s->path, what,
+                       fail_text(error), remedy ? "; " : "", remedy ? remedy : "");
 }
 
 static void close_file(struct store *s, int *fd) {

@@ -43,12 +43,13 @@ enum {
 enum store_compression { STORE_PLAIN, STORE_LZ4, STORE_ZSTD };
 
 struct store_options {
-        struct disk *disk;         /* lent; NULL: the real one */
-        const char *directory;     /* of this store alone; made (0700) when missing */
-        const char *name;          /* of the queue, for reports and the identity in the headers */
-        uint64_t segment_bytes;    /* queue.maxFileSize; 0: the default */
-        uint64_t bytes_max;        /* queue.maxDiskSpace; 0: what the file system has */
-        uint64_t staged_bytes_max; /* append() waits above it; 0: the default */
+        struct disk *disk;          /* lent; NULL: the real one */
+        const char *directory;      /* of this store alone; made (0700) when missing */
+        const char *name;           /* of the queue, for reports and the identity in the headers */
+        uint64_t segment_bytes;     /* queue.maxFileSize; 0: the default */
+        uint64_t bytes_max;         /* queue.maxDiskSpace; 0: what the file system has */
+        const char *bytes_max_name; /* the parameter that says so, for reports; NULL: queue.maxDiskSpace */
+        uint64_t staged_bytes_max;  /* append() waits above it; 0: the default */
         /* queue.checkpointInterval: no more are leased beyond the written mark, but two frames always may; 0: no bound.
          */
         uint64_t checkpoint_messages;

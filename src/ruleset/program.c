@@ -335,19 +335,30 @@ static struct batch *view_for_queue(struct batch *b, const uint16_t *selection, 
 }
 
 /* A ruleset with a queue gets a view of its own; the caller goes on with its records as they are. */
+/* rsyslog's number of the complaint. */
+enum { CODE_CALLED_UNKNOWN = 2157 };
+
 static void call_ruleset(struct run *run, const char *name, struct batch *b, const uint16_t *selection, size_t count) {
         struct program *program;
         struct sink *queue;
-        if (!run->linker->find_ruleset(run->linker->owner, name, &program, &queue))
+        struct reporter *reporter = run->linker->reporter;
+        if (!run->linker->find_ruleset(run->linker->owner, name, &program, &queue)) {
+                report(reporter, SEVERITY_ERR, CODE_CALLED_UNKNOWN,
+                       "error: CALL_INDIRECT: ruleset '%.200s' cannot be found, treating as NOP", name);
                 return;
+        }
         if (queue) {
                 struct batch *view = view_for_queue(b, selection, count);
                 if (view)
                         queue->push(queue, view, FLOW_WITHIN);
                 return;
         }
-        if (run->depth >= PROGRAM_CALLS_MAX)
+        if (run->depth >= PROGRAM_CALLS_MAX) {
+                report(reporter, SEVERITY_ERR, 0,
+                       "error: rulesets call one another more than %d deep: the call of '%.200s' is left out",
+                       PROGRAM_CALLS_MAX, name);
                 return;
+        }
         struct answers *callers = run->evaluation.answers;
         run->depth++;
         run->evaluation.answers = answers_of(run, program);

@@ -33,6 +33,8 @@ struct program_linker {
         /* A ruleset by name: its program, and its queue where it has one of its own. False: there is none. */
         bool (*find_ruleset)(void *owner, const char *name, struct program **program, struct sink **queue);
         void *owner;
+        /* Hears of calls that lead nowhere, or too deep; NULL: nobody does. */
+        struct reporter *reporter;
 };
 
 /* Records that wait for one shared delivery until the batch is through. */

@@ -46,6 +46,46 @@ static void rulesets_that_call_each_other_end(void) {
                       "{\"end\":1}");
 }
 
+/* How often something was reported, and the last of it. */
+struct hearing {
+        struct reporter reporter;
+        int count, code;
+        char line[256];
+};
+
+static void hear(struct reporter *reporter, enum severity severity _unused_, int code, const char *line) {
+        struct hearing *h = CONTAINER_OF(reporter, struct hearing, reporter);
+        h->count++;
+        h->code = code;
+        snprintf(h->line, sizeof h->line, "%s", line);
+}
+
+static void play_heard(struct play *p, struct hearing *h, const char *config) {
+        play_load(p, config);
+        p->linker.reporter = &h->reporter;
+        play_record(p, "x");
+        play_run(p);
+}
+
+static void a_call_of_a_name_that_no_ruleset_has_is_reported_and_passed_over(void) {
+        _owned_(play_fini) struct play p = {0};
+        struct hearing h = {.reporter.emit = hear};
+        play_heard(&p, &h, "call_indirect \"no\" & \"where\";\nset $!end = 1;\n");
+        CHECK_TEXT(play_tree(&p, 0), "{\"end\":1}");
+        CHECK_INT(h.count, 1);
+        CHECK_INT(h.code, 2157);
+        CHECK(strstr(h.line, "'nowhere' cannot be found"));
+}
+
+static void a_call_too_deep_is_reported(void) {
+        _owned_(play_fini) struct play p = {0};
+        struct hearing h = {.reporter.emit = hear};
+        play_heard(&p, &h, "call a\nset $!end = 1;\nruleset(name=\"a\") { call_indirect \"a\"; }\n");
+        CHECK_TEXT(play_tree(&p, 0), "{\"end\":1}");
+        CHECK_INT(h.count, 1);
+        CHECK(strstr(h.line, "'a' is left out"));
+}
+
 static void connectives_keep_the_order_and_miss_nothing(void) {
         CHECK_THREE("if $msg == \"one\" or $msg == \"three\" then set $!v = 1; else set $!v = 0;\n"
                     "if not ($msg == \"one\") and not ($msg == \"two\") then set $!w = 1; else set $!w = 0;\n",
@@ -161,6 +201,7 @@ static void only_the_record_that_is_followed_is_told(void) {
 
 TEST_MAIN(TEST(each_record_takes_its_own_branch), TEST(stop_ends_only_what_it_meets),
           TEST(stop_in_a_called_ruleset_stops_the_caller), TEST(rulesets_that_call_each_other_end),
+          TEST(a_call_of_a_name_that_no_ruleset_has_is_reported_and_passed_over), TEST(a_call_too_deep_is_reported),
           TEST(connectives_keep_the_order_and_miss_nothing), TEST(conditions_on_the_priority_are_selectors),
           TEST(many_names_are_found_by_hash), TEST(property_filters_filter),
           TEST(a_property_filter_with_a_wrong_pattern_never_holds), TEST(foreach_walks_over_what_there_was),

@@ -36,6 +36,24 @@ def injected_messages_pass_as_if_received():
 
 
 @promise
+def directives_of_old_set_the_listener_up_in_a_file_that_must_be_clean():
+    with Place() as place:
+        daemon, diag = started(place, """
+$AbortOnUncleanConfig on
+module(load="imdiag")
+$IMDiagListenPortFileName @DIR@/diag
+$IMDiagServerRun 0
+$IMDiagAbortTimeout 580
+:msg, contains, "msgnum" @DIR@/out
+""")
+        with diag:
+            assert diag.ask("injectmsg 0 10") == "10 messages injected"
+            assert diag.ask("WaitMainQueueEmpty") == "mainqueue empty"
+            assert len(place.lines("out")) == 10
+        assert daemon.stop() == 0
+
+
+@promise
 def names_of_commands_are_taken_in_any_case_and_unknown_ones_are_said_so():
     with Place() as place:
         daemon, diag = started(place)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Queues on disk: what was acknowledged is kept over crashes, stops, full disks and destinations that come and go."""
+import collections
 import contextlib
 import os
 import re
@@ -466,6 +467,69 @@ def a_spool_that_vanishes_is_made_again_and_acknowledgements_resume():
         assert flood(place, port, 1, 1).wait(20) == 0
         wait(lambda: len(place.lines("out")) >= 61, "life after a death")
         assert daemon.stop() == 0
+
+
+RELP_TO_RELP = """
+global(workDirectory="@DIR@/spool" processInternalMessages="on")
+module(load="imrelp")
+module(load="omrelp")
+template(name="line" type="string" string="%inputname% %rawmsg%")
+input(type="imrelp" name="LIFE" address="127.0.0.1" port="RELP" ruleset="work")
+ruleset(name="work") {
+  action(name="far" type="omrelp" target="127.0.0.1" port="TARGET" template="line" QUEUE
+         action.resumeRetryCount="-1" action.resumeInterval="1")
+}
+action(type="omfile" file="@DIR@/own")
+"""
+SYNCED = ('queue.type="Disk" queue.fileName="far" queue.size="1000000" queue.syncQueueFiles="on" '
+          'queue.timeoutShutdown="100"')
+RECEIVER = """
+module(load="imrelp")
+template(name="line" type="string" string="%rawmsg%\\n")
+input(type="imrelp" address="127.0.0.1" port="PORT")
+action(type="omfile" file="@DIR@/out" template="line")
+"""
+
+
+def lives(place):
+    """How often each message of each life came out."""
+    return collections.Counter(re.findall(r"(life\d+) .*seq=(\d+:\d+)", place.read("out")))
+
+
+@promise
+def what_was_acknowledged_outlives_two_restarts_in_a_row_with_the_destination_away():
+    """One life ends in order and one by a kill; then the destination comes, dies among the backlog, and comes again."""
+    with Place() as here, Place() as there:
+        spool(here)
+        port, target = free_port(), free_port()
+        config = RELP_TO_RELP.replace("RELP\"", f"{port}\"").replace("TARGET", str(target)).replace("QUEUE", SYNCED)
+        owed = set()
+        for life, ends in (("life1", lambda daemon: daemon.stop() == 0), ("life2", lambda daemon: kill(daemon) is None),
+                           ("life3", None)):
+            daemon = here.daemon(config.replace("LIFE", life))
+            count = 3000
+            sender = here.spawn([argument("penstock"), "flood", "--sequence", "--messages", str(count), "--connections",
+                                 "2", "--acknowledged", here.file(life), f"relp:127.0.0.1:{port}"],
+                                stdout=subprocess.DEVNULL)
+            assert sender.wait(60) == 0
+            owed |= {(life, mark) for mark in re.findall(r"seq=(\d+:\d+)", here.read(life))}
+            wait(lambda: "action 'far' suspended" in here.read("own"), "the suspension, with its reason")
+            if ends:
+                assert ends(daemon)
+                os.unlink(here.file("own"))
+        assert len(owed) == 9000
+        said = here.read("own")
+        assert "Connection refused" in said and said.count("action 'far' suspended") < 10, said
+        receiver = there.daemon(RECEIVER.replace("PORT", str(target)))
+        wait(lambda: len(lives(there)) >= 500, "some of it")
+        kill(receiver)
+        receiver = there.daemon(RECEIVER.replace("PORT", str(target)))
+        wait(lambda: owed <= set(lives(there)), "everything that was acknowledged")
+        firsts = list(dict.fromkeys(re.findall(r"(life\d+) ", there.read("out"))))
+        assert firsts == ["life1", "life2", "life3"], firsts
+        assert set(lives(there)) == owed, "what nobody sent"
+        assert daemon.stop() == 0 and receiver.stop() == 0
+        assert not os.path.isdir(here.file("spool/far.dead")), "nothing was given up"
 
 
 @promise

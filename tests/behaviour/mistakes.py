@@ -86,6 +86,7 @@ def unknown_options_show_the_usage_and_obsolete_ones_warn():
     with Place() as place:
         done = place.run(argument("daemon"), "-Z")
         assert done.returncode == 1 and "usage: penstockd" in done.stderr
+        assert "option -Z is unknown" in done.stderr
         done = check(place, CLEAN, "-c5", "-x")
         assert done.returncode == 0
         assert "option -c is no longer supported" in done.stderr and "option -x is no longer supported" in done.stderr

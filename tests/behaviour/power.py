@@ -11,9 +11,10 @@ import os
 import shutil
 import struct
 import sys
+import time
 
 from deaths import Deaths
-from harness import Place, Skip, needs_root, promise, run
+from harness import Place, Skip, needs_root, promise, run, wait
 
 CYCLES = int(sys.argv[sys.argv.index("--cycles") + 1]) if "--cycles" in sys.argv else 3
 IMAGE_BYTES = 192 << 20
@@ -38,7 +39,7 @@ class FileSystem:
             raise Skip(f"{command[0]} cannot: {(done.stderr or done.stdout).strip()}")
 
     def mount(self):
-        self.must("mount", "-o", "loop", self.image, self.path)
+        self.must("mount", "-o", "loop,errors=remount-ro", self.image, self.path)
 
     def unmount(self):
         done = self.place.run("umount", self.path)
@@ -50,6 +51,30 @@ class FileSystem:
             fcntl.ioctl(directory, FS_IOC_SHUTDOWN, struct.pack("I", how))
         finally:
             os.close(directory)
+
+
+    def break_it(self):
+        """Makes the kernel find an error in it: it is read-only from then on, whoever has files open for writing."""
+        device = os.path.basename(self.place.run("findmnt", "-no", "SOURCE", self.path).stdout.strip())
+        trigger = f"/sys/fs/ext4/{device}/trigger_fs_error"
+        if not os.access(trigger, os.W_OK):
+            raise Skip(f"{trigger} is not there to make a file system read-only in use")
+        with open(trigger, "w", encoding="ascii") as file:
+            file.write("a test")
+        wait(lambda: not self.is_writable(), "the read-only file system")
+
+    def is_writable(self):
+        try:
+            with open(os.path.join(self.path, "probe"), "w", encoding="ascii"):
+                return True
+        except OSError:
+            return False
+
+    def mend(self):
+        self.unmount()
+        done = self.place.run("e2fsck", "-fy", self.image)
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        self.mount()
 
 
 @contextlib.contextmanager
@@ -105,6 +130,39 @@ def a_queue_that_does_not_sync_is_found_out():
         deaths.begin(is_checked=False)
         assert deaths.daemon.stop() == 0
         assert deaths.missing(1), "nothing is missing"
+
+
+def is_unmoved(looks):
+    """What it shows stays for as long as a group of messages needs many times over."""
+    before, until = looks(), time.monotonic() + 1
+    while time.monotonic() < until:
+        if looks() != before:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@promise
+def a_file_system_that_turns_read_only_is_told_and_costs_nothing_that_was_acknowledged():
+    with Place() as place, file_system(place) as fs:
+        deaths = Deaths(place, fs.path)
+        for ends_by_kill in (True, False):
+            deaths.begin()
+            deaths.load(2000)
+            fs.break_it()
+            wait(lambda: "Read-only file system" in deaths.daemon.stderr(), "the report")
+            said = deaths.daemon.stderr()
+            assert "mount it for writing, or move queue.spoolDirectory" in said, said
+            wait(lambda: is_unmoved(lambda: len(deaths.ledger(deaths.cycle))), "the end of acknowledgements")
+            assert deaths.daemon.process.poll() is None and deaths.flood.poll() is None, "somebody gave up"
+            times = deaths.daemon.stderr().count("Read-only file system")
+            assert times < 10, f"told {times} times:\n{deaths.daemon.stderr()}"
+            if not ends_by_kill:
+                assert deaths.daemon.stop() == 0
+            deaths.end()
+            fs.mend()
+        deaths.begin()
+        assert deaths.daemon.stop() == 0
 
 
 if __name__ == "__main__":

@@ -223,6 +223,18 @@ def ours_and_ours_speak_tls_in_every_mode():
 
 
 @promise
+def every_tls_parameter_of_both_sides_is_understood():
+    with Place() as place:
+        certificates(place)
+        for library, versions in (("gnutls", 'tls.priorityString="NORMAL:-VERS-ALL:+VERS-TLS1.3"'),
+                                  ("openssl", 'tls.tlsCfgCmd="MinProtocol=TLSv1.3"')):
+            check_pair(True, True,
+                       tls(place, "server", "name", "*.example.net") + f' tls.dhBits="2048" tls.compression="off" {versions}',
+                       tls(place, "client", "name", "server.example.net") + f' tls.compression="off" {versions}',
+                       f'tls.tlslib="{library}"')
+
+
+@promise
 def we_send_over_tls_to_debians_rsyslogd_with_openssl():
     check_tls(True, False, "openssl")
 
@@ -258,8 +270,11 @@ def a_sender_that_is_not_permitted_is_refused_until_it_is():
         wait(lambda: is_listening(inlet), "the sender's input")
         Flood(here, f"tcp:127.0.0.1:{inlet}", 100).finish()
         wait(lambda: "no TLS session with 127.0.0.1" in there.read("own"), "the report of the receiver")
-        assert "eve.example.org" in there.read("own"), there.read("own")
+        said = there.read("own")
+        assert '"CN=eve.example.org"' in said and "add one of its names to the permitted peers" in said, said
         wait(lambda: "action 'relp' suspended" in here.read("own"), "the suspension of the sender's action")
+        said = here.read("own")
+        assert 'the peer refused our certificate "CN=eve.example.org"' in said and "its own log tells why" in said, said
         assert not marks(there.file("out"))
         for what in "key", "pem":
             os.replace(there.file(f"client.{what}"), there.file(f"mine.{what}"))
@@ -291,7 +306,9 @@ def a_server_that_is_not_the_one_we_mean_gets_nothing():
         wait(lambda: is_listening(inlet), "the sender's input")
         Flood(here, f"tcp:127.0.0.1:{inlet}", 10).finish()
         wait(lambda: "cannot connect to the remote peer" in here.read("own"), "the report of the sender")
-        assert "server.example.net" in here.read("own"), here.read("own")
+        said = here.read("own")
+        assert '"CN=server.example.net"' in said and "add one of its names to the permitted peers" in said, said
+        wait(lambda: 'the peer refused our certificate "CN=server.example.net"' in there.read("own"), "the receiver's word")
         assert not marks(there.file("out"))
 
 

@@ -39,11 +39,11 @@ class Certificates:
         self.openssl("req", "-new", "-x509", "-key", f"{name}.key", "-subj", f"/CN=House {name}", "-days", "2",
                      "-out", f"{name}.pem")
 
-    def make(self, name, common_name, issuer="ca", days=2):
-        """`days` below 0: it has expired."""
+    def make(self, name, common_name, issuer="ca", days=2, extensions=None):
+        """`days` below 0: it has expired. `extensions`: of openssl-x509(1), instead of a name like the common one."""
         self.key(name)
         self.openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={common_name}", "-out", f"{name}.csr")
-        self.place.file(f"{name}.ext", f"subjectAltName=DNS:{common_name}\n")
+        self.place.file(f"{name}.ext", extensions or f"subjectAltName=DNS:{common_name}\n")
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key",
                      "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem")
 
@@ -274,7 +274,8 @@ def name_wants_a_permitted_name_as_well():
         made.make("other", "ada.example.org")
         check_senders(server, server.daemon(listener("x509/name", more='PermittedPeer=["zuse","*.example.net"]')),
                       ["good"], ["deep", "other"],
-                      {"deep": ["made out to DNS a.b.example.net", "none of these is a permitted peer"],
+                      {"deep": ["made out to DNS a.b.example.net", "none of these is a permitted peer",
+                                "add one of its names to the permitted peers"],
                        "other": ["ada.example.org"]})
 
 
@@ -400,10 +401,109 @@ def a_server_that_is_not_the_one_wanted_gets_nothing():
             by = client.daemon(config)
             send_plain(client, 0, 1)
             expect(client, "own", f"omfwd: no TLS session with 127.0.0.1:{port}", *words)
+            expect(server, "own", "is refused: the peer refused our certificate \"CN=server.example.net\"",
+                   "its own log tells why")
             assert by.stop() == 0
+            os.unlink(server.file("own"))
+            to.hup()
             for name in ("in", "own"):
                 os.unlink(client.file(name))
         assert server.read("out") == ""
+
+
+def special_certificates(made):
+    """Each is refused for a parameter's sake, and let in without it: NAME, the parameter, words of the refusal."""
+    made.make("otherwise", "ada.example.net", extensions="subjectAltName=DNS:eve.example.org\n")
+    made.make("misused", "ada.example.net", extensions="extendedKeyUsage=codeSigning\n")
+    for name, issuer in (("upper", "ca"), ("lower", "upper")):
+        made.make(name, f"House {name}", issuer, extensions="basicConstraints=critical,CA:TRUE\n")
+    made.make("deep", "ada.example.net", "lower")
+    with open(made.place.file("deep.pem"), "a", encoding="ascii") as chain:
+        chain.write(made.place.read("lower.pem") + made.place.read("upper.pem"))
+    made.make("revoked", "ada.example.net")
+    made.revoke("revoked")
+    return [("otherwise", 'StreamDriver.PrioritizeSAN="on"', ["made out to DNS eve.example.org"]),
+            ("misused", 'StreamDriver.CheckExtendedKeyPurpose="on"', ["extended key usage"]),
+            ("deep", 'StreamDriver.TlsVerifyDepth="1"', ["raise the verify depth"]),
+            ("revoked", 'StreamDriver.CRLFile="@DIR@/crl.pem"', ["certificate revoked"])]
+
+
+@promise
+def each_parameter_of_a_listener_refuses_what_it_is_there_for():
+    with Place() as server:
+        made = Certificates(server)
+        made.make("server", "server.example.net")
+        cases = special_certificates(made)
+        cases.append(("deep", 'StreamDriver.TlsRevocationCheck="on" StreamDriver.CRLFile="@DIR@/crl.pem"', ["CRL"]))
+        permitted = ' PermittedPeer="ada.example.net"'
+        for name, parameter, words in cases:
+            for refuses in (True, False):
+                to = server.daemon(listener("x509/name", more=permitted + " " + (parameter if refuses else "")))
+                good, bad = ([], [name]) if refuses else ([name], [])
+                check_senders(server, to, good, bad, {name: words})
+                assert to.stop() == 0
+                for file in ("port", "own", "out"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(server.file(file))
+
+
+@promise
+def each_parameter_of_an_action_refuses_what_it_is_there_for():
+    with two_places() as (server, client, made):
+        cases = special_certificates(made)
+        made.authority("alien")
+        made.make("foreign", "ada.example.net", "alien")
+        cases.append(("foreign", "", ["CA file"]))
+        share(server, client)
+        permitted = ' StreamDriverPermittedPeers="ada.example.net" '
+        for name, parameter, words in cases:
+            to = server.daemon(listener("anon", certificate=name))
+            port = to.port("port")
+            for refuses in (True, False):
+                more = parameter if refuses else 'StreamDriver.CAExtraFiles="@DIR@/alien.pem"'
+                by = client.daemon(forwarder(port, "x509/name", more=permitted + more))
+                send_plain(client, 7, 1)
+                if refuses:
+                    expect(client, "own", f"omfwd: no TLS session with 127.0.0.1:{port}", *words)
+                else:
+                    wait(lambda: server.read("out") == numbers(7, 1), f"the message to {name}")
+                assert by.stop() == 0
+                for file in ("in", "own"):
+                    os.unlink(client.file(file))
+            assert to.stop() == 0
+            for file in ("port", "out"):
+                os.unlink(server.file(file))
+
+
+@promise
+def each_driver_and_every_way_to_write_its_parameters_is_understood():
+    priority = "NORMAL:-VERS-ALL:+VERS-TLS1.3"
+    for driver in ("gtls", "ossl", "mbedtls"):
+        with two_places() as (server, client, made):
+            made.revoke(None)
+            share(server, client)
+            both = ('StreamDriver.PermitExpiredCerts="warn" StreamDriver.CheckExtendedKeyPurpose="on" '
+                    'StreamDriver.PrioritizeSAN="on" StreamDriver.TlsVerifyDepth="4" '
+                    f'StreamDriver.CRLFile="@DIR@/crl.pem" gnutlsPriorityString="{priority}" ')
+            to = server.daemon(listener("x509/name", driver, both + 'PermittedPeer="ada.example.net" '
+                                        'StreamDriver.TlsRevocationCheck="on"'))
+            config = forwarder(to.port("port"), "x509/name", driver, both + 'StreamDriverPermittedPeers="*.example.net" '
+                               'StreamDriver.RemoteSNI="server.example.net" StreamDriver.CAExtraFiles="@DIR@/ca.pem"')
+            for short in ("Mode", "AuthMode"):
+                config = config.replace(f"StreamDriver{short}=", f"StreamDriver.{short}=")
+            by = client.daemon(config.replace(f'StreamDriver="{driver}"', f'StreamDriver.Name="{driver}"'))
+            send_plain(client, 0, 3)
+            wait(lambda server=server: server.read("out") == numbers(0, 3), f"messages with {driver}")
+            assert by.stop() == 0 and to.stop() == 0
+    with two_places() as (server, client, _):
+        plain = listener(driver="ptcp").replace('StreamDriver.Mode="1"', 'StreamDriver.Mode="0"')
+        to = server.daemon(plain.replace("x509/certvalid", "anon"))
+        config = forwarder(to.port("port"), "anon", "ptcp").replace('StreamDriverMode="1"', 'StreamDriverMode="0"')
+        share(server, client)
+        by = client.daemon(config)
+        send_plain(client, 0, 3)
+        wait(lambda: server.read("out") == numbers(0, 3), "messages in the clear with ptcp")
+        assert by.stop() == 0 and to.stop() == 0
 
 
 @promise
@@ -511,14 +611,20 @@ def versions_are_chosen_in_both_languages():
 
 @promise
 def global_files_serve_where_objects_name_none():
-    with two_places() as (server, _, __):
+    with two_places() as (server, _, made):
+        made.authority("other")
+        made.make("friend", "friend.example.net", "other")
+        made.make("revoked", "revoked.example.net")
+        made.revoke("revoked")
         to = server.daemon(
-            'global(defaultNetstreamDriver="gtls" ' + files("server", "defaultNetstreamDriver") + ")\n" + OWN
+            'global(defaultNetstreamDriver="gtls" ' + files("server", "defaultNetstreamDriver")
+            + ' defaultNetstreamDriverCRLFile="@DIR@/crl.pem" netstreamDriverCAExtraFiles="@DIR@/other.pem")\n' + OWN
             + 'module(load="imtcp" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/name" '
             'PermittedPeer=["*.example.net"])\n'
             'input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" ruleset="in")\n'
-            'ruleset(name="in") { action(type="omfile" file="@DIR@/out" template="m") }\n')
-        check_senders(server, to, ["client"], [], {})
+            'ruleset(name="in") { action(type="omfile" file="@DIR@/out" template="m") }\n'
+            'action(type="omfile" file="@DIR@/own" template="m")\n')
+        check_senders(server, to, ["client", "friend"], ["revoked"], {"revoked": ["certificate revoked"]})
 
 
 @promise
