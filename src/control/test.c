@@ -90,8 +90,10 @@ static void add_line(struct trial *t, char mark, struct text line) {
 }
 
 static void begin_complaint(struct trial *t, const struct place *place, const char *what, struct text about) {
-        buffer_format(&t->complaints, "%s:%u: %s%s%.*s\n", place->file, place->line, what, about.size ? " " : "",
-                      TEXT_ARGS(about));
+        buffer_format(&t->complaints, "%s:", place->file);
+        if (place->line) /* JSON has none */
+                buffer_format(&t->complaints, "%u:", place->line);
+        buffer_format(&t->complaints, " %s%s%.*s\n", what, about.size ? " " : "", TEXT_ARGS(about));
 }
 
 typedef bool (*is_same)(struct text expected, struct text got, const void *context);
