@@ -78,9 +78,19 @@ struct builder {
         size_t child_count, child_capacity;
 };
 
+enum { BRANCHES_FIRST = 1024, CHILDREN_FIRST = 256 };
+
+/* Both are there from the beginning, so that a place in an empty one is one, too. */
+static int begin(struct builder *b) {
+        *b = (struct builder){.capacity = BRANCHES_FIRST, .child_capacity = CHILDREN_FIRST};
+        b->branches = calloc(b->capacity, sizeof *b->branches);
+        b->children = calloc(b->child_capacity, sizeof *b->children);
+        return b->branches && b->children ? 0 : fail(-ENOMEM);
+}
+
 static int push_branch(struct builder *b, struct branch branch) {
         if (b->count == b->capacity) {
-                size_t capacity = MAX(b->capacity * 2, (size_t)1024);
+                size_t capacity = b->capacity * 2;
                 struct branch *grown = realloc(b->branches, capacity * sizeof *grown);
                 if (!grown)
                         return fail(-ENOMEM);
@@ -93,7 +103,7 @@ static int push_branch(struct builder *b, struct branch branch) {
 
 static int push_child(struct builder *b, struct child child) {
         if (b->child_count == b->child_capacity) {
-                size_t capacity = MAX(b->child_capacity * 2, (size_t)256);
+                size_t capacity = b->child_capacity * 2;
                 struct child *grown = realloc(b->children, capacity * sizeof *grown);
                 if (!grown)
                         return fail(-ENOMEM);
@@ -288,9 +298,11 @@ int radix_new(struct radix **ret, const struct radix_row *rows, size_t count) {
         if (!r)
                 return fail(-ENOMEM);
         r->is_empty = count == 0;
-        struct builder b = {0};
+        struct builder b;
         struct pending root;
-        int error = count ? build(&b, rows, count, 0, &root) : 0;
+        int error = begin(&b);
+        if (count && error == 0)
+                error = build(&b, rows, count, 0, &root);
         if (count && error == 0)
                 error = write_node(&b, &root, &r->root);
         free(b.branches);
