@@ -18,7 +18,6 @@ import re
 import resource
 import shutil
 import signal
-import socket
 import statistics
 import struct
 import subprocess
@@ -30,6 +29,9 @@ from daemons import (BUILD, STEP_SECONDS_MAX, TREE, BenchError, Process, compile
                      wait_until)
 from scenarios import SCENARIOS, Place
 
+sys.path.insert(0, os.path.join(TREE, "tests", "behaviour"))
+from ports import free_port  # noqa: E402  pylint: disable=wrong-import-position
+
 LOAD_SECONDS_MAX = 300
 STALL_SECONDS = 4  # Output that has not grown for so long after the load's end will not grow any more.
 SETTLE_SECONDS = 1.5
@@ -40,12 +42,6 @@ RATE_SEARCH_FROM, RATE_SEARCH_TO, RATE_SEARCH_STEP = 50_000, 6_000_000, 1.06
 RATE_SEARCH_STALL_SECONDS = 2  # Of the asynchronous writers none keeps its last block for more than a second.
 MADV_POPULATE_WRITE = 23  # Missing from Python's mmap.
 MARK = re.compile(rb"seq=(\d+):(\d+)")
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def output_bytes(place):
@@ -121,8 +117,7 @@ class Run:
     def __enter__(self):
         directory = tempfile.mkdtemp(prefix="penstock-bench-", dir=self.bench.options.directory)
         self.cleanup.callback(shutil.rmtree, directory, ignore_errors=True)
-        kind = socket.SOCK_DGRAM if self.scenario.transport == "udp" else socket.SOCK_STREAM
-        self.place = Place(directory, free_port(kind))
+        self.place = Place(directory, free_port())
         os.mkdir(self.place.output)
         self.scenario.prepare(self.place)
         if self.scenario.kind in ("forward", "drain"):

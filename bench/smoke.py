@@ -49,12 +49,22 @@ def check_verify(directory):
            status=1, missing=1, malformed=1)
 
 
+def run_all():
+    return subprocess.run([sys.executable, os.path.join(TREE, "bench", "run.py"), "--quick", "--only-floor",
+                           "--penstock", PENSTOCK],
+                          check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         check_verify(directory)
-    return subprocess.run([sys.executable, os.path.join(TREE, "bench", "run.py"), "--quick", "--only-floor",
-                           "--penstock", PENSTOCK],
-                          check=False, stdout=subprocess.DEVNULL).returncode
+    done = run_all()
+    if done.returncode:
+        # Others may have held the processors for as long as a scenario waits: then it goes the second time.
+        print(done.stdout, "\nonce more:", flush=True)
+        done = run_all()
+        print(done.stdout)
+    return done.returncode
 
 
 if __name__ == "__main__":
