@@ -3,7 +3,8 @@
 
 The spool lies on an ext4 of its own on a loop device. Its SHUTDOWN ioctl ends it as a loss of power would: nothing
 more reaches the device, what was not synced is gone, and the next mount replays the journal. The ledgers and what
-came out lie elsewhere. `--cycles N`: so many cuts.
+came out lie elsewhere. Runs in a mount namespace of its own: whoever makes one beside it copies every mount it sees,
+and holds it for as long as it lives. `--cycles N`: so many cuts.
 """
 import contextlib
 import fcntl
@@ -13,6 +14,7 @@ import struct
 import sys
 import time
 
+import namespaces
 from deaths import Deaths
 from harness import Place, Skip, needs_root, promise, run, wait
 
@@ -40,10 +42,13 @@ class FileSystem:
 
     def mount(self):
         self.must("mount", "-o", "loop,errors=remount-ro", self.image, self.path)
+        device = os.path.basename(self.place.run("findmnt", "-no", "SOURCE", self.path).stdout.strip())
+        self.kernel = f"/sys/fs/ext4/{device}"
 
     def unmount(self):
         done = self.place.run("umount", self.path)
         assert done.returncode == 0, done.stderr
+        wait(lambda: not os.path.exists(self.kernel), f"the end of {self.kernel}: something else has it mounted")
 
     def cut(self, how):
         directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -52,11 +57,9 @@ class FileSystem:
         finally:
             os.close(directory)
 
-
     def break_it(self):
         """Makes the kernel find an error in it: it is read-only from then on, whoever has files open for writing."""
-        device = os.path.basename(self.place.run("findmnt", "-no", "SOURCE", self.path).stdout.strip())
-        trigger = f"/sys/fs/ext4/{device}/trigger_fs_error"
+        trigger = f"{self.kernel}/trigger_fs_error"
         if not os.access(trigger, os.W_OK):
             raise Skip(f"{trigger} is not there to make a file system read-only in use")
         with open(trigger, "w", encoding="ascii") as file:
@@ -77,9 +80,22 @@ class FileSystem:
         self.mount()
 
 
+IS_ALONE = []
+
+
+def leave_shared_mounts():
+    """Once for all promises. In a chroot the root is no mount, and what is mounted in it is as private as that one."""
+    if not IS_ALONE:
+        namespaces.enter(namespaces.CLONE_NEWNS)
+        IS_ALONE.append(True)
+        with contextlib.suppress(Skip):
+            namespaces.make_mounts_private()
+
+
 @contextlib.contextmanager
 def file_system(place):
     needs_root("mount a file system")
+    leave_shared_mounts()
     for program in "mkfs.ext4", "mount", "umount":
         if not shutil.which(program):
             raise Skip(f"{program} is not here")

@@ -3,7 +3,6 @@
 
 Runs in a network and a mount namespace of its own, with a name server that the test plays on port 53.
 """
-import ctypes
 import fcntl
 import os
 import socket
@@ -12,14 +11,13 @@ import sys
 import tempfile
 import threading
 
-from harness import PATIENCE_SECONDS, Place, Skip, argument, needs_root, promise, run, wait
+import namespaces
+from harness import PATIENCE_SECONDS, Place, Skip, argument, promise, run, wait
+from namespaces import CLONE_NEWNET, CLONE_NEWNS, LIBC, MS_BIND, check
 from ports import free_port
 
-CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
-MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 PTR, SOA = 12, 6
-LIBC = ctypes.CDLL(None, use_errno=True)
 FILES = {"resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", "hosts": "127.0.0.1 localhost\n",
          "nsswitch.conf": "hosts: files dns\n"}
 
@@ -61,15 +59,9 @@ class NameServer(threading.Thread):
         return question[:2] + struct.pack(">HHHHH", 0x8183, 1, 0, 1, 0) + asked + record
 
 
-def check(result, what):
-    if result:
-        raise Skip(f"{what}: {os.strerror(ctypes.get_errno())}")
-
-
 def enter_namespaces():
-    needs_root("make namespaces")
-    check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWNET), "no namespaces here")
-    check(LIBC.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mounts cannot be made private")
+    namespaces.enter(CLONE_NEWNS | CLONE_NEWNET)
+    namespaces.make_mounts_private()
     directory = tempfile.mkdtemp(prefix="penstock-")
     check(LIBC.mount(b"none", directory.encode(), b"tmpfs", 0, None), "no tmpfs")
     for name, text in FILES.items():
