@@ -380,8 +380,8 @@ void waiting_room_empty(struct waiting_room *room) {
 struct waiting_room *waiting_room_free(struct waiting_room *room) {
         if (!room)
                 return NULL;
-        resolve_listen(NULL, NULL);
         waiting_room_empty(room);
+        waiting_room_close(room);
         while (room->lanes) {
                 struct lane *lane = room->lanes;
                 room->lanes = lane->next;
