@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 
 enum node_kind {
@@ -89,27 +90,15 @@ static int begin(struct builder *b) {
 }
 
 static int push_branch(struct builder *b, struct branch branch) {
-        if (b->count == b->capacity) {
-                size_t capacity = b->capacity * 2;
-                struct branch *grown = realloc(b->branches, capacity * sizeof *grown);
-                if (!grown)
-                        return fail(-ENOMEM);
-                b->branches = grown;
-                b->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(b->branches, b->count, b->capacity, BRANCHES_FIRST))
+                return fail(-ENOMEM);
         b->branches[b->count++] = branch;
         return 0;
 }
 
 static int push_child(struct builder *b, struct child child) {
-        if (b->child_count == b->child_capacity) {
-                size_t capacity = b->child_capacity * 2;
-                struct child *grown = realloc(b->children, capacity * sizeof *grown);
-                if (!grown)
-                        return fail(-ENOMEM);
-                b->children = grown;
-                b->child_capacity = capacity;
-        }
+        if (!ARRAY_ROOM(b->children, b->child_count, b->child_capacity, CHILDREN_FIRST))
+                return fail(-ENOMEM);
         b->children[b->child_count++] = child;
         return 0;
 }
