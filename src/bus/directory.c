@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 
 enum { MEMBERS_FIRST = 4 };
@@ -151,14 +152,8 @@ static int find_or_make_channel(struct channel **ret, struct directory *d, struc
 /* ---- Joining and leaving --------------------------------------------------- */
 
 static int insert_member(struct channel *c, struct subscription *one) {
-        if (c->count == c->capacity) {
-                uint32_t capacity = MAX(c->capacity * 2, (uint32_t)MEMBERS_FIRST);
-                struct subscription **grown = realloc(c->members, capacity * sizeof(struct subscription *));
-                if (!grown)
-                        return fail(-ENOMEM);
-                c->members = grown;
-                c->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(c->members, c->count, c->capacity, MEMBERS_FIRST))
+                return fail(-ENOMEM);
         uint32_t place = place_of(c, one->subscriber->serial);
         memmove(c->members + place + 1, c->members + place, (c->count - place) * sizeof(struct subscription *));
         c->members[place] = one;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 #include "control/queue_inside.h"
 
@@ -35,14 +36,8 @@ void packer_fini(struct packer *p) {
 static int add_name(struct packer *p, struct text name) {
         if (route_of_name(p, name))
                 return 0;
-        if (p->names.ruleset_count == p->capacity) {
-                size_t capacity = p->capacity ? 2 * p->capacity : 16;
-                char **called = realloc(p->called, capacity * sizeof *called);
-                if (!called)
-                        return fail(-ENOMEM);
-                p->called = called;
-                p->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(p->called, p->names.ruleset_count, p->capacity, 16))
+                return fail(-ENOMEM);
         char *copy = text_copy(name);
         if (!copy)
                 return fail(-ENOMEM);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "control/link.h"
@@ -246,14 +247,9 @@ static int list_rows(const char *spool, struct row **ret, size_t *count) {
                 const struct kind *kind = kind_of(e->d_name);
                 if (!kind || e->d_name[0] == '.')
                         continue;
-                if (*count == capacity) {
-                        capacity = capacity ? 2 * capacity : 16;
-                        struct row *rows = realloc(*ret, capacity * sizeof *rows);
-                        if (!rows) {
-                                closedir(names);
-                                return spool_complain("no memory");
-                        }
-                        *ret = rows;
+                if (!ARRAY_ROOM(*ret, *count, capacity, 16)) {
+                        closedir(names);
+                        return spool_complain("no memory");
                 }
                 struct row *row = &(*ret)[(*count)++];
                 row->kind = kind;

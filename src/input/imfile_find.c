@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/reporter.h"
@@ -135,14 +136,8 @@ static int add_name(void *context, const char *name) {
                 return 0;
         if (names->count == NAMES_MAX)
                 return fail(-E2BIG);
-        if (names->count == names->capacity) {
-                size_t capacity = MAX(names->capacity * 2, (size_t)32);
-                char **grown = realloc(names->items, capacity * sizeof *grown);
-                if (!grown)
-                        return fail(-ENOMEM);
-                names->items = grown;
-                names->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(names->items, names->count, names->capacity, 32))
+                return fail(-ENOMEM);
         names->items[names->count] = strdup(name);
         return names->items[names->count] ? (names->count++, 0) : fail(-ENOMEM);
 }

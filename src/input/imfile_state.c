@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 #include "base/json.h"
 
@@ -140,14 +141,8 @@ static int list_entry(void *context, const char *name) {
                 return 0;
         if (text_ends(text_of(name), TEXT(".tmp")))
                 return 0;
-        if (store->count == listing->capacity) {
-                size_t capacity = MAX(listing->capacity * 2, (size_t)16);
-                struct state_entry *grown = realloc(store->entries, capacity * sizeof *grown);
-                if (!grown)
-                        return fail(-ENOMEM);
-                store->entries = grown;
-                listing->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(store->entries, store->count, listing->capacity, 16))
+                return fail(-ENOMEM);
         char *copy = strdup(name);
         if (!copy)
                 return fail(-ENOMEM);

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/fail.h"
 
@@ -151,14 +152,9 @@ static void heap_sink(struct loop *loop, uint32_t slot, struct timer *timer) {
 
 int loop_arm(struct loop *loop, struct timer *timer, int64_t due_ns) {
         loop_disarm(loop, timer);
-        if (loop->heap_size + 1 >= loop->heap_capacity) {
-                uint32_t capacity = MAX(loop->heap_capacity * 2, 16u);
-                struct timer **grown = realloc(loop->heap, capacity * sizeof(*grown));
-                if (!grown)
-                        return fail(-ENOMEM);
-                loop->heap = grown;
-                loop->heap_capacity = capacity;
-        }
+        /* The heap begins at 1. */
+        if (!ARRAY_ROOM(loop->heap, loop->heap_size + 1, loop->heap_capacity, 16))
+                return fail(-ENOMEM);
         timer->due_ns = due_ns;
         heap_rise(loop, ++loop->heap_size, timer);
         return 0;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "module/settings.h"
 
 /* ---- Reading -------------------------------------------------------------------------- */
@@ -23,15 +24,9 @@ static void items_drop(struct items *items) {
 OWNED_VALUE(struct items, items_drop);
 
 static bool items_add(struct loader *l, struct items *items, struct text item) {
-        if (items->count == items->capacity) {
-                uint32_t capacity = items->capacity ? items->capacity * 2 : 4;
-                struct text *grown = realloc(items->data, capacity * sizeof *grown);
-                if (!grown) {
-                        l->failure = -ENOMEM;
-                        return false;
-                }
-                items->data = grown;
-                items->capacity = capacity;
+        if (!ARRAY_ROOM(items->data, items->count, items->capacity, 4)) {
+                l->failure = -ENOMEM;
+                return false;
         }
         items->data[items->count++] = item;
         return true;

@@ -6,8 +6,8 @@
 #include "language/loader.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "base/array.h"
 #include "module/settings.h"
 
 struct operator_word {
@@ -177,15 +177,9 @@ OWNED_VALUE(struct gathering, gathering_drop);
 static bool gather(struct loader *l, struct gathering *g, struct expr *item) {
         if (!item)
                 return false;
-        if (g->count == g->capacity) {
-                uint32_t capacity = g->capacity ? g->capacity * 2 : 8;
-                struct expr **grown = realloc(g->items, capacity * sizeof *grown);
-                if (!grown) {
-                        l->failure = -ENOMEM;
-                        return false;
-                }
-                g->items = grown;
-                g->capacity = capacity;
+        if (!ARRAY_ROOM(g->items, g->count, g->capacity, 8)) {
+                l->failure = -ENOMEM;
+                return false;
         }
         g->items[g->count++] = item;
         return true;

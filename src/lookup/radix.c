@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 
 enum node_kind {
@@ -89,27 +90,15 @@ static int begin(struct builder *b) {
 }
 
 static int push_branch(struct builder *b, struct branch branch) {
-        if (b->count == b->capacity) {
-                size_t capacity = b->capacity * 2;
-                struct branch *grown = realloc(b->branches, capacity * sizeof *grown);
-                if (!grown)
-                        return fail(-ENOMEM);
-                b->branches = grown;
-                b->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(b->branches, b->count, b->capacity, BRANCHES_FIRST))
+                return fail(-ENOMEM);
         b->branches[b->count++] = branch;
         return 0;
 }
 
 static int push_child(struct builder *b, struct child child) {
-        if (b->child_count == b->child_capacity) {
-                size_t capacity = b->child_capacity * 2;
-                struct child *grown = realloc(b->children, capacity * sizeof *grown);
-                if (!grown)
-                        return fail(-ENOMEM);
-                b->children = grown;
-                b->child_capacity = capacity;
-        }
+        if (!ARRAY_ROOM(b->children, b->child_count, b->child_capacity, CHILDREN_FIRST))
+                return fail(-ENOMEM);
         b->children[b->child_count++] = child;
         return 0;
 }
@@ -333,13 +322,26 @@ size_t radix_bytes(const struct radix *r) {
 
 /* ---- Searching ------------------------------------------------------------- */
 
+/* Two words that may overlap hold all bytes of what is longer than one of them. */
+#define SAME_ENDS(type, a, b, size)                                                                                    \
+        ({                                                                                                             \
+                type a_first, b_first, a_last, b_last;                                                                 \
+                memcpy(&a_first, a, sizeof a_first);                                                                   \
+                memcpy(&b_first, b, sizeof b_first);                                                                   \
+                memcpy(&a_last, (a) + (size) - sizeof a_last, sizeof a_last);                                          \
+                memcpy(&b_last, (b) + (size) - sizeof b_last, sizeof b_last);                                          \
+                !((a_first ^ b_first) | (a_last ^ b_last));                                                            \
+        })
+
+/* At least one byte. Prefixes are short: a call, or a loop over bytes, took more than all else in a node. */
 static inline bool same_bytes(const char *a, const char *b, size_t size) {
         if (size > 16)
                 return memcmp(a, b, size) == 0;
-        for (size_t i = 0; i < size; i++)
-                if (a[i] != b[i])
-                        return false;
-        return true;
+        if (size >= 8)
+                return SAME_ENDS(uint64_t, a, b, size);
+        if (size >= 4)
+                return SAME_ENDS(uint32_t, a, b, size);
+        return size >= 2 ? SAME_ENDS(uint16_t, a, b, size) : *a == *b;
 }
 
 /* Which child stands for a byte; `count` when none does. */
@@ -374,10 +376,12 @@ __attribute__((always_inline)) static inline uint32_t descend(const struct radix
         memcpy(&head, bytes, sizeof head);
         bytes += sizeof head;
         size_t size = head.prefix_size;
-        if ((size_t)(end - at) < size || !same_bytes(bytes, at, size))
-                return LINK_NONE;
-        bytes += size;
-        at += size;
+        if (size) {
+                if ((size_t)(end - at) < size || !same_bytes(bytes, at, size))
+                        return LINK_NONE;
+                bytes += size;
+                at += size;
+        }
         if (at == end)
                 return head.kind == NODE_WIDE ? LINK_NONE : head.value;
         size_t i = (size_t)(uint8_t)*at++ - head.first;
@@ -417,35 +421,30 @@ static inline void fetch(const struct radix *r, uint32_t node) {
 
 /*
  * At most WALKERS_MAX keys: each in turn goes down one node, and meanwhile the next nodes of the others arrive. What
- * they have stays where it is: to copy it right after a step would wait for what the step has stored.
+ * they have stays where it is, also when some have ended: most end at the same depth.
  */
-static void walk_together(const struct radix *r, const struct text *keys, size_t count, uint32_t *values) {
-        const char *at[WALKERS_MAX];
-        uint32_t links[WALKERS_MAX];
-        uint8_t walking[WALKERS_MAX];
+static void walk_together(const struct radix *r, const struct text *keys, size_t count, uint32_t *links) {
+        const char *at[WALKERS_MAX], *end[WALKERS_MAX];
         for (size_t i = 0; i < count; i++) {
                 at[i] = keys[i].data;
+                end[i] = keys[i].data + keys[i].size;
                 links[i] = r->root;
-                walking[i] = (uint8_t)i;
         }
-        for (size_t left = count; left;) {
-                size_t kept = 0;
-                for (size_t k = 0; k < left; k++) {
-                        uint8_t i = walking[k];
-                        const char *key = at[i];
-                        uint32_t link = descend(r, links[i], &key, keys[i].data + keys[i].size);
-                        at[i] = key;
+        for (bool walks = !(r->root & LINK_IS_VALUE); walks;) {
+                walks = false;
+                for (size_t i = 0; i < count; i++) {
+                        if (links[i] & LINK_IS_VALUE)
+                                continue;
+                        uint32_t link = descend(r, links[i], &at[i], end[i]);
                         links[i] = link;
-                        walking[kept] = i;
                         if (link & LINK_IS_VALUE)
                                 continue;
                         fetch(r, link);
-                        kept++;
+                        walks = true;
                 }
-                left = kept;
         }
         for (size_t i = 0; i < count; i++)
-                values[i] = value_of(links[i]);
+                links[i] = value_of(links[i]);
 }
 
 void radix_find_many(const struct radix *r, const struct text *keys, size_t count, uint32_t *values) {

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 #include "base/json.h"
 #include "lookup/radix.h"
@@ -140,14 +141,8 @@ static bool is_missing(const struct json *value) {
 static int add_row(struct reader *r, const struct lookup_row *row) {
         if (r->plan.count == LOOKUP_ROWS_MAX)
                 return refuse(r, row->at, "a table has at most %d rows", LOOKUP_ROWS_MAX);
-        if (r->plan.count == r->row_capacity) {
-                size_t capacity = MAX(r->row_capacity * 2, (size_t)FIRST_ROWS);
-                struct lookup_row *grown = realloc(r->plan.rows, capacity * sizeof *grown);
-                if (!grown)
-                        return fail(-ENOMEM);
-                r->plan.rows = grown;
-                r->row_capacity = capacity;
-        }
+        if (!ARRAY_ROOM(r->plan.rows, r->plan.count, r->row_capacity, FIRST_ROWS))
+                return fail(-ENOMEM);
         r->plan.rows[r->plan.count++] = *row;
         return 0;
 }

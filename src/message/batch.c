@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 #include "base/json.h"
 #include "base/slab.h"
@@ -237,14 +238,8 @@ struct batch *batch_unref(struct batch *b) {
 static bool hold_source(struct batch *b, struct source *source) {
         if (!source || (b->source_count && b->sources[b->source_count - 1] == source))
                 return true;
-        if (b->source_count == b->source_capacity) {
-                uint32_t capacity = MAX(b->source_capacity * 2, 8u);
-                struct source **grown = realloc(b->sources, capacity * sizeof(*grown));
-                if (!grown)
-                        return false;
-                b->sources = grown;
-                b->source_capacity = capacity;
-        }
+        if (!ARRAY_ROOM(b->sources, b->source_count, b->source_capacity, 8))
+                return false;
         b->sources[b->source_count++] = source_ref(source);
         return true;
 }

@@ -74,6 +74,7 @@ struct queue {
         unsigned idle;              /* workers that wait for messages */
         unsigned held;              /* pushers that wait for room */
         int64_t release_at;         /* they look again when no more than this many wait */
+        bool is_moving;             /* something left it since a sender was last held for its pace in vain */
         unsigned running;
         uint64_t sample;   /* messages since the last kept one */
         bool is_closing;   /* senders are held no more, and what they bring has room */

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 #include "queue/inspect_inside.h"
 
@@ -108,15 +109,8 @@ bool inspect_is_held(const char *path) {
 /* ---- Files ------------------------------------------------------------------- */
 
 static struct inspect_file *add_file(struct inspect *in) {
-        if (in->count == in->capacity) {
-                size_t capacity = in->capacity ? 2 * in->capacity : 64;
-                struct inspect_file *files =
-                        capacity <= INSPECT_FILES_MAX ? realloc(in->files, capacity * sizeof *files) : NULL;
-                if (!files)
-                        return NULL;
-                in->files = files;
-                in->capacity = capacity;
-        }
+        if (in->count == INSPECT_FILES_MAX || !ARRAY_ROOM(in->files, in->count, in->capacity, 64))
+                return NULL;
         struct inspect_file *file = &in->files[in->count++];
         *file = (struct inspect_file){0};
         return file;

@@ -310,6 +310,21 @@ static void a_light_delay_mark_of_0_holds_nobody(void) {
         empty(q, &t);
 }
 
+/* Some thousands of messages are what workers that are at it shall find in the processor's caches. */
+static void a_sender_lets_a_worker_catch_up_a_moment_but_not_one_that_is_stuck(void) {
+        struct taker t;
+        struct queue_settings s = settings_of(QUEUE_FIXED_ARRAY, 50000);
+        struct queue *q = filled_queue(&t, &s, 12000);
+        CHECK(milliseconds_of_push(q, FLOW_NONE) < 900);
+        CHECK(milliseconds_of_push(q, FLOW_FULL) >= 4);
+        int64_t start_ns = clock_mono_ns();
+        for (int i = 0; i < 400; i++)
+                push(q, 1, i % 2 ? FLOW_FULL : FLOW_LIGHT);
+        CHECK(clock_mono_ns() - start_ns < INT64_C(900000000));
+        CHECK_INT(queue_waiting(q), 12402);
+        empty(q, &t);
+}
+
 static void a_queue_of_one_message_takes_every_flow(void) {
         struct taker t;
         struct queue_settings s = settings_of(QUEUE_LINKED_LIST, 1);
@@ -665,10 +680,11 @@ TEST_MAIN(TEST(a_ring_is_heard_before_the_next_batch_and_once), TEST(an_idle_que
           TEST(who_waits_for_a_small_view_waits_for_its_copy), TEST(dequeue_batch_size_bounds_what_a_consumer_gets),
           TEST(unimportant_messages_go_first_above_the_discard_mark),
           TEST(a_sender_with_flow_control_waits_and_loses_nothing), TEST(more_workers_come_when_there_is_enough_to_do),
-          TEST(above_the_light_delay_mark_a_sender_is_held_a_while), TEST(a_light_delay_mark_of_0_holds_nobody),
-          TEST(a_queue_of_one_message_takes_every_flow), TEST(a_mark_beyond_the_size_is_the_size),
-          TEST(an_enqueue_time_out_waits_before_it_discards), TEST(bytes_bound_a_queue_as_messages_do),
-          TEST(a_budget_is_shared_by_queues_and_given_back),
+          TEST(above_the_light_delay_mark_a_sender_is_held_a_while),
+          TEST(a_sender_lets_a_worker_catch_up_a_moment_but_not_one_that_is_stuck),
+          TEST(a_light_delay_mark_of_0_holds_nobody), TEST(a_queue_of_one_message_takes_every_flow),
+          TEST(a_mark_beyond_the_size_is_the_size), TEST(an_enqueue_time_out_waits_before_it_discards),
+          TEST(bytes_bound_a_queue_as_messages_do), TEST(a_budget_is_shared_by_queues_and_given_back),
           TEST(at_the_end_who_is_held_goes_on_and_nothing_is_discarded), TEST(sampling_lets_every_nth_message_in),
           TEST(severities_are_known_before_a_message_is_parsed), TEST(a_slow_queue_pauses_after_each_step),
           TEST(a_minimum_batch_is_waited_for), TEST(a_time_window_holds_messages_until_it_opens),

@@ -23,19 +23,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 #include "queue/store_inside.h"
 #include "queue/store_read.h"
 
 struct store_segment *store_segment_add(struct store *s, uint64_t sequence) {
-        if (s->segments_count == s->segments_capacity) {
-                size_t capacity = s->segments_capacity ? 2 * s->segments_capacity : 16;
-                struct store_segment **segments = realloc(s->segments, capacity * sizeof *segments);
-                if (!segments)
-                        return NULL;
-                s->segments = segments;
-                s->segments_capacity = capacity;
-        }
+        if (!ARRAY_ROOM(s->segments, s->segments_count, s->segments_capacity, 16))
+                return NULL;
         struct store_segment *segment = calloc(1, sizeof *segment);
         if (!segment)
                 return NULL;
@@ -56,11 +51,8 @@ struct listing {
 };
 
 static int push_freed(struct store *s, struct store_segment *segment) {
-        struct store_segment **freed = realloc(s->freed, (s->freed_count + 1) * sizeof *freed);
-        if (!freed)
+        if (!ARRAY_ROOM(s->freed, s->freed_count, s->freed_capacity, 16))
                 return fail(-ENOMEM);
-        s->freed = freed;
-        s->freed_capacity = s->freed_count + 1;
         s->freed[s->freed_count++] = segment;
         return 0;
 }
@@ -101,14 +93,8 @@ static int list_name(void *user, const char *name) {
                 return pass(list_free(l->s, sequence));
         if (!segment_name_read(&sequence, name, "segment"))
                 return 0;
-        if (l->count == l->capacity) {
-                size_t capacity = l->capacity ? 2 * l->capacity : 64;
-                uint64_t *sequences = realloc(l->sequences, capacity * sizeof *sequences);
-                if (!sequences)
-                        return fail(-ENOMEM);
-                l->sequences = sequences;
-                l->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(l->sequences, l->count, l->capacity, 64))
+                return fail(-ENOMEM);
         l->sequences[l->count++] = sequence;
         return 0;
 }

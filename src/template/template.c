@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/fail.h"
 #include "template/compile.h"
 
@@ -35,14 +36,8 @@ void compiler_unknown_property(struct compiler *c, struct place place, struct te
 
 struct step *template_add_step(struct compiler *c, enum step_kind kind) {
         struct template *t = c->template;
-        if (t->count == t->capacity) {
-                size_t capacity = MAX(t->capacity * 2, (size_t)8);
-                struct step *grown = realloc(t->steps, capacity * sizeof *grown);
-                if (!grown)
-                        return NULL;
-                t->steps = grown;
-                t->capacity = capacity;
-        }
+        if (!ARRAY_ROOM(t->steps, t->count, t->capacity, 8))
+                return NULL;
         t->steps[t->count] = (struct step){.kind = kind};
         return &t->steps[t->count++];
 }
