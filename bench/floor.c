@@ -191,8 +191,14 @@ static void floor_loop(struct floor *f) {
 }
 
 static struct sockaddr_in address_of(const char *host, const char *port) {
-        struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+        char *end;
+        unsigned long number = strtoul(port, &end, 10);
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
 
+        if (end == port || *end || number > UINT16_MAX) {
+                fprintf(stderr, "floor: '%s' is no port\n", port);
+                exit(2);
+        }
         if (inet_pton(AF_INET, host, &a.sin_addr) != 1) {
                 fprintf(stderr, "floor: '%s' is no IPv4 address\n", host);
                 exit(2);

@@ -13,6 +13,7 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 enum {
         /* Up to here a new member is compared with all others; beyond, twins are found once by hashing. */
@@ -102,25 +103,6 @@ static int32_t parse_hex4(struct parser *p) {
         return code;
 }
 
-static char *put_utf8(char *to, uint32_t code) {
-        if (code < 0x80) {
-                *to++ = (char)code;
-        } else if (code < 0x800) {
-                *to++ = (char)(0xc0 | code >> 6);
-                *to++ = (char)(0x80 | (code & 0x3f));
-        } else if (code < 0x10000) {
-                *to++ = (char)(0xe0 | code >> 12);
-                *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (code & 0x3f));
-        } else {
-                *to++ = (char)(0xf0 | code >> 18);
-                *to++ = (char)(0x80 | (code >> 12 & 0x3f));
-                *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (code & 0x3f));
-        }
-        return to;
-}
-
 /* What follows "\u": one code point, from two escapes where the first is half of a surrogate pair. */
 static char *parse_code_point(struct parser *p, char *to) {
         int32_t code = parse_hex4(p);
@@ -132,11 +114,11 @@ static char *parse_code_point(struct parser *p, char *to) {
                 int32_t low = parse_hex4(&ahead);
                 if (low >= 0xdc00 && low < 0xe000) {
                         p->at = ahead.at;
-                        return put_utf8(to, 0x10000u + ((uint32_t)(code - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
+                        return utf8_put(to, 0x10000u + ((uint32_t)(code - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
                 }
         }
         /* Half a pair stands for nothing: U+FFFD, the replacement character. */
-        return put_utf8(to, code >= 0xd800 && code < 0xe000 ? 0xfffdu : (uint32_t)code);
+        return utf8_put(to, code >= 0xd800 && code < 0xe000 ? 0xfffdu : (uint32_t)code);
 }
 
 static char *parse_escape(struct parser *p, char *to) {

@@ -3,6 +3,8 @@
 #include <endian.h>
 #include <errno.h>
 
+#include "base/utf8.h"
+
 /* ---- UTF-8 ----------------------------------------------------------------- */
 
 /* How many bytes the sequence at `at` has, 0 where it is none (RFC 3629: shortest form, no surrogates). */
@@ -326,25 +328,6 @@ struct scan_value scan_member(const struct scan_value *object, struct text name)
 
 /* ---- What a value stands for ----------------------------------------------- */
 
-static char *put_utf8(char *to, uint32_t code) {
-        if (code < 0x80) {
-                *to++ = (char)code;
-        } else if (code < 0x800) {
-                *to++ = (char)(0xc0 | code >> 6);
-                *to++ = (char)(0x80 | (code & 0x3f));
-        } else if (code < 0x10000) {
-                *to++ = (char)(0xe0 | code >> 12);
-                *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (code & 0x3f));
-        } else {
-                *to++ = (char)(0xf0 | code >> 18);
-                *to++ = (char)(0x80 | (code >> 12 & 0x3f));
-                *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-                *to++ = (char)(0x80 | (code & 0x3f));
-        }
-        return to;
-}
-
 static uint32_t hex4(const char *at) {
         uint32_t code = 0;
         for (int i = 0; i < 4; i++)
@@ -389,7 +372,7 @@ static char *put_escape(char *to, const char **at, const char *end) {
                 }
         }
         /* Half a pair stands for itself, so that two names are equal where their escapes are. */
-        return put_utf8(to, code);
+        return utf8_put(to, code);
 }
 
 struct text scan_string(const struct scan_value *string, char *room) {

@@ -13,6 +13,7 @@
 #include "input/imrelp_server.h"
 #include "input/named_limit.h"
 #include "io/relp.h"
+#include "module/relp_tls.h"
 
 enum { THREADS = 2, BACKLOG = 1024 };
 
@@ -33,9 +34,8 @@ struct imrelp_settings {
         int oversize, flow;
         int64_t rate_interval_s, rate_burst;
         char *rate_name;
-        bool has_tls, compresses;
-        struct strings tls_peers;
-        char *tls_auth_mode, *tls_priority, *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_commands;
+        bool compresses;
+        struct relp_tls tls;
         int64_t tls_dh_bits;
 };
 
@@ -85,26 +85,9 @@ static const struct param imrelp_params[] = {
                   .max = INT32_MAX, .unit = "messages",
                   .help = "Messages that pass within one window; the others are acknowledged and discarded."),
         PARAM_STRING(struct imrelp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
-        PARAM_BOOL(struct imrelp_settings, has_tls, .name = "tls", .dflt = "off",
-                   .help = "Whether the connection is encrypted; both sides must say the same."),
-        PARAM_STRING(struct imrelp_settings, tls_auth_mode, .name = "tls.authmode",
-                     .help = "How a peer's certificate is checked: certvalid (an authority that we trust has signed "
-                             "it), name (that, and tls.permittedPeer names it), fingerprint (tls.permittedPeer has its "
-                             "fingerprint). Unset: not at all."),
-        PARAM_STRINGS(struct imrelp_settings, tls_peers, .name = "tls.permittedpeer",
-                      .help = "Who may connect: names, where * stands for one label, or fingerprints as "
-                              "SHA1:... or SHA256:..."),
-        PARAM_STRING(struct imrelp_settings, tls_ca_file, .name = "tls.cacert",
-                     .help = "File with the certificates of the authorities that we trust."),
-        PARAM_STRING(struct imrelp_settings, tls_cert_file, .name = "tls.mycert",
-                     .help = "File with our certificate, and those between it and the authority."),
-        PARAM_STRING(struct imrelp_settings, tls_key_file, .name = "tls.myprivkey",
-                     .help = "File with our private key."),
-        PARAM_STRING(struct imrelp_settings, tls_priority, .name = "tls.prioritystring",
-                     .help = "Protocols and ciphers, as a GnuTLS priority string."),
-        PARAM_STRING(struct imrelp_settings, tls_commands, .name = "tls.tlscfgcmd",
-                     .help = "OpenSSL configuration commands, one a line, as \"Protocol=ALL,-TLSv1\"; stands in for "
-                             "tls.priorityString."),
+        RELP_TLS_PARAMS(
+                struct imrelp_settings, tls,
+                "Who may connect: names, where * stands for one label, or fingerprints as SHA1:... or SHA256:..."),
         PARAM_INT(struct imrelp_settings, tls_dh_bits, .name = "tls.dhbits", .dflt = "0", .min = 0, .max = 16384,
                   .unit = "bits", .flags = PARAM_IS_IGNORED,
                   .help = "Without effect: OpenSSL chooses parameters that are as strong as the certificate."),
@@ -115,45 +98,12 @@ static const struct param imrelp_params[] = {
         {},
 };
 
-/* What check_tls() has found good. Texts are lent by the settings. */
-static struct tls_rules tls_rules_of(const struct imrelp_settings *s) {
-        struct tls_rules rules = {
-                .is_server = true,
-                .ca_file = s->tls_ca_file,
-                .cert_file = s->tls_cert_file,
-                .key_file = s->tls_key_file,
-                .priority = s->tls_commands && *s->tls_commands ? s->tls_commands : s->tls_priority,
-                .peers = (const char *const *)s->tls_peers.items,
-                .peer_count = s->tls_peers.count,
-        };
-        (void)tls_auth_of(&rules.auth, s->tls_auth_mode);
-        return rules;
-}
-
-static int check_tls(const struct imrelp_settings *s, struct module_log *log) {
-        enum tls_auth auth;
-        if (!s->has_tls)
-                return 0;
-        if (tls_auth_of(&auth, s->tls_auth_mode)) {
-                module_report_param(log, SEVERITY_ERR, "tls.authmode",
-                                    "tls.authMode \"%s\" is not known; there are certvalid, name and fingerprint",
-                                    s->tls_auth_mode);
-                return fail(-EINVAL);
-        }
-        _owned_(buffer_fini) struct buffer complaint = {0};
-        struct tls_rules rules = tls_rules_of(s);
-        int r = tls_rules_check(&rules, &complaint);
-        if (r)
-                module_report(log, SEVERITY_ERR, 0, "imrelp: %s", buffer_string(&complaint));
-        return r ? pass(r) : 0;
-}
-
 static int imrelp_check(const void *own, const void *module_settings _unused_, struct module_log *log) {
         const struct imrelp_settings *settings = own;
         if (!settings)
                 return 0;
         int port = settings->port ? listening_check_port(settings->port, "RELP", log) : 0;
-        int tls = check_tls(settings, log);
+        int tls = relp_tls_check(&settings->tls, true, "imrelp", log);
         return port || tls ? fail(-EINVAL) : 0;
 }
 
@@ -189,8 +139,8 @@ static int imrelp_open(void **ret, const struct input_host *host, const void *ow
         const struct imrelp_settings *settings = own;
         struct relp_options options = options_of(settings, host);
         limit_by_name(&options.limit, host, settings->rate_name, "imrelp");
-        struct tls_rules tls = tls_rules_of(settings);
-        options.tls = settings->has_tls ? &tls : NULL;
+        struct tls_rules tls = relp_tls_rules(&settings->tls, true);
+        options.tls = settings->tls.is_on ? &tls : NULL;
         _owned_(relp_server_free) struct relp_server *server = NULL;
         int r = relp_server_new(&server, host, &options);
         if (r)
@@ -208,34 +158,6 @@ static int imrelp_open(void **ret, const struct input_host *host, const void *ow
         return 0;
 }
 
-static int imrelp_start(void *instance) {
-        return relp_server_start(instance);
-}
-
-static void imrelp_stop(void *instance) {
-        relp_server_stop(instance);
-}
-
-static void imrelp_reopen(void *instance) {
-        relp_server_reload(instance);
-}
-
-static void imrelp_close(void *instance) {
-        relp_server_free(instance);
-}
-
-static struct ratelimit *imrelp_limit(void *instance) {
-        return &((struct relp_server *)instance)->limit.limit;
-}
-
-static void imrelp_retire(void *instance) {
-        relp_server_retire(instance);
-}
-
-static unsigned imrelp_sessions(void *instance) {
-        return atomic_load(&((struct relp_server *)instance)->sessions);
-}
-
 static void imrelp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imrelp_settings *s = own;
         buffer_format(name, "%s(%s)", s->name, s->port);
@@ -245,13 +167,13 @@ static const struct input_ops imrelp_ops = {
         .statistic = imrelp_statistic,
         .threads = imrelp_threads,
         .open = imrelp_open,
-        .start = imrelp_start,
-        .stop = imrelp_stop,
-        .reopen = imrelp_reopen,
-        .close = imrelp_close,
-        .limit = imrelp_limit,
-        .retire = imrelp_retire,
-        .sessions = imrelp_sessions,
+        .start = relp_server_start,
+        .stop = relp_server_stop,
+        .reopen = relp_server_reload,
+        .close = relp_server_close,
+        .limit = relp_server_limit,
+        .retire = relp_server_retire,
+        .sessions = relp_server_sessions,
 };
 
 const struct module imrelp_module = {

@@ -95,7 +95,8 @@ static int make_tls(struct relp_server *server) {
         return r < 0 ? pass(r) : 0;
 }
 
-void relp_server_reload(struct relp_server *server) {
+void relp_server_reload(void *instance) {
+        struct relp_server *server = instance;
         _owned_(buffer_fini) struct buffer complaint = {0};
         if (server->tls && tls_context_reload(server->tls, &complaint))
                 module_report(server->log, SEVERITY_ERR, CODE_TLS, "%s: %s; what was read before stays in use",
@@ -211,7 +212,8 @@ static void take_session(struct acceptor *acceptor, int fd, const struct sockadd
 
 /* ---- Start and stop -------------------------------------------------------- */
 
-int relp_server_start(struct relp_server *server) {
+int relp_server_start(void *instance) {
+        struct relp_server *server = instance;
         return pass(acceptor_start(&server->acceptor));
 }
 
@@ -246,14 +248,30 @@ static void stop_worker(void *argument) {
                 peer_end(worker->peers);
 }
 
-void relp_server_retire(struct relp_server *server) {
+void relp_server_retire(void *instance) {
+        struct relp_server *server = instance;
         acceptor_stop(&server->acceptor);
 }
 
-void relp_server_stop(struct relp_server *server) {
+void relp_server_stop(void *instance) {
+        struct relp_server *server = instance;
         relp_server_retire(server);
         for (unsigned i = 1; i < server->worker_count; i++)
                 loop_post(server->workers[i].loop, stop_worker, &server->workers[i]);
         stop_worker(&server->workers[0]);
         listening_end_limit(&server->limit);
+}
+
+void relp_server_close(void *instance) {
+        relp_server_free(instance);
+}
+
+struct ratelimit *relp_server_limit(void *instance) {
+        struct relp_server *server = instance;
+        return &server->limit.limit;
+}
+
+unsigned relp_server_sessions(void *instance) {
+        struct relp_server *server = instance;
+        return atomic_load(&server->sessions);
 }

@@ -92,12 +92,15 @@ OWNED_POINTER(struct relp_server, relp_server_free);
 
 int relp_server_listen(struct relp_server *server, const struct socket_place *place);
 
-/* On loop 0's thread. */
-int relp_server_start(struct relp_server *server);
-void relp_server_retire(struct relp_server *server);
-void relp_server_stop(struct relp_server *server);
+/* Operations of the module, whose instances are servers; on loop 0's thread. */
+int relp_server_start(void *server);
+void relp_server_retire(void *server);
+void relp_server_stop(void *server);
 /* HUP: reads the certificates again. */
-void relp_server_reload(struct relp_server *server);
+void relp_server_reload(void *server);
+void relp_server_close(void *server);
+struct ratelimit *relp_server_limit(void *server);
+unsigned relp_server_sessions(void *server);
 
 static inline void relp_count(struct relp_server *server, enum relp_counter which, uint64_t n) {
         if (n)

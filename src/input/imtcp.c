@@ -23,13 +23,11 @@ static const char *const compression_drivers[] = {"zlib", "zstd", NULL};
 
 /* Of module(load="imtcp") and of input(type="imtcp") alike. */
 struct imtcp_settings {
+        struct stream_settings stream;
         int64_t threads;
-        bool takes_flow_control, disables_lf, discards_truncated, counts_octets, tells_close, tells_open;
-        bool preserves_case, keeps_alive, fixes_cisco_asa, is_multi_line;
-        int64_t delimiter, frame_bytes_max, sessions_max, listeners_max, reads_max, backlog;
-        int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
-        int64_t rate_interval_s, rate_burst;
-        char *rate_name, *port, *port_file, *address, *name, *ruleset, *default_zone, *pattern, *network_namespace;
+        bool disables_lf, preserves_case;
+        int64_t listeners_max, reads_max, backlog;
+        char *ruleset, *network_namespace;
         struct strings senders;
         int compression_mode, compression_driver;
         int64_t expansion_ratio_max, inflated_bytes_max, zstd_window_bytes;
@@ -45,32 +43,32 @@ struct imtcp_settings {
 
 /* What can be said of the module and of an input. Legacy directives set it for the module. */
 #define SHARED_PARAMS(extra, legacy_name)                                                                              \
-        PARAM_BOOL(struct imtcp_settings, takes_flow_control, .name = "flowcontrol",                                   \
+        PARAM_BOOL(struct imtcp_settings, stream.takes_flow_control, .name = "flowcontrol",                            \
                    .legacy = legacy_name("InputTCPFlowControl"), .dflt = "on", .flags = (extra),                       \
                    .help = "Stop reading while the queue is nearly full, so that senders wait instead of messages "    \
                            "being lost."),                                                                             \
                 PARAM_BOOL(struct imtcp_settings, disables_lf, .name = "disablelfdelimiter",                           \
                            .legacy = legacy_name("InputTCPServerDisableLFDelimiter"), .dflt = "off", .flags = (extra), \
                            .help = "A line feed is an ordinary byte; only addtlFrameDelimiter ends a message."),       \
-                PARAM_BOOL(struct imtcp_settings, discards_truncated, .name = "discardtruncatedmsg", .dflt = "off",    \
-                           .flags = (extra),                                                                           \
+                PARAM_BOOL(struct imtcp_settings, stream.discards_truncated, .name = "discardtruncatedmsg",            \
+                           .dflt = "off", .flags = (extra),                                                            \
                            .help = "What is left of a message that was too long is discarded instead of becoming the " \
                                    "next "                                                                             \
                                    "message."),                                                                        \
-                PARAM_BOOL(struct imtcp_settings, tells_close, .name = "notifyonconnectionclose",                      \
+                PARAM_BOOL(struct imtcp_settings, stream.tells_close, .name = "notifyonconnectionclose",               \
                            .legacy = legacy_name("InputTCPServerNotifyOnConnectionClose"), .dflt = "off",              \
                            .flags = (extra), .help = "Log a message whenever a connection ends."),                     \
-                PARAM_BOOL(struct imtcp_settings, tells_open, .name = "notifyonconnectionopen", .dflt = "off",         \
+                PARAM_BOOL(struct imtcp_settings, stream.tells_open, .name = "notifyonconnectionopen", .dflt = "off",  \
                            .flags = (extra), .help = "Log a message whenever a connection begins."),                   \
-                PARAM_INT(struct imtcp_settings, delimiter, .name = "addtlframedelimiter",                             \
+                PARAM_INT(struct imtcp_settings, stream.delimiter, .name = "addtlframedelimiter",                      \
                           .legacy = legacy_name("InputTCPServerAddtlFrameDelimiter"), .dflt = "-1", .min = -1,         \
                           .max = 255, .flags = (extra),                                                                \
                           .help = "The number of another byte that ends a message; -1: none."),                        \
-                PARAM_INT(struct imtcp_settings, frame_bytes_max, .name = "maxframesize", .dflt = "200000", .min = 0,  \
-                          .max = FRAME_BYTES_MAX, .unit = "bytes", .flags = (extra),                                   \
+                PARAM_INT(struct imtcp_settings, stream.frame_bytes_max, .name = "maxframesize", .dflt = "200000",     \
+                          .min = 0, .max = FRAME_BYTES_MAX, .unit = "bytes", .flags = (extra),                         \
                           .help = "The largest octet count that is believed; a larger one is taken as text."),         \
                 PARAM_INT(                                                                                             \
-                        struct imtcp_settings, sessions_max, .name = "maxsessions",                                    \
+                        struct imtcp_settings, stream.sessions_max, .name = "maxsessions",                             \
                         .legacy = legacy_name("InputTCPMaxSessions"), .dflt = "0", .min = 0, .max = INT32_MAX,         \
                         .unit = "connections", .flags = (extra),                                                       \
                         .help = "How many connections an input holds at once; more are closed at once. 0: as many as " \
@@ -88,18 +86,18 @@ struct imtcp_settings {
                            .legacy = legacy_name("InputTCPServerPreserveCase"), .dflt = "on", .flags = (extra),        \
                            .help = "The property fromhost shows the host name as the resolver spells it, else in "     \
                                    "lower case."),                                                                     \
-                PARAM_BOOL(struct imtcp_settings, keeps_alive, .name = "keepalive",                                    \
+                PARAM_BOOL(struct imtcp_settings, stream.keeps_alive, .name = "keepalive",                             \
                            .legacy = legacy_name("InputTCPServerKeepAlive"), .dflt = "off", .flags = (extra),          \
                            .help = "Let the kernel probe silent connections, so that dead ones are noticed."),         \
-                PARAM_INT(struct imtcp_settings, keepalive_probes, .name = "keepalive.probes",                         \
+                PARAM_INT(struct imtcp_settings, stream.keepalive_probes, .name = "keepalive.probes",                  \
                           .legacy = legacy_name("InputTCPServerKeepAlive_probes"), .dflt = "0", .min = 0, .max = 127,  \
                           .unit = "probes", .flags = (extra),                                                          \
                           .help = "Unanswered probes after which a connection is dead; 0: the system's default."),     \
-                PARAM_INT(struct imtcp_settings, keepalive_time_s, .name = "keepalive.time",                           \
+                PARAM_INT(struct imtcp_settings, stream.keepalive_time_s, .name = "keepalive.time",                    \
                           .legacy = legacy_name("InputTCPServerKeepAlive_time"), .dflt = "0", .min = 0, .max = 32767,  \
                           .unit = "seconds", .flags = (extra),                                                         \
                           .help = "Silence before the first probe; 0: the system's default."),                         \
-                PARAM_INT(struct imtcp_settings, keepalive_interval_s, .name = "keepalive.interval",                   \
+                PARAM_INT(struct imtcp_settings, stream.keepalive_interval_s, .name = "keepalive.interval",            \
                           .legacy = legacy_name("InputTCPServerKeepAlive_intvl"), .dflt = "0", .min = 0, .max = 32767, \
                           .unit = "seconds", .flags = (extra),                                                         \
                           .help = "Time between probes; 0: the system's default."),                                    \
@@ -187,45 +185,45 @@ static const struct param imtcp_module_params[] = {
         SHARED_PARAMS(0, HERE),
         PARAM_INT(struct imtcp_settings, threads, .name = "workerthreads", .dflt = "2", .min = 1, .max = THREADS_MAX,
                   .unit = "threads", .help = "Threads that read from connections, which are spread over them in turn."),
-        PARAM_BOOL(struct imtcp_settings, counts_octets, .name = "octetcountedframing", .dflt = "on",
+        PARAM_BOOL(struct imtcp_settings, stream.counts_octets, .name = "octetcountedframing", .dflt = "on",
                    .flags = PARAM_IS_IGNORED, .help = "Use supportOctetCountedFraming of the input."),
         {},
 };
 
 static const struct param imtcp_params[] = {
-        PARAM_STRING(struct imtcp_settings, port, .name = "port", .legacy = "InputTCPServerRun",
+        PARAM_STRING(struct imtcp_settings, stream.port, .name = "port", .legacy = "InputTCPServerRun",
                      .flags = PARAM_IS_REQUIRED | PARAM_LEGACY_CREATES,
                      .help = "The port to listen on, by number or service name. 0, with listenPortFileName: any free "
                              "one."),
-        PARAM_STRING(struct imtcp_settings, port_file, .name = "listenportfilename",
+        PARAM_STRING(struct imtcp_settings, stream.port_file, .name = "listenportfilename",
                      .legacy = "InputTCPServerListenPortFile",
                      .help = "A file that the number of the port is written to."),
-        PARAM_STRING(struct imtcp_settings, address, .name = "address",
+        PARAM_STRING(struct imtcp_settings, stream.address, .name = "address",
                      .help = "The local address to listen on; unset or *: all."),
-        PARAM_STRING(struct imtcp_settings, name, .name = "name", .legacy = "InputTCPServerInputName", .dflt = "imtcp",
-                     .flags = PARAM_LEGACY_STAYS, .help = "What the property inputname shows."),
-        PARAM_STRING(struct imtcp_settings, default_zone, .name = "defaulttz",
+        PARAM_STRING(struct imtcp_settings, stream.name, .name = "name", .legacy = "InputTCPServerInputName",
+                     .dflt = "imtcp", .flags = PARAM_LEGACY_STAYS, .help = "What the property inputname shows."),
+        PARAM_STRING(struct imtcp_settings, stream.default_zone, .name = "defaulttz",
                      .help = "The offset, as +01:00, of times that name none."),
         PARAM_RULESET(struct imtcp_settings, ruleset, .name = "ruleset", .legacy = "InputTCPServerBindRuleset",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The ruleset that gets the messages; unset: the default one."),
-        PARAM_BOOL(struct imtcp_settings, counts_octets, .name = "supportoctetcountedframing",
+        PARAM_BOOL(struct imtcp_settings, stream.counts_octets, .name = "supportoctetcountedframing",
                    .legacy = "InputTCPServerSupportOctetCountedFraming", .dflt = "on", .flags = PARAM_LEGACY_STAYS,
                    .help = "A frame that begins with a digit begins with its length (RFC 6587). Off: only delimiters "
                            "end messages."),
-        PARAM_INT(struct imtcp_settings, rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,
+        PARAM_INT(struct imtcp_settings, stream.rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
-        PARAM_INT(struct imtcp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
+        PARAM_INT(struct imtcp_settings, stream.rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
-        PARAM_STRING(struct imtcp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
-        PARAM_BOOL(struct imtcp_settings, fixes_cisco_asa, .name = "framingfix.cisco.asa", .dflt = "off",
+        PARAM_STRING(struct imtcp_settings, stream.rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
+        PARAM_BOOL(struct imtcp_settings, stream.fixes_cisco_asa, .name = "framingfix.cisco.asa", .dflt = "off",
                    .help = "Pass over blanks between frames, which Cisco ASA sends at times."),
         PARAM_INT(struct imtcp_settings, backlog, .name = "socketbacklog", .dflt = "0", .min = 0, .max = INT32_MAX,
                   .unit = "connections",
                   .help = "Connections that may wait to be accepted; 0: a tenth of maxSessions, 1024 at least."),
-        PARAM_BOOL(struct imtcp_settings, is_multi_line, .name = "multiline", .dflt = "off",
+        PARAM_BOOL(struct imtcp_settings, stream.is_multi_line, .name = "multiline", .dflt = "off",
                    .help = "A line feed ends a message only where '<' follows, or nothing."),
-        PARAM_STRING(struct imtcp_settings, pattern, .name = "framing.delimiter.regex", .dflt = "off",
+        PARAM_STRING(struct imtcp_settings, stream.pattern, .name = "framing.delimiter.regex", .dflt = "off",
                      .help = "A regular expression (POSIX, extended) that the first line of each message matches; then "
                              "messages may have several lines."),
         PARAM_INT(struct imtcp_settings, threads, .name = "workerthreads", .dflt = "2", .min = 1, .max = THREADS_MAX,
@@ -270,8 +268,8 @@ static int imtcp_check(const void *own, const void *module_settings, struct modu
         const struct netstream netstream = netstream_of(settings);
         int tls = netstream_check(&netstream, log);
         int senders = listening_parse_senders(NULL, &settings->senders, "TCP", log);
-        int pattern = own ? stream_check_pattern(settings->pattern, "imtcp", log) : 0;
-        int port = own && settings->port ? listening_check_port(settings->port, "TCP", log) : 0;
+        int pattern = own ? stream_check_pattern(settings->stream.pattern, "imtcp", log) : 0;
+        int port = own && settings->stream.port ? listening_check_port(settings->stream.port, "TCP", log) : 0;
         return tls || senders || pattern || port ? fail(-EINVAL) : 0;
 }
 
@@ -285,53 +283,26 @@ static unsigned imtcp_threads(const void *module_settings) {
 }
 
 static struct stream_options options_of(const struct imtcp_settings *settings) {
-        return (struct stream_options){
-                .module = "imtcp",
-                .name = settings->name,
-                .default_zone = settings->default_zone,
-                .pattern = settings->pattern,
-                .senders = &settings->senders,
-                .port_file = settings->port_file,
-                .rules =
-                        {
-                                .frame_bytes_max = (uint32_t)settings->frame_bytes_max,
-                                .delimiter = (int16_t)settings->delimiter,
-                                .ends_at_lf = !settings->disables_lf,
-                                .counts_octets = settings->counts_octets,
-                                .discards_truncated = settings->discards_truncated,
-                                .skips_blanks = settings->fixes_cisco_asa,
-                                .multi_line = settings->is_multi_line,
-                                .keeps_tail = true,
-                        },
-                .keepalive =
-                        {
-                                .is_on = settings->keeps_alive,
-                                .probes = settings->keepalive_probes,
-                                .time_s = settings->keepalive_time_s,
-                                .interval_s = settings->keepalive_interval_s,
-                        },
-                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
-                .inflation =
-                        {
-                                .kind = compression_of(settings),
-                                .ratio_max = settings->expansion_ratio_max,
-                                .bytes_max_per_receive = settings->inflated_bytes_max,
-                                .window_bytes_max = settings->zstd_window_bytes,
-                        },
-                .sessions_max = settings->sessions_max,
-                .reads_max = settings->reads_max,
-                .flow = settings->takes_flow_control ? FLOW_FULL : FLOW_NONE,
-                .preserves_case = settings->preserves_case,
-                .tells_open = settings->tells_open,
-                .tells_close = settings->tells_close,
-                .tell_closed = tell_closed,
+        struct stream_options options = stream_options_of(&settings->stream, "imtcp");
+        options.senders = &settings->senders;
+        options.rules.ends_at_lf = !settings->disables_lf;
+        options.rules.keeps_tail = true;
+        options.inflation = (struct inflation_options){
+                .kind = compression_of(settings),
+                .ratio_max = settings->expansion_ratio_max,
+                .bytes_max_per_receive = settings->inflated_bytes_max,
+                .window_bytes_max = settings->zstd_window_bytes,
         };
+        options.reads_max = settings->reads_max;
+        options.preserves_case = settings->preserves_case;
+        options.tell_closed = tell_closed;
+        return options;
 }
 
 /* Port 0 makes sense only for somebody who is told which one it became. */
 static const char *port_of(const struct imtcp_settings *settings, struct module_log *log) {
-        if (strcmp(settings->port, "0") != 0 || (settings->port_file && *settings->port_file))
-                return settings->port;
+        if (strcmp(settings->stream.port, "0") != 0 || (settings->stream.port_file && *settings->stream.port_file))
+                return settings->stream.port;
         module_report(log, SEVERITY_WARNING, 0, "imtcp: port 0 and no port file set -> using port 514 instead");
         return "514";
 }
@@ -339,9 +310,9 @@ static const char *port_of(const struct imtcp_settings *settings, struct module_
 static int imtcp_open(void **ret, const struct input_host *host, const void *own) {
         const struct imtcp_settings *settings = own;
         struct stream_options options = options_of(settings);
-        limit_by_name(&options.limit, host, settings->rate_name, "imtcp");
+        limit_by_name(&options.limit, host, settings->stream.rate_name, "imtcp");
         _owned_(buffer_fini) struct buffer prefix = {0};
-        buffer_format(&prefix, "imtcp %s: ", settings->name);
+        buffer_format(&prefix, "imtcp %s: ", settings->stream.name);
         options.framing_prefix = buffer_string(&prefix);
         if (!options.framing_prefix)
                 return fail(-ENOMEM);
@@ -349,10 +320,10 @@ static int imtcp_open(void **ret, const struct input_host *host, const void *own
         int r = stream_new(&server, host, &options);
         if (r)
                 return pass(r);
-        int64_t backlog = settings->backlog ? settings->backlog : MAX(settings->sessions_max / 10, BACKLOG_MIN);
+        int64_t backlog = settings->backlog ? settings->backlog : MAX(settings->stream.sessions_max / 10, BACKLOG_MIN);
         struct socket_place place = {
                 .family = host->facts->ip_family,
-                .address = settings->address,
+                .address = settings->stream.address,
                 .port = port_of(settings, host->log),
                 .network_namespace = settings->network_namespace,
                 .backlog = (int)backlog,
@@ -370,52 +341,18 @@ static int imtcp_open(void **ret, const struct input_host *host, const void *own
         return 0;
 }
 
-static int imtcp_start(void *instance) {
-        return stream_start(instance);
-}
-
-static void imtcp_reopen(void *instance) {
-        stream_reopen(instance);
-}
-
-static void imtcp_stop(void *instance) {
-        stream_stop(instance);
-}
-
-static void imtcp_close(void *instance) {
-        stream_free(instance);
-}
-
-static struct ratelimit *imtcp_limit(void *instance) {
-        return &((struct stream_server *)instance)->limit.limit;
-}
-
-static void imtcp_retire(void *instance) {
-        stream_retire(instance);
-}
-
-static unsigned imtcp_sessions(void *instance) {
-        return atomic_load(&((struct stream_server *)instance)->sessions);
-}
-
 /* The port as it is written, where it makes sense. */
 static void imtcp_statistic(struct buffer *name, const void *own, const void *module_settings _unused_) {
         const struct imtcp_settings *s = own;
-        bool is_known = strcmp(s->port, "0") != 0 || (s->port_file && *s->port_file);
-        buffer_format(name, "%s(%s)", s->name, is_known ? s->port : "514");
+        bool is_known = strcmp(s->stream.port, "0") != 0 || (s->stream.port_file && *s->stream.port_file);
+        buffer_format(name, "%s(%s)", s->stream.name, is_known ? s->stream.port : "514");
 }
 
 static const struct input_ops imtcp_ops = {
+        STREAM_OPS,
         .statistic = imtcp_statistic,
         .threads = imtcp_threads,
         .open = imtcp_open,
-        .start = imtcp_start,
-        .stop = imtcp_stop,
-        .reopen = imtcp_reopen,
-        .close = imtcp_close,
-        .limit = imtcp_limit,
-        .retire = imtcp_retire,
-        .sessions = imtcp_sessions,
 };
 
 const struct module imtcp_module = {

@@ -95,6 +95,31 @@ static void count_failed(struct acceptor *acceptor, int family) {
         stream_count(server, stream_part(server, family), STREAM_OPEN_FAILED, 1);
 }
 
+struct stream_options stream_options_of(const struct stream_settings *settings, const char *module) {
+        return (struct stream_options){
+                .module = module,
+                .name = settings->name,
+                .default_zone = settings->default_zone,
+                .pattern = settings->pattern,
+                .port_file = settings->port_file,
+                .rules = {.frame_bytes_max = (uint32_t)settings->frame_bytes_max,
+                          .delimiter = (int16_t)settings->delimiter,
+                          .counts_octets = settings->counts_octets,
+                          .discards_truncated = settings->discards_truncated,
+                          .skips_blanks = settings->fixes_cisco_asa,
+                          .multi_line = settings->is_multi_line},
+                .keepalive = {.is_on = settings->keeps_alive,
+                              .probes = settings->keepalive_probes,
+                              .time_s = settings->keepalive_time_s,
+                              .interval_s = settings->keepalive_interval_s},
+                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
+                .sessions_max = settings->sessions_max,
+                .flow = settings->takes_flow_control ? FLOW_FULL : FLOW_NONE,
+                .tells_open = settings->tells_open,
+                .tells_close = settings->tells_close,
+        };
+}
+
 int stream_new(struct stream_server **ret, const struct input_host *host, const struct stream_options *options) {
         _owned_(stream_free) struct stream_server *server = calloc(1, sizeof *server);
         if (!server)
@@ -336,11 +361,13 @@ static void begin_session(struct acceptor *acceptor, int fd, const struct sockad
 
 /* ---- Start and stop ---- */
 
-int stream_start(struct stream_server *server) {
+int stream_start(void *instance) {
+        struct stream_server *server = instance;
         return pass(acceptor_start(&server->acceptor));
 }
 
-void stream_reopen(struct stream_server *server) {
+void stream_reopen(void *instance) {
+        struct stream_server *server = instance;
         if (!server->tls)
                 return;
         netstream_reload(server->tls, server->options.module, server->log);
@@ -354,15 +381,31 @@ static void stop_worker(void *argument) {
                 connection_end(worker->connections);
 }
 
-void stream_retire(struct stream_server *server) {
+void stream_retire(void *instance) {
+        struct stream_server *server = instance;
         acceptor_stop(&server->acceptor);
         server->unlinks_at_end = false;
 }
 
-void stream_stop(struct stream_server *server) {
+void stream_stop(void *instance) {
+        struct stream_server *server = instance;
         acceptor_stop(&server->acceptor);
         stop_worker(&server->workers[0]);
         for (unsigned i = 1; i < server->worker_count; i++)
                 loop_post(server->workers[i].loop, stop_worker, &server->workers[i]);
         listening_end_limit(&server->limit);
+}
+
+void stream_close(void *instance) {
+        stream_free(instance);
+}
+
+struct ratelimit *stream_limit(void *instance) {
+        struct stream_server *server = instance;
+        return &server->limit.limit;
+}
+
+unsigned stream_sessions(void *instance) {
+        struct stream_server *server = instance;
+        return atomic_load(&server->sessions);
 }

@@ -44,6 +44,16 @@ enum stream_counter {
 };
 extern const struct counter_def stream_counters[];
 
+/* What users say of either module's inputs. */
+struct stream_settings {
+        char *port, *address, *port_file, *name, *default_zone, *pattern, *rate_name;
+        bool takes_flow_control, discards_truncated, counts_octets, fixes_cisco_asa, is_multi_line;
+        bool tells_open, tells_close, keeps_alive;
+        int64_t frame_bytes_max, sessions_max, delimiter;
+        int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
+        int64_t rate_interval_s, rate_burst;
+};
+
 /* What a module makes of its settings. Texts are lent for stream_new() alone. */
 struct stream_options {
         const char *module;         /* "imtcp" */
@@ -108,6 +118,9 @@ struct stream_server {
         size_t part_count;
 };
 
+/* What they mean; the module adds what is its own. */
+struct stream_options stream_options_of(const struct stream_settings *settings, const char *module);
+
 int stream_new(struct stream_server **ret, const struct input_host *host, const struct stream_options *options);
 struct stream_server *stream_free(struct stream_server *server);
 OWNED_POINTER(struct stream_server, stream_free);
@@ -118,12 +131,20 @@ void stream_secure(struct stream_server *server, struct tls_context *tls);
 int stream_listen_tcp(struct stream_server *server, const struct socket_place *place);
 int stream_listen_unix(struct stream_server *server, const struct unix_place *place, bool unlinks_at_end);
 
-/* On loop 0's thread. */
-int stream_start(struct stream_server *server);
-void stream_reopen(struct stream_server *server);
-void stream_stop(struct stream_server *server);
+/* Operations of a module whose instances are servers; on loop 0's thread. */
+int stream_start(void *server);
+void stream_reopen(void *server);
+void stream_stop(void *server);
 /* Somebody else listens now: connections that there are go on. */
-void stream_retire(struct stream_server *server);
+void stream_retire(void *server);
+void stream_close(void *server);
+struct ratelimit *stream_limit(void *server);
+unsigned stream_sessions(void *server);
+
+/* In the module's struct input_ops. */
+#define STREAM_OPS                                                                                                     \
+        .start = stream_start, .reopen = stream_reopen, .stop = stream_stop, .close = stream_close,                    \
+        .limit = stream_limit, .retire = stream_retire, .sessions = stream_sessions
 
 /* Reports and refuses a pattern that is none; NULL, "" and "off" are no pattern. */
 int stream_check_pattern(const char *pattern, const char *module, struct module_log *log);

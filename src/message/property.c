@@ -1,13 +1,13 @@
 #include "message/property.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include <errno.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "message/stamp_text.h"
 #include "message/variable.h"
 
@@ -226,24 +226,13 @@ static struct text raw_after_pri(const struct batch *b, const struct record *r) 
         return raw;
 }
 
-static uint64_t random64(void) {
-        /* xorshift64*, seeded by the kernel once a thread: no system call a message. */
-        static _Thread_local uint64_t state;
-        while (!state)
-                if (getrandom(&state, sizeof state, 0) != sizeof state)
-                        state = (uint64_t)clock_mono_ns() ^ (uintptr_t)&state;
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        return state * 0x2545f4914f6cdd1du;
-}
-
 /* Version 4 of RFC 4122 in 32 hexadecimal digits; made when first asked for, then the record's own. */
 static struct text uuid(struct batch *b, struct record *r) {
         if (r->uuid_at)
                 return batch_text(b, (struct span){r->uuid_at, UUID_BYTES});
-        uint64_t high = (random64() & ~UINT64_C(0xf000)) | 0x4000;
-        uint64_t low = (random64() & ~(UINT64_C(3) << 62)) | UINT64_C(2) << 62;
+        static _Thread_local uint64_t state;
+        uint64_t high = (random_next(&state) & ~UINT64_C(0xf000)) | 0x4000;
+        uint64_t low = (random_next(&state) & ~(UINT64_C(3) << 62)) | UINT64_C(2) << 62;
         char digits[UUID_BYTES];
         for (int i = 0; i < UUID_BYTES; i++)
                 digits[i] = "0123456789ABCDEF"[(i < 16 ? high >> (60 - 4 * i) : low >> (60 - 4 * (i - 16))) & 15];

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "base/clock.h"
 #include "base/fail.h"
+#include "base/random.h"
 #include "base/reporter.h"
 #include "message/change.h"
 #include "module/module.h"
@@ -258,16 +258,9 @@ static const struct kind_settings *settings_of(const struct mmanon_settings *s, 
         return kind == IPV4 ? &s->ipv4 : kind == IPV6 ? &s->ipv6 : &s->embedded;
 }
 
-/* xorshift64*; where numbers need only be different, not secret. */
 static uint64_t next_random(void) {
         static _Thread_local uint64_t state;
-        while (!state)
-                if (getrandom(&state, sizeof state, 0) != sizeof state)
-                        state = (uint64_t)clock_mono_ns() ^ (uintptr_t)&state;
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        return state * 0x2545f4914f6cdd1du;
+        return random_next(&state);
 }
 
 static wide anonymous(const struct mmanon *m, const struct address *a) {

@@ -20,13 +20,19 @@ static void open_with(const char *const *pairs) {
         CHECK_INT(test_output_open(&out, &omfwd_module, NULL, pairs), 0);
 }
 
+static uint16_t port_number(const char *port) {
+        int64_t number = 0;
+        CHECK_INT(text_to_int(text_of(port), &number), 0);
+        return (uint16_t)number;
+}
+
 /* A socket bound to a free port of loopback; the port in text. */
 static int bind_on(int type, const char *wanted, char port[8]) {
         int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), one = 1;
         struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t size = sizeof here;
         if (wanted)
-                here.sin_port = htons((uint16_t)atoi(wanted));
+                here.sin_port = htons(port_number(wanted));
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
         CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&here, size) == 0);
         if (type == SOCK_STREAM)
@@ -255,7 +261,7 @@ static pid_t fork_reader(int listener, int lines) {
         FILE *stream = fdopen(peer, "r");
         char line[2048];
         while (fgets(line, sizeof line, stream)) {
-                if (atoi(line) != wanted || strlen(line) != 1000)
+                if (strtol(line, NULL, 10) != wanted || strlen(line) != 1000)
                         _exit(2);
                 wanted++;
         }
@@ -350,7 +356,7 @@ static pid_t fork_name_server(int fd, const char *down, const char *up) {
                 at += 5;
                 memcpy(message + 2, "\x81\x80\0\1\0\2\0\0\0\0", 10);
                 for (int i = 0; i < 2; i++) {
-                        unsigned port = (unsigned)atoi(i ? up : down);
+                        unsigned port = port_number(i ? up : down);
                         memcpy(message + at, "\xc0\x0c\0\x21\0\1\0\0\0\1\0\x11\0\0\0\0\0\0\003127\0010\0010\0011\0",
                                29);
                         message[at + 13] = (unsigned char)i;

@@ -17,7 +17,7 @@
 #include "base/fail.h"
 #include "io/relp_client.h"
 #include "message/batch.h"
-#include "module/module.h"
+#include "module/relp_tls.h"
 
 extern const struct module omrelp_module;
 
@@ -35,9 +35,8 @@ struct omrelp_settings {
         int64_t rebind_interval, window, silence_s, connect_wait_s;
         bool keeps_alive;
         int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
-        bool has_tls, compresses, ends_for_good;
-        struct strings tls_peers;
-        char *tls_auth_mode, *tls_priority, *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_commands;
+        bool compresses, ends_for_good;
+        struct relp_tls tls;
 };
 
 static const struct param omrelp_module_params[] = {
@@ -76,27 +75,9 @@ static const struct param omrelp_params[] = {
                   .max = 32767, .unit = "seconds", .help = "Silence before the first probe; 0: as the system does."),
         PARAM_INT(struct omrelp_settings, keepalive_interval_s, .name = "keepalive.interval", .dflt = "0", .min = 0,
                   .max = 32767, .unit = "seconds", .help = "Time between probes; 0: as the system does."),
-        PARAM_BOOL(struct omrelp_settings, has_tls, .name = "tls", .dflt = "off",
-                   .help = "Whether the connection is encrypted; both sides must say the same."),
-        PARAM_STRING(struct omrelp_settings, tls_auth_mode, .name = "tls.authmode",
-                     .help = "How a peer's certificate is checked: certvalid (an authority that we trust has signed "
-                             "it), name (that, and tls.permittedPeer names it), fingerprint (tls.permittedPeer has its "
-                             "fingerprint). Unset: not at all."),
-        PARAM_STRINGS(struct omrelp_settings, tls_peers, .name = "tls.permittedpeer",
-                      .help = "The servers that messages may be sent to: names, where * stands for one label, or "
-                              "fingerprints as "
-                              "SHA1:... or SHA256:..."),
-        PARAM_STRING(struct omrelp_settings, tls_ca_file, .name = "tls.cacert",
-                     .help = "File with the certificates of the authorities that we trust."),
-        PARAM_STRING(struct omrelp_settings, tls_cert_file, .name = "tls.mycert",
-                     .help = "File with our certificate, and those between it and the authority."),
-        PARAM_STRING(struct omrelp_settings, tls_key_file, .name = "tls.myprivkey",
-                     .help = "File with our private key."),
-        PARAM_STRING(struct omrelp_settings, tls_priority, .name = "tls.prioritystring",
-                     .help = "Protocols and ciphers, as a GnuTLS priority string."),
-        PARAM_STRING(struct omrelp_settings, tls_commands, .name = "tls.tlscfgcmd",
-                     .help = "OpenSSL configuration commands, one a line, as \"Protocol=ALL,-TLSv1\"; stands in for "
-                             "tls.priorityString."),
+        RELP_TLS_PARAMS(struct omrelp_settings, tls,
+                        "The servers that messages may be sent to: names, where * stands for one label, or "
+                        "fingerprints as SHA1:... or SHA256:..."),
         PARAM_BOOL(struct omrelp_settings, compresses, .name = "tls.compression", .dflt = "off",
                    .flags = PARAM_IS_IGNORED,
                    .help = "Without effect: compressed TLS gives away what it encrypts, and no library does it any "
@@ -139,45 +120,13 @@ struct omrelp {
 
 /* ---- Checking and opening --------------------------------------------------- */
 
-/* What check_tls() has found good. Texts are lent by the settings. */
-static struct tls_rules tls_rules_of(const struct omrelp_settings *s) {
-        struct tls_rules rules = {
-                .ca_file = s->tls_ca_file,
-                .cert_file = s->tls_cert_file,
-                .key_file = s->tls_key_file,
-                .priority = s->tls_commands && *s->tls_commands ? s->tls_commands : s->tls_priority,
-                .peers = (const char *const *)s->tls_peers.items,
-                .peer_count = s->tls_peers.count,
-        };
-        (void)tls_auth_of(&rules.auth, s->tls_auth_mode);
-        return rules;
-}
-
-static int check_tls(const struct omrelp_settings *s, struct module_log *log) {
-        enum tls_auth auth;
-        if (!s->has_tls)
-                return 0;
-        if (tls_auth_of(&auth, s->tls_auth_mode)) {
-                module_report_param(log, 3, "tls.authmode",
-                                    "tls.authMode \"%s\" is not known; there are certvalid, name and fingerprint",
-                                    s->tls_auth_mode);
-                return fail(-EINVAL);
-        }
-        _owned_(buffer_fini) struct buffer complaint = {0};
-        struct tls_rules rules = tls_rules_of(s);
-        int r = tls_rules_check(&rules, &complaint);
-        if (r)
-                module_report(log, 3, 0, "omrelp: %s", buffer_string(&complaint));
-        return r ? pass(r) : 0;
-}
-
 static int omrelp_check(const void *settings, const void *module_settings _unused_, struct module_log *log) {
         const struct omrelp_settings *s = settings;
         if (s && s->target && text_trim(text_of(s->target)).size == 0) {
                 module_report_param(log, 3, "target", "the name or address of a machine is missing");
                 return fail(-EINVAL);
         }
-        return s ? check_tls(s, log) : 0;
+        return s ? relp_tls_check(&s->tls, false, "omrelp", log) : 0;
 }
 
 static int omrelp_columns(const void *settings, const void *module_settings _unused_, struct work_format *columns) {
@@ -250,7 +199,7 @@ static void fill_rules(struct omrelp *o, const struct output_host *host, const s
 /* Files that do not do now may do later: the action starts, and is suspended until they are mended. */
 static int make_tls(struct omrelp *o, const struct omrelp_settings *s) {
         _owned_(buffer_fini) struct buffer complaint = {0};
-        struct tls_rules rules = tls_rules_of(s);
+        struct tls_rules rules = relp_tls_rules(&s->tls, false);
         int r = tls_context_new(&o->rules.tls, &rules, &complaint);
         if (r)
                 module_report(o->log, 3, CODE_RELP, "omrelp[%s:%s]: %s", o->host, o->port, buffer_string(&complaint));
@@ -275,7 +224,7 @@ static int omrelp_open(void **ret, const struct output_host *host, const void *s
                         return fail(-ENOMEM);
         }
         fill_rules(o, host, s);
-        r = s->has_tls ? make_tls(o, s) : 0;
+        r = s->tls.is_on ? make_tls(o, s) : 0;
         if (r)
                 return pass(r);
         r = relp_client_init(&o->client, &o->rules);

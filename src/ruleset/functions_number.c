@@ -3,8 +3,8 @@
  */
 #include <arpa/inet.h>
 #include <stdio.h>
-#include <sys/random.h>
 
+#include "base/random.h"
 #include "ruleset/functions.h"
 
 static struct value argument(const struct function_call *c, uint32_t i, struct evaluation *ev) {
@@ -87,19 +87,6 @@ static struct value call_ipv42num(const struct function_call *c, struct evaluati
 
 enum { RANDOM_MAX = INT32_MAX };
 
-/* xorshift64*, seeded by the kernel once a worker: no system call a message. */
-static uint64_t random_next(struct evaluation *ev) {
-        while (!ev->random_state)
-                if (getrandom(&ev->random_state, sizeof ev->random_state, 0) != (ssize_t)sizeof ev->random_state)
-                        ev->random_state = 0x9e3779b97f4a7c15u ^ (uintptr_t)ev;
-        uint64_t x = ev->random_state;
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        ev->random_state = x;
-        return x * 0x2545f4914f6cdd1du;
-}
-
 /* random(max): 0 to max - 1. */
 static struct value call_random(const struct function_call *c, struct evaluation *ev) {
         struct value v = argument(c, 0, ev);
@@ -107,7 +94,7 @@ static struct value call_random(const struct function_call *c, struct evaluation
         if (limit == 0)
                 return value_number(0);
         uint64_t size = limit < 0 ? -(uint64_t)limit : (uint64_t)limit;
-        return value_number((int64_t)(random_next(ev) % MIN(size, (uint64_t)RANDOM_MAX)));
+        return value_number((int64_t)(random_next(&ev->random_state) % MIN(size, (uint64_t)RANDOM_MAX)));
 }
 
 struct address {

@@ -180,16 +180,21 @@ def what_a_script_takes_that_asks_is_no_dead_letter():
         assert not dead(place, "far")
 
 
+def kept_by_the_second_alone(place, daemon, second, count):
+    """Two actions miss so many messages: the second one keeps them all, each once, and the first one keeps none."""
+    wait(lambda: dead_numbers(place, second) == list(range(count)), "the dead letters of the second action")
+    wait(lambda: len(place.lines("seen")) == count, "the action behind both")
+    assert daemon.stop() == 0
+    assert not dead(place, "far")
+
+
 @promise
 def what_all_of_a_chain_miss_is_kept_once():
     holder, port = away()
     with Place() as place, holder:
         spare = FORWARD.replace('name="far"', 'name="spare" action.execOnlyWhenPreviousIsSuspended="on"')
         daemon = begin(place, 200, config(FORWARD + spare + SEEN, port))
-        wait(lambda: dead_numbers(place, "spare") == list(range(200)), "the dead letters of the last")
-        wait(lambda: len(place.lines("seen")) == 200, "the action behind it")
-        assert daemon.stop() == 0
-        assert not dead(place, "far")
+        kept_by_the_second_alone(place, daemon, "spare", 200)
 
 
 @promise
@@ -200,10 +205,7 @@ def what_no_sender_relies_on_is_kept_only_where_all_is():
         keeps = FORWARD.replace('name="far"', 'name="keeps" action.deadLetter="all"')
         daemon = place.daemon(config(FORWARD + keeps + SEEN, port))
         send_tcp(daemon.port("port"), numbered(0, 100))
-        wait(lambda: dead_numbers(place, "keeps") == list(range(100)), "the dead letters of the one that keeps all")
-        wait(lambda: len(place.lines("seen")) == 100, "the action behind it")
-        assert daemon.stop() == 0
-        assert not dead(place, "far")
+        kept_by_the_second_alone(place, daemon, "keeps", 100)
 
 
 @promise
