@@ -26,7 +26,7 @@ def without_backslashes(text):
 
 
 def with_padded_days(text):
-    return re.sub(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0]([1-9])", rb"\1  \2", text)
+    return re.sub(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0]([1-9])", rb"\1  \2", text, flags=re.IGNORECASE)
 
 
 def without_slashes(text):
