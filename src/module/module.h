@@ -214,6 +214,8 @@ struct input_ops {
         unsigned (*sessions)(void *instance);
         /* It begins where it ended the last time: while one process replaces another, the new one waits with it. */
         bool resumes;
+        /* Its stop() sees what the other inputs have counted, so it comes when they have ended. */
+        bool stops_last;
         /*
          * Appends what rsyslog calls the counters of an instance in its statistics: "imtcp(514)". NULL: the module's
          * name, and one object for all instances together. Settings as given to open().
