@@ -311,26 +311,29 @@ static void join(struct inputs *in, struct input_thread *t, const struct timespe
         t->is_running = false;
 }
 
+static void stop_group(struct inputs *in, struct input_group *g, const struct timespec *until) {
+        for (struct input_instance *i = g->instances; i; i = i->next)
+                loop_post(g->loops[0], stop_instance, i);
+        /* loop_stop() lets what was posted before run first, so the loop of the instances goes last. */
+        loop_stop(g->loops[0]);
+        join(in, &g->thread[0], until);
+        for (unsigned n = 1; n < g->threads; n++) {
+                loop_stop(g->loops[n]);
+                join(in, &g->thread[n], until);
+        }
+        for (unsigned n = 0; n < g->threads; n++)
+                flush_intakes(&g->thread[n].flush);
+}
+
 void inputs_stop(struct inputs *in) {
         if (!in)
                 return;
         int64_t due_ns = clock_mono_ns() + in->plan.timeout_stop_ms * 1000000;
         const struct timespec until = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
-        for (struct input_group *g = in->groups; g; g = g->next) {
-                if (!g->thread[0].is_running)
-                        continue;
-                for (struct input_instance *i = g->instances; i; i = i->next)
-                        loop_post(g->loops[0], stop_instance, i);
-                /* loop_stop() lets what was posted before run first, so the loop of the instances goes last. */
-                loop_stop(g->loops[0]);
-                join(in, &g->thread[0], &until);
-                for (unsigned n = 1; n < g->threads; n++) {
-                        loop_stop(g->loops[n]);
-                        join(in, &g->thread[n], &until);
-                }
-                for (unsigned n = 0; n < g->threads; n++)
-                        flush_intakes(&g->thread[n].flush);
-        }
+        for (int is_last = 0; is_last < 2; is_last++)
+                for (struct input_group *g = in->groups; g; g = g->next)
+                        if (g->thread[0].is_running && g->module->input->stops_last == is_last)
+                                stop_group(in, g, &until);
 }
 
 void inputs_reopen(struct inputs *in) {

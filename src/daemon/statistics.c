@@ -208,7 +208,7 @@ void statistics_visit(struct statistics *s, const struct statistics_sources *sou
         visit_globals(s, c);
         int64_t now_ns = clock_mono_ns();
         for (size_t i = 0; i < s->percentile_count; i++)
-                percentiles_report(s->percentiles[i], resets, visitor);
+                percentiles_report(s->percentiles[i], visitor);
         for (size_t i = 0; i < s->dyn_count; i++)
                 dyn_stats_report(s->dyn[i], now_ns, visitor);
         actions_visit(sources->actions, c);

@@ -6,6 +6,7 @@
  *              |                            and series -> push
  *              refused: the cycle waits until imdiag lets it run, see module/diag.h
  *
+ * A last report tells of the time between the one before and the end; it is not pushed.
  * The only wake-ups are its own. Everything happens on its one thread, but resume() and what is pushed.
  */
 #include <errno.h>
@@ -270,9 +271,12 @@ static int impstats_start(void *instance) {
 
 static void impstats_stop(void *instance) {
         struct impstats *m = instance;
-        m->host->diag->stats_writer(m->host->daemon, NULL, NULL);
         loop_disarm(m->loop, &m->timer);
+        /* No server of metrics may hold up the end of the daemon. */
         m->push = impstats_push_free(m->push);
+        if (m->host->diag->stats_begin(m->host->daemon))
+                report_all(m);
+        m->host->diag->stats_writer(m->host->daemon, NULL, NULL);
 }
 
 static void impstats_reopen(void *instance) {
@@ -364,6 +368,7 @@ static const struct input_ops impstats_ops = {
         .reopen = impstats_reopen,
         .close = impstats_close,
         .module_instance = impstats_module_instance,
+        .stops_last = true,
 };
 
 const struct module impstats_module = {

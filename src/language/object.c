@@ -254,6 +254,17 @@ void add_input(struct loader *l, struct assignment *list, struct place place) {
         link_input(l, &m, list);
 }
 
+/* What is another way where directives make the object is written with it, so that a translation has it, too. */
+static void use_legacy_defaults(struct loader *l, struct target *t, struct assignment **list, struct place place) {
+        for (size_t i = 0; t->params[i].name; i++) {
+                if (!(t->params[i].flags & PARAM_LEGACY_OFF) || t->is_set[i])
+                        continue;
+                struct assignment *a = assignment_add(l, list, t->params[i].name, TEXT("off"), place);
+                if (a)
+                        t->is_set[i] = fill_one(l, a, &t->params[i], t->settings);
+        }
+}
+
 void add_legacy_input(struct loader *l, struct module_state *module, const struct param *param,
                       struct assignment *value, struct place place) {
         struct making m = {.module = module, .place = place};
@@ -261,6 +272,7 @@ void add_legacy_input(struct loader *l, struct module_state *module, const struc
         if (!begin(l, &m, NULL))
                 return;
         use_pending(l, &module->pending, &m.targets[0], &list);
+        use_legacy_defaults(l, &m.targets[0], &list, place);
         bool is_right = true;
         if (value && value->count && value->items[0].size) {
                 is_right = fill_one(l, value, param, m.object->settings);

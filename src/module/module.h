@@ -83,6 +83,7 @@ enum param_flag {
         PARAM_LEGACY_STAYS = 1 << 5,   /* its legacy directive holds for all later objects, not only the next */
         PARAM_IS_IGNORED = 1 << 6,     /* known and harmless, without effect here: help says why */
         PARAM_IS_MAIN = 1 << 7,        /* what the legacy form ":module:ARGUMENTS" (or the path, the pipe ...) sets */
+        PARAM_LEGACY_OFF = 1 << 8, /* a boolean that is off in the objects that directives make, whatever its default */
 };
 
 struct param {
@@ -214,6 +215,8 @@ struct input_ops {
         unsigned (*sessions)(void *instance);
         /* It begins where it ended the last time: while one process replaces another, the new one waits with it. */
         bool resumes;
+        /* Its stop() sees what the other inputs have counted, so it comes when they have ended. */
+        bool stops_last;
         /*
          * Appends what rsyslog calls the counters of an instance in its statistics: "imtcp(514)". NULL: the module's
          * name, and one object for all instances together. Settings as given to open().

@@ -14,9 +14,11 @@ const char *const percentile_counter_names[PERCENTILE_COUNTERS] = {
 };
 
 struct window {
-        _Atomic uint64_t pushed; /* ever; the newest lies before slot pushed & mask */
-        uint64_t from;           /* what was pushed before the interval; the reporter's */
-        _Atomic int64_t minimum, maximum;
+        _Atomic uint64_t pushed;          /* ever; the newest lies before slot pushed & mask */
+        _Atomic int64_t minimum, maximum; /* since the last report */
+        /* The newest interval in which something was observed; the reporter's. */
+        uint64_t from, until; /* of what was pushed */
+        int64_t shown_minimum, shown_maximum;
         size_t mask;
         _Atomic int64_t slots[];
 };
@@ -173,9 +175,20 @@ static int by_value(const void *a, const void *b) {
         return (x > y) - (x < y);
 }
 
-/* Copies what the window holds of this interval; *sum may wrap. */
+/* An interval ends with its report. One without an observation leaves the figures of the one before, as in rsyslog. */
+static void end_interval(struct window *w) {
+        uint64_t pushed = atomic_load_explicit(&w->pushed, memory_order_relaxed);
+        if (pushed == w->until)
+                return;
+        w->from = w->until;
+        w->until = pushed;
+        w->shown_minimum = atomic_exchange_explicit(&w->minimum, INT64_MAX, memory_order_relaxed);
+        w->shown_maximum = atomic_exchange_explicit(&w->maximum, INT64_MIN, memory_order_relaxed);
+}
+
+/* Copies what the window holds of the interval; *sum may wrap. */
 static size_t copy_window(const struct window *w, int64_t *to, uint64_t *sum) {
-        uint64_t end = atomic_load_explicit(&w->pushed, memory_order_relaxed);
+        uint64_t end = w->until;
         uint64_t count = MIN(end - w->from, (uint64_t)w->mask + 1);
         *sum = 0;
         for (uint64_t i = 0; i < count; i++) {
@@ -185,8 +198,9 @@ static size_t copy_window(const struct window *w, int64_t *to, uint64_t *sum) {
         return (size_t)count;
 }
 
-static void report_window(struct percentiles *p, struct cell *c, bool resets, struct report *r) {
+static void report_window(struct percentiles *p, struct cell *c, struct report *r) {
         struct window *w = c->window;
+        end_interval(w);
         uint64_t sum;
         size_t count = copy_window(w, r->sorted, &sum);
         qsort(r->sorted, count, sizeof *r->sorted, by_value);
@@ -196,20 +210,13 @@ static void report_window(struct percentiles *p, struct cell *c, bool resets, st
                 buffer_format(&part, "p%lld", (long long)p->wanted[i]);
                 put(r, cell_name(c), buffer_string(&part), rank ? r->sorted[rank - 1] : 0);
         }
-        int64_t minimum = atomic_load_explicit(&w->minimum, memory_order_relaxed);
-        int64_t maximum = atomic_load_explicit(&w->maximum, memory_order_relaxed);
-        put(r, cell_name(c), "window_min", minimum <= maximum ? minimum : 0);
-        put(r, cell_name(c), "window_max", minimum <= maximum ? maximum : 0);
+        put(r, cell_name(c), "window_min", w->shown_minimum);
+        put(r, cell_name(c), "window_max", w->shown_maximum);
         put(r, cell_name(c), "window_sum", (int64_t)sum);
         put(r, cell_name(c), "window_count", (int64_t)count);
-        if (!resets)
-                return;
-        w->from = atomic_load_explicit(&w->pushed, memory_order_relaxed);
-        atomic_store_explicit(&w->minimum, INT64_MAX, memory_order_relaxed);
-        atomic_store_explicit(&w->maximum, INT64_MIN, memory_order_relaxed);
 }
 
-void percentiles_report(struct percentiles *p, bool resets, struct statistic_visitor *visitor) {
+void percentiles_report(struct percentiles *p, struct statistic_visitor *visitor) {
         pthread_mutex_lock(&p->mutex);
         struct cell *c = p->names.first;
         size_t count = p->names.count;
@@ -219,7 +226,7 @@ void percentiles_report(struct percentiles *p, bool resets, struct statistic_vis
         r.sorted = malloc(p->window_size * sizeof *r.sorted);
         if (r.values && r.sorted) {
                 for (size_t i = 0; i < count; i++) {
-                        report_window(p, c, resets, &r);
+                        report_window(p, c, &r);
                         c = i + 1 < count ? c->next : NULL; /* behind the last one another thread may add */
                 }
                 visitor->visit(visitor, &(struct statistic_object){.name = text_of(p->settings->name),

@@ -36,5 +36,5 @@ enum { PERCENTILE_IS_FULL = -6 };
 /* 0, or PERCENTILE_IS_FULL. */
 int percentiles_observe(struct percentiles *p, struct text name, int64_t value);
 
-/* Shows all windows; `resets`: they begin anew. One thread at a time. */
-void percentiles_report(struct percentiles *p, bool resets, struct statistic_visitor *visitor);
+/* Shows all windows; they begin anew, whatever else a report resets. One thread at a time. */
+void percentiles_report(struct percentiles *p, struct statistic_visitor *visitor);

@@ -39,7 +39,7 @@ static void percentiles_are_those_of_the_nearest_rank(void) {
         CHECK_INT(make(&p, &s, wanted, 3, 1000, &wrong), 0);
         for (int64_t i = 1000; i >= 1; i--)
                 CHECK_INT(percentiles_observe(p, TEXT("n"), i + 1000), 0);
-        percentiles_report(p, false, &shown.visitor);
+        percentiles_report(p, &shown.visitor);
         CHECK_TEXT(text_of(shown.text), "n.p50=1500 n.p95=1950 n.p100=2000 n.window_min=1001 n.window_max=2000 "
                                         "n.window_sum=1500500 n.window_count=1000 ");
         percentiles_free(p);
@@ -53,13 +53,30 @@ static void a_window_slides_and_its_bounds_stay(void) {
         CHECK_INT(make(&p, &s, wanted, 1, 3, &wrong), 0);
         for (int64_t i = -2; i <= 6; i++)
                 percentiles_observe(p, TEXT("n"), i);
-        percentiles_report(p, true, &shown.visitor);
+        percentiles_report(p, &shown.visitor);
         CHECK_TEXT(text_of(shown.text), "n.p50=4 n.window_min=-2 n.window_max=6 n.window_sum=18 n.window_count=4 ");
-        percentiles_report(p, true, &shown.visitor);
-        CHECK_TEXT(text_of(shown.text), "n.p50=0 n.window_min=0 n.window_max=0 n.window_sum=0 n.window_count=0 ");
         percentiles_observe(p, TEXT("n"), 7);
-        percentiles_report(p, true, &shown.visitor);
+        percentiles_report(p, &shown.visitor);
         CHECK_TEXT(text_of(shown.text), "n.p50=7 n.window_min=7 n.window_max=7 n.window_sum=7 n.window_count=1 ");
+        percentiles_free(p);
+}
+
+static void an_interval_without_observations_keeps_the_figures(void) {
+        char *wanted[] = {fifty};
+        struct percentile_stats_settings s;
+        struct percentiles *p;
+        const char *wrong;
+        CHECK_INT(make(&p, &s, wanted, 1, 4, &wrong), 0);
+        percentiles_observe(p, TEXT("n"), 3);
+        percentiles_observe(p, TEXT("n"), -8);
+        for (int i = 0; i < 3; i++) {
+                percentiles_report(p, &shown.visitor);
+                CHECK_TEXT(text_of(shown.text),
+                           "n.p50=-8 n.window_min=-8 n.window_max=3 n.window_sum=-5 n.window_count=2 ");
+        }
+        percentiles_observe(p, TEXT("n"), 9);
+        percentiles_report(p, &shown.visitor);
+        CHECK_TEXT(text_of(shown.text), "n.p50=9 n.window_min=9 n.window_max=9 n.window_sum=9 n.window_count=1 ");
         percentiles_free(p);
 }
 
@@ -91,4 +108,5 @@ static void windows_are_bounded(void) {
 }
 
 TEST_MAIN(TEST(percentiles_are_those_of_the_nearest_rank), TEST(a_window_slides_and_its_bounds_stay),
-          TEST(what_is_no_percentile_is_refused), TEST(windows_are_bounded))
+          TEST(an_interval_without_observations_keeps_the_figures), TEST(what_is_no_percentile_is_refused),
+          TEST(windows_are_bounded))

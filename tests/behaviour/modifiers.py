@@ -218,6 +218,10 @@ def an_hmac_over_the_received_message_joins_the_structured_data():
 
 # ---- mmdblookup ------------------------------------------------------------------------------------------
 
+INT32, UINT64, UINT16 = 8, 9, 5
+NUMBER_BYTES = {INT32: 4, UINT64: 8, UINT16: 2}
+
+
 def mmdb_value(value):
     """One value of MaxMind's data section."""
     def head(kind, size):
@@ -231,9 +235,11 @@ def mmdb_value(value):
         return head(2, len(value.encode())) + value.encode()
     if isinstance(value, float):
         return head(3, 8) + struct.pack(">d", value)
+    if isinstance(value, bytes):
+        return head(4, len(value)) + value
     if isinstance(value, tuple):  # kind and number: of several widths
         kind, number = value
-        return head(kind, {5: 2, 9: 8}[kind]) + number.to_bytes({5: 2, 9: 8}[kind], "big")
+        return head(kind, NUMBER_BYTES[kind]) + number.to_bytes(NUMBER_BYTES[kind], "big", signed=kind == INT32)
     if isinstance(value, int):
         return head(6, 4) + struct.pack(">I", value)
     if isinstance(value, list):
@@ -241,12 +247,12 @@ def mmdb_value(value):
     return head(7, len(value)) + b"".join(mmdb_value(name) + mmdb_value(item) for name, item in value.items())
 
 
-def mmdb(networks):
-    """A database of IPv4 networks: a binary tree of 24-bit records, a gap, values, a mark and the description."""
+def mmdb(networks, version=4):
+    """A database of networks, in that of IPv6 also ::a.b.c.d for those of IPv4: a binary tree of 24-bit records, a gap, values, a mark and the description."""
     nodes, data = [[None, None]], b""
     for network, value in networks.items():
         network = ipaddress.ip_network(network)
-        bits = [int(network.network_address) >> 31 - i & 1 for i in range(network.prefixlen)]
+        bits = [int(network.network_address) >> network.max_prefixlen - 1 - i & 1 for i in range(network.prefixlen)]
         at = 0
         for bit in bits[:-1]:
             if nodes[at][bit] is None:
@@ -259,15 +265,15 @@ def mmdb(networks):
     def record(entry):
         number = len(nodes) if entry is None else entry[1] if entry[0] == "node" else len(nodes) + 16 + entry[1]
         return number.to_bytes(3, "big")
-    about = {"node_count": len(nodes), "record_size": (5, 24), "ip_version": (5, 4), "database_type": "Test", "languages": ["en"],
-             "binary_format_major_version": (5, 2), "binary_format_minor_version": (5, 0), "build_epoch": (9, 1),
+    about = {"node_count": len(nodes), "record_size": (UINT16, 24), "ip_version": (UINT16, version), "database_type": "Test", "languages": ["en"],
+             "binary_format_major_version": (UINT16, 2), "binary_format_minor_version": (UINT16, 0), "build_epoch": (UINT64, 1),
              "description": {"en": "test"}}
     return b"".join(record(node[0]) + record(node[1]) for node in nodes) + bytes(16) + data + b"\xab\xcd\xefMaxMind.com" + mmdb_value(about)
 
 
-def write_database(place, networks):
+def write_database(place, networks, version=4):
     with open(place.file("db.new"), "wb") as file:
-        file.write(mmdb(networks))
+        file.write(mmdb(networks, version))
     os.rename(place.file("db.new"), place.file("db"))
 
 
@@ -290,6 +296,19 @@ def mmdblookup_finds_what_the_database_knows():
         write_database(place, {"192.0.2.0/24": PLACE})
         found = results(LOOKUP % ' container="!geo!ip"', ["192.0.2.7"], place=place)
         expect(found[0]["geo"]["ip"]["eu"], True)
+
+
+@promise
+def a_database_of_ipv6_knows_both_kinds_of_addresses_and_every_kind_of_value():
+    odd = {"negative": (INT32, -7), "large": (UINT64, 1 << 53), "small": (UINT16, 65535), "raw": b"\x41\x42", "name": "\u00fc" * 40,
+           "deep": [{"list": [1, ["x", {}]]}, False], "share": 0.25}
+    fields = 'fields=[' + ", ".join(f'"!{name}"' for name in odd) + ']'
+    wanted = odd | {"negative": -7, "large": 1 << 53, "small": 65535, "raw": "AB"}
+    with Place() as place:
+        write_database(place, {"2001:db8::/32": odd, "::192.0.2.0/120": {"name": "four"}}, version=6)
+        text = f'module(load="mmdblookup")\nset $!ip = $msg;\naction(type="mmdblookup" key="!ip" mmdbfile="@DIR@/db" {fields})\n'
+        found = results(text, ["2001:db8::7", "192.0.2.9", "2001:DB8:0:0::1", "2001:db9::1"], place=place)
+        expect([message.get("iplocation") for message in found], [wanted, {"name": "four"}, wanted, None])
 
 
 @promise

@@ -48,6 +48,20 @@ def counters_that_are_reset_add_up_to_what_came():
 
 
 @promise
+def the_end_of_the_daemon_is_a_report_after_that_of_all_other_inputs():
+    with Place() as place:
+        slow = head().replace('interval="1"', 'interval="3600" bracketing="on"')
+        daemon = place.daemon(slow + INPUT.replace("OPTIONS", "") + OUT)
+        send_tcp(daemon.port("port"), lines(5))
+        wait(lambda: len(place.lines("out")) == 5, "the messages")
+        assert not place.lines("stats"), "its time has not come"
+        assert daemon.stop() == 0
+        assert len(of(place, "write", "core.action")) == 1, place.lines("stats")
+        assert [o["submitted"] for o in of(place, "imtcp(0)", "imtcp")] == [5], place.lines("stats")
+        assert place.lines("stats")[0].endswith(": BEGIN") and place.lines("stats")[-1].endswith(": END")
+
+
+@promise
 def counters_that_are_not_reset_grow():
     with Place() as place:
         daemon = place.daemon(head() + INPUT.replace("OPTIONS", "") + OUT)

@@ -26,7 +26,7 @@ def without_backslashes(text):
 
 
 def with_padded_days(text):
-    return re.sub(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0]([1-9])", rb"\1  \2", text)
+    return re.sub(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0]([1-9])", rb"\1  \2", text, flags=re.IGNORECASE)
 
 
 def without_slashes(text):
@@ -137,7 +137,8 @@ def key_beyond_31_bits(head):
 def object_set_where_something_is(head):
     name, value = assignment_of(head)
     if name and " set " in f" {head}":
-        yield [value.text, f"exists({name})"], lambda text, there: "" if text.startswith(b"{") and there == b"1" else None
+        # In a loop the first one may be welcome: what makes no difference where nothing is there stands for all of them.
+        yield [value.text], lambda text: f"if not exists({name}) then {head}" if text.startswith(b"{") else None
 
 
 # ---------------------------------------------------------------- explanations

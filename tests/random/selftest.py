@@ -47,6 +47,15 @@ def only_backslashes_are_forgiven_to_option_json():
 
 
 @promise
+def an_object_is_explained_where_something_was():
+    pair = pair_of("set $.y = $!o;", "*.* @D@/a;@P@t0")
+    same = {"a": b"1"}
+    assert why(pair, {"w0-0": b'{ "i": 1 }\n{ "i": 2 }\n'}, {"a": b"0"}, {"a": b"1"}, same)
+    assert not why(pair, {"w0-0": b'{ "i": 1 }\n{ "i": 2 }\n'}, {"a": b"0"}, {"a": b"1"}), "it is not cured"
+    assert not why(pair, {"w0-0": b'{ "i": 1 }\n2\n'}, {"a": b"0"}, {"a": b"1"}, same), "not all are objects"
+
+
+@promise
 def an_order_is_explained_where_it_is_cut_and_nothing_else_differs():
     pair = pair_of("set $!x = $!y < 9223372036854775807;", "*.* @D@/a;@P@t0")
     values = {"w0-0": b"13\n", "w0-1": b"9223372036854775807\n"}
