@@ -447,7 +447,7 @@ static bool is_bsd_block(struct loader *l) {
         int c = lex_peek(l, 0), next = lex_peek(l, 1);
         if (c == '!' || c == '+')
                 return true;
-        return c == '-' && next != '/' && next != '?' && next != '|';
+        return c == '-' && next != '/' && next != '.' && next != '?' && next != '|';
 }
 
 /* A word that begins nothing: who writes it meant something, so the closest is named. */
@@ -512,7 +512,7 @@ static void parse_single(struct loader *l, struct statement **ret, bool is_actio
                 return;
         }
         bool is_else = text_equal_nocase(word, TEXT("else")) || text_equal_nocase(word, TEXT("then"));
-        if (c > 0 && strchr("/|@^:~>?-*$", c) && !(c == '-' && is_bsd_block(l))) {
+        if (c > 0 && strchr("/.|@^:~>?-*$", c) && !(c == '-' && is_bsd_block(l))) {
                 *ret = parse_selector_action(l);
                 return;
         }
