@@ -122,6 +122,8 @@ static void old_forms_that_go_are_warned_about_and_work(void) {
                      "mail.* {\n    action(type=\"omusrmsg\" users=[\"root\", \"alice\"])\n}\n");
         check_errors("mail.* *\n", 0, 1, "action '*' treated as",
                      "mail.* {\n    action(type=\"omusrmsg\" users=\"*\")\n}\n");
+        check_errors("/a\n& /b\n", 0, 1, "2:1: warning: behind an action without a filter `&` holds for every message",
+                     "action(type=\"omfile\" file=\"/a\")\naction(type=\"omfile\" file=\"/b\")\n");
 }
 
 static void what_is_wrong_is_left_out_and_the_rest_runs(void) {
