@@ -30,7 +30,8 @@ static void an_ampersand_goes_on_with_the_action_before_it(void) {
                          "mail.* {\n    action(type=\"omfile\" file=\"/var/log/m\" sync=\"off\")\n    "
                          "action(type=\"omfwd\" protocol=\"udp\" target=\"host\")\n    action(type=\"omfile\" "
                          "dynafile=\"dyn\")\n}\n");
-        CHECK_STATEMENTS("action(type=\"omfile\" file=\"/a\") & stop\n", "action(type=\"omfile\" file=\"/a\")\nstop\n");
+        CHECK_STATEMENTS("if 1 then { action(type=\"omfile\" file=\"/a\") & stop }\n",
+                         "if 1 then {\n    action(type=\"omfile\" file=\"/a\")\n    stop\n}\n");
 }
 
 static void every_small_statement_is_read(void) {
