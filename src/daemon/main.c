@@ -2,7 +2,7 @@
  * penstockd: reads the command line and the configuration, becomes a daemon where
  * asked to, runs one pipeline until TERM.
  *
- *   options -> configuration -> (-N: say what is wrong, leave)
+ *   options -> root directory -> configuration -> (-N: say what is wrong, leave)
  *           -> fork, pid file -> sockets and files open -> privileges dropped
  *           -> queues and inputs run -> signals -> inputs stop -> queues drain
  */
@@ -158,6 +158,8 @@ static int prepare(struct daemon *d) {
         int r = load(d);
         if (!d->config) {
                 show_diagnostics(d);
+                fprintf(stderr, "rsyslogd: could not open config file '%s': %s\n", d->options.config_file,
+                        fail_text(r));
                 return run_failed(RSYSLOG_FILE_NOT_FOUND, fail_text(r));
         }
         struct pipeline_host host = {.log = d->log,
@@ -314,12 +316,13 @@ static int drop_privileges(const struct daemon *d) {
         return 0;
 }
 
-static int enter_root(const struct options *o) {
-        if (o->root_directory && (chroot(o->root_directory) || chdir("/")))
-                return fail(-errno);
-        if (!o->keeps_directory && !o->root_directory && chdir("/"))
-                return fail(-errno);
-        return 0;
+/* -T: from here on all paths lie below it, that of the configuration, too. */
+static int enter_root(const char *directory) {
+        if (!directory || (chroot(directory) == 0 && chdir("/") == 0))
+                return 0;
+        int r = -errno;
+        fprintf(stderr, "rsyslogd: cannot change the root directory to '%s': %s\n", directory, fail_text(r));
+        return fail(r);
 }
 
 static void *housekeep(void *argument) {
@@ -518,7 +521,11 @@ static int start(struct daemon *d) {
         const struct options *o = &d->options;
         pid_t holder = o->pid_file ? pidfile_holder(o->pid_file) : 0;
         if (holder && holder != succession_pid(d->succession)) {
-                fprintf(stderr, "rsyslogd: pidfile '%s' and pid %d already exist.\n", o->pid_file, (int)holder);
+                fprintf(stderr,
+                        "rsyslogd: pidfile '%s' and pid %d already exist. Each instance needs a pid file of its own "
+                        "(-i "
+                        "option); if that process is another program, remove the file.\n",
+                        o->pid_file, (int)holder);
                 return EXIT_ERRORS;
         }
         int r = prepare(d);
@@ -534,8 +541,8 @@ static int start(struct daemon *d) {
                         return EXIT_ERRORS;
         }
         r = d->succession ? succession_take(d->succession) : 0;
-        if (r == 0)
-                r = enter_root(o);
+        if (r == 0 && !o->keeps_directory && chdir("/"))
+                r = fail(-errno);
         if (r)
                 return run_failed(r, fail_text(r));
         apply_globals(d);
@@ -555,6 +562,8 @@ int main(int argc, char **argv) {
         diagnosis_init(&d.diagnosis);
         fail_trace(d.options.is_debug);
         remember_start(&d, argv);
+        if (enter_root(d.options.root_directory))
+                return EXIT_ERRORS;
         int r = own_log_new(&d.log);
         if (r == 0 && !d.options.check_level)
                 r = succession_read(&d.succession);

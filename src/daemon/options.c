@@ -19,7 +19,7 @@ static const char usage[] =
         "  -o FILE   write the configuration with all its includes to FILE\n"
         "  -F FORMAT with -N1 and -o: the dialect to write, yaml or rainerscript\n"
         "  -M DIRS   where modules are looked for, separated by colons\n"
-        "  -T DIR    chroot to DIR\n"
+        "  -T DIR    chroot to DIR before anything is read: all paths lie below it, -f and -i too\n"
         "  -C        do not change to the root directory\n"
         "  -d        debug: say on stderr where each failure began\n"
         "  -D        debug the reading of the configuration\n"

@@ -43,38 +43,40 @@ static int add(struct parsers *p, const char *name, const struct module *module,
         return 0;
 }
 
-static const struct named_parser *find(const struct parsers *p, const char *name) {
-        for (const struct named_parser *n = p->first; n; n = n->next)
-                if (n->name ? strcasecmp(n->name, name) == 0 : parser_is_called(n->module, text_of(name)))
-                        return n;
+/* A parser module by what chains call it where no parser() object names it; NULL: there is none. */
+static const struct module *find_module(const struct parsers *p, const char *name) {
+        for (const struct module *const *m = registry_builtin(); *m; m++)
+                if ((*m)->kind == MODULE_PARSER && parser_is_called(*m, text_of(name)))
+                        return *m;
+        for (const struct loaded_module *m = p->config->modules; m; m = m->next)
+                if (m->module->kind == MODULE_PARSER && parser_is_called(m->module, text_of(name)))
+                        return m->module;
         return NULL;
 }
 
-static bool is_default_there(const struct parsers *p, const struct module *module) {
-        for (const struct named_parser *n = p->first; n; n = n->next)
-                if (!n->name && n->module == module)
-                        return true;
-        return false;
+static const struct named_parser *find(const struct parsers *p, const char *name, const struct module *module) {
+        const struct named_parser *n = p->first;
+        while (n && (module ? n->name || n->module != module : !n->name || strcasecmp(n->name, name) != 0))
+                n = n->next;
+        return n;
+}
+
+/* Opened with its first mention: a parser that nobody names costs nothing, and its library need not be there. */
+static const struct named_parser *demand(struct parsers *p, const char *name) {
+        const struct module *module = find_module(p, name);
+        const struct named_parser *n = find(p, name, module);
+        if (n || !module)
+                return n;
+        return add(p, NULL, module, NULL) ? NULL : p->first;
 }
 
 int parsers_init(struct parsers *p, const struct config *config, struct module_log *log,
                  const struct host_facts *facts) {
+        p->config = config;
         p->log = log;
         p->facts = facts;
         for (const struct parser_def *def = config->parsers; def; def = def->next) {
                 int r = add(p, def->name, def->object->module, def->object->settings);
-                if (r == -ENOMEM)
-                        return pass(r);
-        }
-        /* Every parser module is there without a parser() object, too. */
-        for (const struct module *const *m = registry_builtin(); *m; m++) {
-                int r = (*m)->kind == MODULE_PARSER ? add(p, NULL, *m, NULL) : 0;
-                if (r)
-                        return pass(r);
-        }
-        for (const struct loaded_module *m = config->modules; m; m = m->next) {
-                bool is_new = m->module->kind == MODULE_PARSER && !is_default_there(p, m->module);
-                int r = is_new ? add(p, NULL, m->module, NULL) : 0;
                 if (r == -ENOMEM)
                         return pass(r);
         }
@@ -89,16 +91,16 @@ void parsers_fini(struct parsers *p) {
         }
 }
 
-static void add_to_chain(const struct parsers *p, struct parser_chain *chain, const char *name,
+static void add_to_chain(struct parsers *p, struct parser_chain *chain, const char *name,
                          const struct ruleset_def *ruleset, struct diagnostics *diagnostics) {
-        const struct named_parser *n = find(p, name);
+        const struct named_parser *n = demand(p, name);
         if (n && parser_chain_add(chain, n->module, n->instance) == 0)
                 return;
         diagnose(diagnostics, SEVERITY_ERR, 2159, ruleset->place, 0, NULL,
                  "error: parser '%s' of ruleset '%s' is unknown or one too many: it is left out", name, ruleset->name);
 }
 
-void parsers_make_chain(const struct parsers *p, struct parser_chain *chain, const struct ruleset_def *ruleset,
+void parsers_make_chain(struct parsers *p, struct parser_chain *chain, const struct ruleset_def *ruleset,
                         struct diagnostics *diagnostics) {
         parser_chain_init(chain, p->facts, p->log);
         for (size_t i = 0; i < ruleset->parsers.count; i++)

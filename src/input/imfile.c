@@ -285,4 +285,5 @@ const struct module imfile_module = {
         .counters = imfile_counters,
         .check = imfile_check,
         .input = &imfile_ops,
+        .needs_objects = true,
 };

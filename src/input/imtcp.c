@@ -365,4 +365,5 @@ const struct module imtcp_module = {
         .counters = stream_counters,
         .check = imtcp_check,
         .input = &imtcp_ops,
+        .needs_objects = true,
 };

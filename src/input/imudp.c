@@ -788,4 +788,5 @@ const struct module imudp_module = {
         .counters = imudp_counters,
         .check = imudp_check,
         .input = &imudp_ops,
+        .needs_objects = true,
 };

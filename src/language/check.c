@@ -111,6 +111,33 @@ static void check_input(struct loader *l, struct object *o) {
         o->ruleset = NULL;
 }
 
+/* What an input() of the module has to say at least. */
+static void show_smallest_input(struct buffer *out, const struct module *module) {
+        bool shows_any = false;
+        buffer_format(out, "input(type=\"%s\"", module->name);
+        for (const struct param *p = module->settings.params; p && p->name; p++)
+                if (p->flags & PARAM_IS_REQUIRED) {
+                        buffer_format(out, " %s=\"...\"", p->name);
+                        shows_any = true;
+                }
+        buffer_text(out, shows_any ? TEXT(")") : TEXT(" ...)"));
+}
+
+/* A module that needs an input() and has none receives nothing, which is seldom what was meant. */
+static void check_is_used(struct loader *l, const struct loaded_module *loaded) {
+        const struct module *module = loaded->module;
+        if (module->kind != MODULE_INPUT || !module->input || module->input->module_instance ||
+            find_module(l, text_of(module->name))->is_used)
+                return;
+        _owned_(buffer_fini) struct buffer hint = {0};
+        buffer_text(&hint, TEXT("add "));
+        show_smallest_input(&hint, module);
+        buffer_text(&hint, TEXT(", or do not load the module"));
+        (module->needs_objects ? complain : warn)(
+                l, loaded->place, 0, CODE_NO_LISTENERS, buffer_string(&hint),
+                "%s: module loaded, but no input() uses it - no input will be gathered", module->name);
+}
+
 /* ---- Statements ----------------------------------------------------------------------------------- */
 
 /* Leaves out what refers to nothing. */
@@ -205,6 +232,7 @@ void check_references(struct loader *l) {
                                 "the default is used");
                 if (!m->module->settings.params)
                         check_object(l, m->module, NULL, m->settings, m->assignments, m->place);
+                check_is_used(l, m);
         }
         for (const struct reference *r = l->template_references; r; r = r->next)
                 if (!is_template(l, r->name))

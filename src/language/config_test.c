@@ -181,6 +181,22 @@ static void mistakes_in_objects_are_named_where_they_are(void) {
         check_said("global(parser.controlCharacterEscapePrefix=\"ab\")\n", 1, "exactly one character but contains 2");
 }
 
+static void an_input_module_that_nothing_uses_is_named(void) {
+        check_said("module(load=\"imudp\")\n", 1,
+                   "test.conf:1:13: error: imudp: module loaded, but no input() uses it - no input will be gathered\n"
+                   "    1 | module(load=\"imudp\")\n"
+                   "      |             ^\n"
+                   "      add input(type=\"imudp\" port=\"...\"), or do not load the module\n");
+        check_said("$ModLoad imudp\n", 1, "1:10: error: imudp: module loaded, but no input() uses it");
+        check_said("module(load=\"imudp\")\ninput(type=\"imudp\" port=\"1\" config.enabled=\"off\")\n", 1,
+                   "no input() uses it");
+        check_said("module(load=\"imudp\")\ninput(type=\"imudp\" port=\"1\")\n", 0, "");
+        check_said("$ModLoad imudp\n$UDPServerRun 514\n", 0, "");
+        check_said("module(load=\"imuxsock\")\nmodule(load=\"imtcp\")\n", 0, "");
+        /* A mistaken input has been told of already. */
+        check_said("module(load=\"imudp\")\ninput(type=\"imudp\")\n", 1, "parameter 'port' required");
+}
+
 static void what_the_environment_leaves_unset_is_off(void) {
         _owned_(fixture_fini) struct fixture f = {0}, g = {0};
         unsetenv("CONFIG_TEST_UNSET");
@@ -411,8 +427,9 @@ static void any_bytes_are_survived(void) {
 TEST_MAIN(TEST(modules_and_inputs_get_typed_settings), TEST(an_action_has_its_own_settings_and_its_queues),
           TEST(module_parameters_are_defaults_of_its_objects), TEST(templates_keep_what_their_compiler_needs),
           TEST(other_definitions_wait_for_those_who_use_them), TEST(config_enabled_turns_any_object_off),
-          TEST(mistakes_in_objects_are_named_where_they_are), TEST(what_the_environment_leaves_unset_is_off),
-          TEST(broken_syntax_is_told_once_and_reading_goes_on), TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd),
+          TEST(mistakes_in_objects_are_named_where_they_are), TEST(an_input_module_that_nothing_uses_is_named),
+          TEST(what_the_environment_leaves_unset_is_off), TEST(broken_syntax_is_told_once_and_reading_goes_on),
+          TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd),
           TEST(a_queue_on_disk_that_cannot_be_there_is_warned_about),
           TEST(what_a_stop_makes_unreachable_is_warned_about), TEST(files_are_included_in_order_and_by_every_form),
           TEST(mistakes_name_the_included_file), TEST(files_that_include_themselves_are_stopped),

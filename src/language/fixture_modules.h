@@ -125,8 +125,13 @@ static const struct param fake_udp_params[] = {
                       .flags = PARAM_IS_REQUIRED | PARAM_LEGACY_CREATES, .help = "Ports."),
         PARAM_STRING(struct fake_tcp, name, .name = "address", .legacy = "UDPServerAddress", .help = "Address."),
         {}};
-static const struct module fake_imudp = {MODULE_HEAD, .kind = MODULE_INPUT, .name = "imudp",
-                                         .settings = SETTINGS(struct fake_tcp, fake_udp_params)};
+static const struct input_ops fake_input_ops;
+static const struct module fake_imudp = {MODULE_HEAD,
+                                         .kind = MODULE_INPUT,
+                                         .name = "imudp",
+                                         .settings = SETTINGS(struct fake_tcp, fake_udp_params),
+                                         .input = &fake_input_ops,
+                                         .needs_objects = true};
 
 struct fake_monitor {
         char *file, *tag;

@@ -50,6 +50,7 @@ enum {
         CODE_TILDE = 2307,
         CODE_USER_LIST = 2184,
         CODE_UNREACHABLE = 2357,
+        CODE_NO_LISTENERS = 2212,
         CODE_OCTAL = 2009,
 };
 
@@ -65,6 +66,7 @@ struct module_state {
         struct loaded_module *loaded;
         struct pending *pending;
         bool is_explicit; /* a module(load=) or $ModLoad named it */
+        bool is_used;     /* an input() of it is there, if only a mistaken one */
         struct module_state *next;
 };
 

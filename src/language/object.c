@@ -247,7 +247,10 @@ static struct module_state *require_module(struct loader *l, struct assignment *
 void add_input(struct loader *l, struct assignment *list, struct place place) {
         struct making m = {.place = place};
         m.module = require_module(l, list, place, "input", "input module name");
-        if (!m.module || !begin(l, &m, list))
+        if (!m.module)
+                return;
+        m.module->is_used |= !l->skipping;
+        if (!begin(l, &m, list))
                 return;
         if (!fill(l, list, m.targets, m.target_count, "type ruleset name", place) || !inherit(l, &m))
                 return;
@@ -269,6 +272,7 @@ void add_legacy_input(struct loader *l, struct module_state *module, const struc
                       struct assignment *value, struct place place) {
         struct making m = {.module = module, .place = place};
         struct assignment *list = NULL;
+        module->is_used |= !l->skipping;
         if (!begin(l, &m, NULL))
                 return;
         use_pending(l, &module->pending, &m.targets[0], &list);

@@ -2,7 +2,7 @@
  * The action at the end of a line of old form, as an object with the module's own
  * parameters, as if action(type=...) had been written:
  *
- *   /path  -/path  |/pipe  ?dynamic  @host  @@host  @(z9,o)[::1]:514  ^program
+ *   /path  ./path  -/path  |/pipe  ?dynamic  @host  @@host  @(z9,o)[::1]:514  ^program
  *   root,alice  *  :omusrmsg:root  :omfile:$channel  $channel  >host,db,user,pw  ~
  *
  * A template may follow everywhere, behind a semicolon.
@@ -325,7 +325,7 @@ struct statement *parse_selector_action(struct loader *l) {
         int c = peek(&r);
         if (c == '~')
                 return read_tilde(&r);
-        if (c == '/' || c == '-' || c == '?' || c == '$')
+        if (c == '/' || c == '.' || c == '-' || c == '?' || c == '$')
                 read_file(&r);
         else if (c == '|')
                 read_path(&r, "ompipe", "pipe");

@@ -447,7 +447,7 @@ static bool is_bsd_block(struct loader *l) {
         int c = lex_peek(l, 0), next = lex_peek(l, 1);
         if (c == '!' || c == '+')
                 return true;
-        return c == '-' && next != '/' && next != '?' && next != '|';
+        return c == '-' && next != '/' && next != '.' && next != '?' && next != '|';
 }
 
 /* A word that begins nothing: who writes it meant something, so the closest is named. */
@@ -512,7 +512,7 @@ static void parse_single(struct loader *l, struct statement **ret, bool is_actio
                 return;
         }
         bool is_else = text_equal_nocase(word, TEXT("else")) || text_equal_nocase(word, TEXT("then"));
-        if (c > 0 && strchr("/|@^:~>?-*$", c) && !(c == '-' && is_bsd_block(l))) {
+        if (c > 0 && strchr("/.|@^:~>?-*$", c) && !(c == '-' && is_bsd_block(l))) {
                 *ret = parse_selector_action(l);
                 return;
         }
@@ -567,6 +567,13 @@ static bool count_statement(struct loader *l) {
         return false;
 }
 
+/* At the level of the file rsyslogd forgets what it was told with `&` as soon as another statement follows. */
+static void warn_unfiltered_chain(struct loader *l) {
+        warn(l, loader_place(l, l->at), 1, 0,
+             "rsyslogd leaves this line out when other statements follow it: take it out, or write it without the `&`",
+             "behind an action without a filter `&` holds for every message");
+}
+
 /*
  * One statement at l->at with what `&` adds to it: "a", "& b", "& c" hang together.
  * When the first is an action that was left out, what follows it still counts.
@@ -583,7 +590,10 @@ static void parse_chain(struct loader *l, struct statement **ret, bool is_action
         if (*ret ? !is_chain_head(*ret) : !may_chain)
                 return;
         struct statement **tail = skip_to_tail(ret);
+        bool is_filtered = is_action_place || l->nesting > 0 || !*ret || (*ret)->kind != STATEMENT_ACTION;
         while (lex_blank_between(l) && lex_peek(l, 0) == '&') {
+                if (!is_filtered)
+                        warn_unfiltered_chain(l);
                 l->at++;
                 lex_blank(l);
                 if (!count_statement(l) || l->at >= l->source->text.size)

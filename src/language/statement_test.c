@@ -30,7 +30,8 @@ static void an_ampersand_goes_on_with_the_action_before_it(void) {
                          "mail.* {\n    action(type=\"omfile\" file=\"/var/log/m\" sync=\"off\")\n    "
                          "action(type=\"omfwd\" protocol=\"udp\" target=\"host\")\n    action(type=\"omfile\" "
                          "dynafile=\"dyn\")\n}\n");
-        CHECK_STATEMENTS("action(type=\"omfile\" file=\"/a\") & stop\n", "action(type=\"omfile\" file=\"/a\")\nstop\n");
+        CHECK_STATEMENTS("if 1 then { action(type=\"omfile\" file=\"/a\") & stop }\n",
+                         "if 1 then {\n    action(type=\"omfile\" file=\"/a\")\n    stop\n}\n");
 }
 
 static void every_small_statement_is_read(void) {
@@ -122,6 +123,8 @@ static void old_forms_that_go_are_warned_about_and_work(void) {
                      "mail.* {\n    action(type=\"omusrmsg\" users=[\"root\", \"alice\"])\n}\n");
         check_errors("mail.* *\n", 0, 1, "action '*' treated as",
                      "mail.* {\n    action(type=\"omusrmsg\" users=\"*\")\n}\n");
+        check_errors("/a\n& /b\n", 0, 1, "2:1: warning: behind an action without a filter `&` holds for every message",
+                     "action(type=\"omfile\" file=\"/a\")\naction(type=\"omfile\" file=\"/b\")\n");
 }
 
 static void what_is_wrong_is_left_out_and_the_rest_runs(void) {

@@ -420,6 +420,9 @@ struct module {
         const struct parser_ops *parser;
         const struct output_ops *output;
         const struct modifier_ops *modifier;
+        /* An input that is loaded and has no input() is an error, not a warning: rsyslog calls it one for this module.
+         */
+        bool needs_objects;
 };
 #define MODULE_HEAD .abi = PENSTOCK_MODULE_ABI, .size = sizeof(struct module)
 

@@ -134,11 +134,11 @@ static const struct param omfwd_params[] = {
                   .help = "Whether address may be one that no interface has: 0 no, 1 yes, 2 yes, with a warning."),
         PARAM_INT(struct omfwd_settings, errors_max, .name = "maxerrormessages", .dflt = "5", .min = 0,
                   .unit = "messages", .help = "UDP sending errors in a row that are reported; 0: all."),
-        PARAM_INT(
-                struct omfwd_settings, rebind_interval, .name = "rebindinterval",
-                .legacy = "ActionSendTCPRebindInterval ActionSendUDPRebindInterval", .dflt = "0", .min = 0,
-                .flags = PARAM_LEGACY_STAYS,
-                .help = "Batches (UDP: messages) after which a new connection is made, for load balancers; 0: never."),
+        PARAM_INT(struct omfwd_settings, rebind_interval, .name = "rebindinterval",
+                  .legacy = "ActionSendTCPRebindInterval ActionSendUDPRebindInterval", .dflt = "0", .min = 0,
+                  .flags = PARAM_LEGACY_STAYS,
+                  .help = "Messages after which a new connection is made, for load balancers; 0: never. Over TCP "
+                          "a batch is never split: a connection ends behind the one that holds the last of them."),
         PARAM_BOOL(struct omfwd_settings, keeps_alive, .name = "keepalive", .legacy = "ActionSendTCPKeepAlive",
                    .dflt = "off", .flags = PARAM_LEGACY_STAYS, .help = "Send TCP keep-alive probes."),
         PARAM_INT(struct omfwd_settings, keepalive_probes, .name = "keepalive.probes",

@@ -32,7 +32,7 @@ struct fwd_rules {
         bool resends_last;
         bool sends_to_all;
         int64_t send_delay_us;
-        int64_t rebind_interval;    /* sends between new connections; 0: never */
+        int64_t rebind_interval;    /* messages between new connections; 0: never */
         int64_t errors_skipped;     /* connection errors that stay unsaid after one that is said */
         int64_t errors_max;         /* sending errors that are said in a row; 0: no bound */
         size_t send_bytes_max;      /* of one call; 0: as much as there is */

@@ -40,7 +40,7 @@ struct fwd_tcp {
         struct buffer owed; /* a whole framed row of which a part was sent */
         size_t owed_sent;   /* 0: nothing is owed, or all of it */
         struct buffer last; /* the last framed row, for resendLastMSGOnReconnect */
-        int64_t sends;      /* since the connection was made */
+        int64_t sent;       /* messages since the connection was made */
         bool was_open;      /* a connection was there before */
         bool is_hurried;    /* the daemon ends */
         bool was_insecure;  /* the last one had no TLS session */
@@ -112,7 +112,7 @@ static int tcp_connect(struct fwd_tcp *t) {
                         return pass(r);
                 }
         }
-        t->sends = 0;
+        t->sent = 0;
         if (rules->resends_last && t->was_open && t->owed.size == 0)
                 buffer_text(&t->owed, buffer_as_text(&t->last));
         t->was_open = true;
@@ -393,9 +393,9 @@ static int tcp_send(struct fwd_target *target, const struct text *rows, size_t c
         }
         if (r)
                 return pass(r);
-        if (target->rules->rebind_interval && ++t->sends >= target->rules->rebind_interval) {
+        t->sent += (int64_t)*taken;
+        if (target->rules->rebind_interval && t->sent >= target->rules->rebind_interval)
                 tcp_close(target);
-        }
         return 0;
 }
 

@@ -223,6 +223,22 @@ static void the_rebind_interval_makes_new_connections(void) {
         close(listener);
 }
 
+static void the_rebind_interval_counts_messages_and_splits_no_batch(void) {
+        char port[8];
+        int listener = bind_on(SOCK_STREAM, NULL, port);
+        open_with(PAIRS("target", "127.0.0.1", "port", port, "protocol", "tcp", "rebindinterval", "3"));
+        for (int i = 0; i < 2; i++)
+                CHECK_OUTCOME(deliver("a\n", "b\n"), DELIVER_DONE, 2);
+        CHECK_OUTCOME(deliver("c\n", NULL), DELIVER_DONE, 1);
+        int peer = accept_one(listener);
+        CHECK_TEXT(receive(peer), "a\nb\na\nb\n");
+        close(peer);
+        peer = accept_one(listener);
+        CHECK_TEXT(receive(peer), "c\n");
+        close(peer);
+        close(listener);
+}
+
 static void connection_errors_are_skipped_as_asked(void) {
         char port[8];
         close(bind_on(SOCK_STREAM, NULL, port));
@@ -594,11 +610,12 @@ TEST_MAIN(TEST(a_batch_arrives_as_lines), TEST(octets_are_counted), TEST(another
           TEST(single_messages_are_compressed_where_it_helps), TEST(a_compressed_stream_is_readable_after_each_batch),
           TEST(nobody_there_is_unavailable_until_somebody_is), TEST(no_message_is_lost_to_a_peer_that_closed_before),
           TEST(the_last_message_is_sent_again_where_asked_for), TEST(the_rebind_interval_makes_new_connections),
-          TEST(connection_errors_are_skipped_as_asked), TEST(a_slow_reader_gets_everything_once),
-          TEST(the_end_of_the_daemon_waits_for_no_reader), TEST(a_broken_connection_reports_whole_rows_only),
-          TEST(targets_come_from_dns_by_priority), TEST(a_pool_shares_the_rows_evenly),
-          TEST(a_pool_goes_on_without_a_target_that_is_down), TEST(each_row_is_a_datagram),
-          TEST(a_receiver_that_is_not_there_stops_nothing), TEST(what_no_datagram_holds_is_cut),
-          TEST(datagrams_come_from_the_address_asked_for), TEST(compressed_datagrams_begin_with_z),
-          TEST(rebinding_changes_the_source_port), TEST(a_name_nobody_knows_is_unavailable),
-          TEST(the_rate_limit_drops_what_goes_beyond), TEST(mistakes_are_told))
+          TEST(the_rebind_interval_counts_messages_and_splits_no_batch), TEST(connection_errors_are_skipped_as_asked),
+          TEST(a_slow_reader_gets_everything_once), TEST(the_end_of_the_daemon_waits_for_no_reader),
+          TEST(a_broken_connection_reports_whole_rows_only), TEST(targets_come_from_dns_by_priority),
+          TEST(a_pool_shares_the_rows_evenly), TEST(a_pool_goes_on_without_a_target_that_is_down),
+          TEST(each_row_is_a_datagram), TEST(a_receiver_that_is_not_there_stops_nothing),
+          TEST(what_no_datagram_holds_is_cut), TEST(datagrams_come_from_the_address_asked_for),
+          TEST(compressed_datagrams_begin_with_z), TEST(rebinding_changes_the_source_port),
+          TEST(a_name_nobody_knows_is_unavailable), TEST(the_rate_limit_drops_what_goes_beyond),
+          TEST(mistakes_are_told))

@@ -33,7 +33,7 @@ struct fwd_udp {
         size_t bytes_max;               /* of one datagram, as far as we know */
         struct compressor *single;
         struct buffer packed; /* compressed rows of the call at hand */
-        int64_t sends;        /* since the sockets were made */
+        int64_t sent;         /* messages since the sockets were made */
         struct mmsghdr messages[DATAGRAMS_A_CALL];
         struct iovec pieces[DATAGRAMS_A_CALL];
 };
@@ -76,7 +76,7 @@ static int udp_connect(struct fwd_udp *t) {
                 fwd_target_tell_connect(&t->target, r, &complaint);
                 return pass(r);
         }
-        t->sends = 0;
+        t->sent = 0;
         t->bytes_max = DATAGRAM_BYTES_MAX;
         return 0;
 }
@@ -200,7 +200,7 @@ static unsigned group_size(const struct fwd_udp *t, size_t left) {
         const struct fwd_rules *rules = t->target.rules;
         size_t size = rules->send_delay_us ? 1 : MIN(left, (size_t)DATAGRAMS_A_CALL);
         if (rules->rebind_interval)
-                size = MIN(size, (size_t)MAX(rules->rebind_interval - t->sends, INT64_C(1)));
+                size = MIN(size, (size_t)MAX(rules->rebind_interval - t->sent, INT64_C(1)));
         return (unsigned)size;
 }
 
@@ -223,8 +223,8 @@ static int udp_send(struct fwd_target *target, const struct text *rows, size_t c
                         return pass(r);
                 }
                 target->send_errors = 0;
-                t->sends += done;
-                if (rules->rebind_interval && t->sends >= rules->rebind_interval)
+                t->sent += done;
+                if (rules->rebind_interval && t->sent >= rules->rebind_interval)
                         udp_close(target);
                 if (rules->send_delay_us)
                         usleep((useconds_t)MIN(rules->send_delay_us, (int64_t)SEND_DELAY_US_MAX));

@@ -99,16 +99,17 @@ class Place:
 class Daemon:
     """penstockd with a configuration; up when its pid file is there."""
 
-    def __init__(self, place, config, arguments, environment, launcher=(), pid_path=None, has_mistakes=False,
+    def __init__(self, place, config, arguments, environment, launcher=(), root="", has_mistakes=False,
                  **options):
-        """`launcher`: what to put before the command; `pid_path`: the pid file as the daemon sees it."""
+        """`launcher`: what to put before the command; `root`: its root directory."""
         self.place = place
         self.config = place.file("penstock.conf", config)
         self.pid_file = place.file("pid")
         self.stderr_path = place.file("stderr")
         with open(self.stderr_path, "ab") as stderr:
             self.process = place.spawn(
-                [*launcher, argument("daemon"), *arguments, "-C", "-f", self.config, "-i", pid_path or self.pid_file],
+                [*launcher, argument("daemon"), *arguments, "-C", "-f", self.config.removeprefix(root), "-i",
+                 self.pid_file.removeprefix(root)],
                 cwd=place.path, stdout=stderr, stderr=stderr,
                 env={**os.environ, "TZ": "UTC", "PENSTOCK_BUS_SOCKET": "off", **(environment or {})}, **options)
         wait(lambda: read(self.pid_file) or self.process.poll() is not None, "the daemon's start")

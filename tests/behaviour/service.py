@@ -70,12 +70,32 @@ def a_port_below_1024_is_taken_before_privileges_go():
 def with_another_root_all_paths_lie_below_it():
     needs_root("change the root directory")
     with Place() as place:
-        daemon = place.daemon(TCP.replace("@DIR@/", "/"), arguments=("-n", "-T", place.path), pid_path="/pid")
+        daemon = place.daemon(TCP.replace("@DIR@/", "/"), arguments=("-n", "-T", place.path), root=place.path)
         assert os.readlink(f"/proc/{daemon.process.pid}/root") == place.path
         send_tcp(daemon.port("port"), ONE)
         wait(lambda: place.read("out") == " hello\n", "the message")
         assert daemon.stop() == 0
         assert not os.path.exists(daemon.pid_file)
+        # What lies outside of it is not read.
+        done = place.run(argument("daemon"), "-N1", "-T", place.path, "-f", daemon.config)
+        assert done.returncode == 1 and f"could not open config file '{daemon.config}'" in done.stderr, done.stderr
+
+
+@promise
+def a_library_that_no_module_in_use_needs_is_not_loaded():
+    with Place() as place:
+        daemon = place.daemon(TCP)
+        maps = read(f"/proc/{daemon.process.pid}/maps").decode()
+        for library in "liblognorm", "libfastjson", "libsystemd", "libmaxminddb", "libcurl":
+            assert library not in maps, f"{library} is loaded"
+        assert daemon.stop() == 0
+
+
+@promise
+def a_root_that_is_not_there_is_an_error():
+    with Place() as place:
+        done = place.run(argument("daemon"), "-N1", "-T", place.file("gone"), "-f", place.file("c.conf", "*.* /x\n"))
+        assert done.returncode == 1 and f"root directory to '{place.file('gone')}'" in done.stderr, done.stderr
 
 
 @promise
