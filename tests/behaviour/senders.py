@@ -11,7 +11,7 @@ import tempfile
 import threading
 
 import namespaces
-from harness import PATIENCE_SECONDS, Place, Skip, argument, promise, run, wait
+from harness import PATIENCE_SECONDS, Place, Skip, argument, promise, read, run, wait
 from namespaces import CLONE_NEWNET, CLONE_NEWNS, LIBC, MS_BIND, check
 from ports import free_port
 
@@ -161,6 +161,12 @@ def a_name_decides_before_a_queue_on_disk_and_behind_it():
             os.unlink(place.file("own"))
 
 
+def is_stored(place, number):
+    """Whether the queue on disk holds the message: a worker may have it before it is written."""
+    name = place.file("q.store")
+    return any(f"tag: {number}".encode() in read(os.path.join(name, file)) for file in os.listdir(name))
+
+
 @promise
 def what_waits_for_a_name_in_a_queue_on_disk_survives_and_is_judged_after_the_restart():
     for is_killed in False, True:
@@ -173,6 +179,7 @@ def what_waits_for_a_name_in_a_queue_on_disk_survives_and_is_judged_after_the_re
             send(port, "127.0.0.1", 2000, 1)
             wait(lambda: place.read("out").endswith(" 2000\n"), "that a worker has seen them")
             if is_killed:
+                wait(lambda: is_stored(place, 49) and is_stored(place, 1049), "that the queue has written them")
                 daemon.process.kill()
                 daemon.process.wait(PATIENCE_SECONDS)
                 os.unlink(daemon.pid_file)
