@@ -176,6 +176,14 @@ def needs_root(why):
         raise Skip(f"only root can {why}")
 
 
+def needs_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        raise Skip(f"there is no IPv6 here: {error.strerror}") from error
+
+
 @contextlib.contextmanager
 def small_disk(path, kilobytes):
     """A file system of that size at the path, while the context lasts."""

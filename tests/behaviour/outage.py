@@ -15,7 +15,7 @@ input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" 
 template(name="m" type="string" string="%msg%\\n")
 action(type="omfile" file="@DIR@/own" template="m")
 """
-STOP_SECONDS_MAX = 8
+STOP_SECONDS_MAX = 20
 
 
 class Target:

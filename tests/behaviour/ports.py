@@ -8,14 +8,16 @@ import random
 import socket
 
 FIRST, BEYOND = 10240, 32768
+GIVEN = set()  # to this process
 
 
 def free_port():
     """Free for TCP and UDP, on IPv4 and IPv6 alike, and not likely to be another test's choice."""
     while True:
         port = random.randrange(FIRST, BEYOND)
-        if all(can_bind(family, kind, port) for family in (socket.AF_INET, socket.AF_INET6)
+        if port not in GIVEN and all(can_bind(family, kind, port) for family in (socket.AF_INET, socket.AF_INET6)
                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+            GIVEN.add(port)
             return port
 
 

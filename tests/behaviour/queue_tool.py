@@ -50,6 +50,11 @@ def dumped(place, store, *words, status=0):
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
+def is_store(place, path):
+    """A directory is none before the daemon has written into it."""
+    return place.run(argument("penstock"), "queue", "status", path).returncode == 0
+
+
 def numbers(place, store, *words):
     return [int(m["msg"]) for m in dumped(place, store, *words)]
 
@@ -301,7 +306,7 @@ def replay_sends_and_completes_what_the_other_side_has():
 def dead_letters_go_back_without_the_reason():
     with backlog(3, retries=0, shutdown=5000) as (place, daemon, store):
         dead = place.file("spool/out.dead")
-        wait(lambda: os.path.isdir(dead) and len(numbers(place, dead)) == 3, "the dead letters")
+        wait(lambda: is_store(place, dead) and len(numbers(place, dead)) == 3, "the dead letters")
         assert dumped(place, dead)[0]["$."]["dead"]["queue"] == "out"
         assert "process" in tool(place, "replay", dead, "--into", store, status=1)
         assert daemon.stop() == 0

@@ -3,7 +3,6 @@
 
 Runs in a network and a mount namespace of its own, with a name server that the test plays on port 53.
 """
-import fcntl
 import os
 import socket
 import struct
@@ -16,9 +15,9 @@ from harness import PATIENCE_SECONDS, Place, Skip, argument, promise, read, run,
 from namespaces import CLONE_NEWNET, CLONE_NEWNS, LIBC, MS_BIND, check
 from ports import free_port
 
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 PTR, SOA = 12, 6
-FILES = {"resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", "hosts": "127.0.0.1 localhost\n",
+RESOLVER = "nameserver 127.0.0.1\noptions timeout:{patience} attempts:1\n"
+FILES = {"resolv.conf": RESOLVER.format(patience=30), "hosts": "127.0.0.1 localhost\n",
          "nsswitch.conf": "hosts: files dns\n"}
 
 
@@ -72,10 +71,7 @@ def enter_namespaces():
         if not os.path.exists(target):
             raise Skip(f"there is no {target} to put another in the place of")
         check(LIBC.mount(path.encode(), target.encode(), None, MS_BIND, None), f"{target} cannot be replaced")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+    namespaces.raise_loopback()
     LIBC.umount2(directory.encode(), 2)
     os.rmdir(directory)
     return NameServer()
@@ -84,7 +80,8 @@ def enter_namespaces():
 STAGE = {}
 
 
-def name_server():
+def name_server(patience=30):
+    """`patience`: seconds after which a name server that is silent counts as one that knows no name; 30 at most."""
     if "skip" in STAGE:
         raise Skip(STAGE["skip"])
     if "server" not in STAGE:
@@ -96,6 +93,8 @@ def name_server():
     server = STAGE["server"]
     server.is_dead = False
     server.names = {}
+    with open("/etc/resolv.conf", "w", encoding="ascii") as file:
+        file.write(RESOLVER.format(patience=patience))
     return server
 
 
@@ -171,10 +170,10 @@ def is_stored(place, number):
 @promise
 def what_waits_for_a_name_in_a_queue_on_disk_survives_and_is_judged_after_the_restart():
     for is_killed in False, True:
-        server = name_server()
-        server.is_dead = True
+        server = name_server()  # The first daemon is gone before it gives up asking.
         with Place() as place:
             daemon, port = start(place, '["*.good.test", "127.0.0.1"]', DISK)
+            server.is_dead = True
             send(port, "127.0.0.2", 0, 50)
             send(port, "127.0.0.3", 1000, 50)
             send(port, "127.0.0.1", 2000, 1)
@@ -250,7 +249,7 @@ def an_answer_holds_as_long_as_the_name_server_says():
 
 @promise
 def a_dead_name_server_costs_no_message_of_those_who_may_send():
-    server = name_server()
+    server = name_server(patience=1)
     server.is_dead = True
     with Place() as place:
         daemon, port = start(place, '["127.0.0.1", "*.good.test"]')
@@ -268,7 +267,7 @@ def a_dead_name_server_costs_no_message_of_those_who_may_send():
 
 @promise
 def what_unknown_senders_keep_waiting_is_bounded():
-    server = name_server()
+    server = name_server(patience=1)
     server.is_dead = True
     with Place() as place:
         daemon, port = start(place, '["127.0.0.1", "*.good.test"]', 'main_queue(queue.size="2000")\n')

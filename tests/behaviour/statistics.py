@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 
-from harness import Diag, Place, argument, promise, read, run, send_tcp, wait
+from harness import Diag, Place, argument, needs_ipv6, promise, read, run, send_tcp, wait
 from ports import free_port
 
 HEAD = """
@@ -265,6 +265,7 @@ PLAIN = 'module(load="imptcp")\ninput(type="imptcp" port="@P@")\n'
 
 @promise
 def connections_over_either_protocol_are_counted_apart():
+    needs_ipv6()
     with Place() as place:
         port = free_port()
         daemon = place.daemon(head() + PLAIN.replace("@P@", str(port)) + OUT)
@@ -294,6 +295,7 @@ input(type="imudp" port="@C@" address=["127.0.0.1", "::1"] name="two")
 
 @promise
 def each_socket_of_an_input_for_datagrams_is_counted_for_itself():
+    needs_ipv6()
     with Place() as place:
         text, ports = PLACES, {}
         for letter in "ABC":

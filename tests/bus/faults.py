@@ -29,6 +29,9 @@ def promise(*parameters, **options):
     return register
 
 
+CALM_TRIES, REST_TRIES = 5, 10
+
+
 def round_trips(bus, count=200):
     """Seconds that pings of a bystander take, the slowest first."""
     times = []
@@ -42,8 +45,30 @@ def round_trips(bus, count=200):
 
 
 def is_calm(bus):
-    times = round_trips(bus)
-    check(times[4] < 0.25, "slowest round trips:", times[:6])
+    """A broker that is held up shows it every time, a machine that has other work now and then."""
+    for _ in range(CALM_TRIES):
+        times = round_trips(bus)
+        if times[4] < 0.25:
+            return
+    check(False, "slowest round trips:", times[:6])
+
+
+def processor_seconds(bus):
+    """What the broker has taken of the processor: unlike the time that passes, nobody else's work counts."""
+    with open(f"/proc/{bus.process.pid}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().split()[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def await_rest(bus, measure, most):
+    """In some half second it does not more than that: one that never rests does so in all of them."""
+    done = []
+    for _ in range(REST_TRIES):
+        before = measure(bus)
+        time.sleep(0.5)
+        done.append(measure(bus) - before)
+        if done[-1] <= most:
+            return
+    check(False, done)
 
 
 @promise(1, 2)
@@ -169,7 +194,7 @@ def five_thousand_clients_are_served(bus, _):
     clients = []
     for _ in range(count):
         clients.append(Client(bus.path, hello=False))
-    began = time.monotonic()
+    before = processor_seconds(bus)
     for i, c in enumerate(clients):
         c.put({"type": "subscribe", "group": "all", "instance": "*"})
         c.put({"type": "subscribe", "group": f"g{i}", "instance": "*"})
@@ -187,7 +212,7 @@ def five_thousand_clients_are_served(bus, _):
         for c in clients:
             c.close()
         await_members(a, "all", [])
-    check(time.monotonic() - began < 60)
+    check(processor_seconds(bus) - before < 30)
 
 
 @promise(None)
@@ -200,7 +225,7 @@ def two_thousand_groups_of_a_client_that_dies_hold_up_nobody(bus, _):
         watcher.subscribe("notifications/cc_members")
         watcher.get()
         lname = a.lname
-        began = time.monotonic()
+        before = processor_seconds(bus)
         a.close()
         gone = set()
         while True:
@@ -211,7 +236,7 @@ def two_thousand_groups_of_a_client_that_dies_hold_up_nobody(bus, _):
             equal(event, "unsubscribed")
             gone.add(content["group"])
         equal(len(gone), 2000)
-        check(time.monotonic() - began < 2, time.monotonic() - began)
+        check(processor_seconds(bus) - before < 2, processor_seconds(bus) - before)
         for c in others:
             c.close()
         while watcher.get().json["notification"][0] != "disconnected":
@@ -228,7 +253,7 @@ def push(client, group, megabytes, size=1 << 20):
         pass
 
 
-@promise(1 << 20, 1000, stall_timeout=1500)
+@promise(1 << 20, 1000, stall_timeout=3000)
 def four_hundred_megabytes_at_a_stuck_reader_cost_little_and_slow_nobody(bus, size):
     before = bus.memory_mb()
     with bus.connect(2) as stuck, bus.connect(2) as sender, bus.connect(2) as a, bus.connect(2) as b:
@@ -241,13 +266,13 @@ def four_hundred_megabytes_at_a_stuck_reader_cost_little_and_slow_nobody(bus, si
         highest, moved, began = 0.0, 0, time.monotonic()
         while thread.is_alive():
             a.send(b"y" * 1000, "free")
-            equal(len(b.get(2).body), 1000)
+            equal(len(b.get().body), 1000)
             moved += 1
             highest = max(highest, bus.memory_mb() - before)
         thread.join()
         check(highest < 100, highest)
         check(stuck.is_closed())
-        check(moved > 500, moved, time.monotonic() - began)
+        check(moved > 200, moved, time.monotonic() - began)
         bus.await_said("stall_timeout")
         sender.nothing()
         is_calm(bus)
@@ -257,15 +282,17 @@ def clients(client):
     return {one["lname"]: one for one in client.command("clients")[1]}
 
 
-@promise(None, queue_limit=1 << 20, stall_timeout=4000)
+@promise(None, queue_limit=1 << 20, stall_timeout=60000)
 def a_full_queue_holds_its_senders_back_until_it_is_half_empty(bus, _):
     with bus.connect(2) as slow, bus.connect(2) as sender, bus.connect(1) as other:
         slow.subscribe("slow")
         thread = threading.Thread(target=push, args=(sender, "slow", 12, 10000))
         thread.start()
-        time.sleep(0.3)
-        queued = other.command("client", {"client": slow.lname})[1]["queued"]
-        check(1 << 20 <= queued < (1 << 20) + 100000, queued)
+        queued = 0
+        while queued < 1 << 20:
+            check(thread.is_alive(), queued)
+            queued = other.command("client", {"client": slow.lname})[1]["queued"]
+        check(queued < (1 << 20) + 100000, queued)
         check(thread.is_alive())
         known = clients(other)
         before, taken = known[sender.lname]["received"], 0
@@ -300,15 +327,15 @@ def who_does_not_read_its_own_answers_is_held_back_and_dropped(bus, version):
     is_calm(bus)
 
 
-@promise(None, stall_timeout=600)
+@promise(None, stall_timeout=2500)
 def a_reader_that_takes_something_now_and_then_is_not_dropped(bus, _):
     with bus.connect(2) as slow, bus.connect(2) as sender:
         slow.subscribe("slow")
         thread = threading.Thread(target=push, args=(sender, "slow", 6))
         thread.start()
-        end = time.monotonic() + 2.5
+        end = time.monotonic() + 5
         while time.monotonic() < end:
-            slow.data += slow.socket.recv(100000)
+            slow.data += slow.socket.recv(50000)
             time.sleep(0.1)
         for _ in range(6):
             equal(len(slow.get().body), 1 << 20)
@@ -410,14 +437,11 @@ def idle_means_asleep(bus, _):
         a.send(b"", "g", want_answer=True)
         a.sync()
 
-        def switches():
+        def switches(bus):
             with open(f"/proc/{bus.process.pid}/status", encoding="ascii") as file:
                 return sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
 
-        time.sleep(0.1)
-        before = switches()
-        time.sleep(0.5)
-        check(switches() - before <= 2, switches() - before)
+        await_rest(bus, switches, 2)
 
 
 @promise(None)
@@ -432,11 +456,7 @@ def a_peer_that_shut_its_end_does_not_spin_the_broker(bus, _):
             pass
         sender.socket.shutdown(socket.SHUT_RDWR)
         sender.close()
-        with open(f"/proc/{bus.process.pid}/stat", encoding="ascii") as file:
-            before = sum(map(int, file.read().split()[13:15]))
-        time.sleep(0.5)
-        with open(f"/proc/{bus.process.pid}/stat", encoding="ascii") as file:
-            check(sum(map(int, file.read().split()[13:15])) - before < 15)
+        await_rest(bus, processor_seconds, 0.15)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tempfile
 import termios
 import time
 
-WAIT = 10.0  # seconds that anything may take
+WAIT = 30.0  # seconds that anything may take
 
 
 def pack(header, body=b"", version=1, attachments=()):

@@ -40,7 +40,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "behaviour"))
 from ports import free_port  # noqa: E402 (the path had to be said first)
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 30
 OUTPUT_BYTES_MAX = 8 << 20
 DIFF_LINES_MAX = 60
 MASK = r"/((?:[^/\\]|\\.)+)/([^/]*)/"

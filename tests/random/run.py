@@ -83,8 +83,7 @@ class Run:
 
     def __init__(self, program, pairs):
         self.program, self.pairs = program, pairs
-        self.directory = tempfile.mkdtemp(prefix="penstock-random-")
-        self.process = None
+        self.directory = self.process = None
         self.last_lines = []  # of each pair in the configuration
 
     def slot_of_line(self, complaint):
@@ -96,6 +95,7 @@ class Run:
         return os.path.join(self.directory, name)
 
     def outputs(self):
+        self.directory = tempfile.mkdtemp(prefix="penstock-random-")
         try:
             self._configure()
             self._start()
