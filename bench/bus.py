@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 
 DBUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -37,6 +37,7 @@ journal.bind('/run/systemd/journal/socket')
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen(100)
+print('listening', flush=True)
 os.set_inheritable(os.dup(journal.fileno()), True)  # 3 becomes the listener
 os.dup2(listener.fileno(), 3)
 os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
@@ -57,7 +58,6 @@ SCENARIOS = {
 }
 TARGETS = ("penstock", "dbus-broker", "dbus-daemon", "nats", "redis", "floor")
 PATIENCE_SECONDS = 10
-LOOK_AGAIN_SECONDS = 0.005
 
 # What is to be reached: scenario, figure, beside whom (None: the figure itself), at least or at most.
 MARKS = (
@@ -72,18 +72,23 @@ MARKS = (
 )
 
 
-def wait_until(holds):
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(LOOK_AGAIN_SECONDS)
-    return True
+def drain(stream):
+    """What a broker says later is read and forgotten, so that it never waits for us."""
+    threading.Thread(target=stream.read, daemon=True).start()
 
 
-def accepts(path):
-    with socket.socket(socket.AF_UNIX) as one:
-        return one.connect_ex(path) == 0
+def await_line(process, word):
+    """Whether the process says a line with this word before it ends."""
+    until = threading.Timer(PATIENCE_SECONDS, process.kill)
+    until.start()
+    try:
+        for line in process.stdout:
+            if word in line:
+                drain(process.stdout)
+                return True
+        return False
+    finally:
+        until.cancel()
 
 
 class Contestant:
@@ -96,32 +101,27 @@ class Contestant:
         self.bench = os.path.join(build, "src/bus/bus_bench")
         self.kind = {"dbus-broker": "dbus", "dbus-daemon": "dbus"}.get(name, name)
         getattr(self, "start_" + name.replace("-", "_"))(build)
-        if not wait_until(self.answers):
-            self.stop()
-            raise OSError(f"{name} does not start")
 
-    def answers(self):
-        if self.name == "nats":
-            with socket.socket() as one:
-                return one.connect_ex(("127.0.0.1", int(self.address))) == 0
-        # The relay takes whoever connects for one of its peers.
-        return os.path.exists(self.address) if self.name == "floor" else accepts(self.address)
-
-    def run(self, command, pinned=None, **more):
+    def run(self, command, listening, pinned=None, **more):
+        """Returns when the program has said, in a line with the word `listening`, that it listens."""
         if self.pinned if pinned is None else pinned:
             command = ["taskset", "-c", "0"] + command
-        self.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                               stderr=subprocess.DEVNULL, **more))
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True, errors="replace", **more)
+        self.processes.append(process)
+        if not await_line(process, listening):
+            self.stop()
+            raise OSError(f"{self.name} does not start")
 
     def start_penstock(self, build):
-        self.run([os.path.join(build, "src/bus/penstock-bus"), "-s", self.address])
+        self.run([os.path.join(build, "src/bus/penstock-bus"), "-v", "-s", self.address], "serving")
 
     def start_floor(self, _):
-        self.run([self.bench, "relay", self.address])
+        self.run([self.bench, "relay", self.address], "listening")
 
     def start_redis(self, _):
         self.run(["redis-server", "--port", "0", "--unixsocket", self.address, "--save", "", "--dir", self.directory,
-                  "--client-output-buffer-limit", "pubsub", "0", "0", "0"])
+                  "--client-output-buffer-limit", "pubsub", "0", "0", "0"], "ready to accept connections")
 
     def start_nats(self, _):
         with socket.socket() as one:
@@ -130,7 +130,7 @@ class Contestant:
         config = os.path.join(self.directory, "nats.conf")
         with open(config, "w", encoding="ascii") as file:
             file.write(f"host: 127.0.0.1\nport: {self.address}\nmax_payload: 8MB\nmax_pending: 512MB\n")
-        self.run(["nats-server", "-c", config])
+        self.run(["nats-server", "-c", config], "Server is ready")
 
     def dbus_config(self, path):
         config = path + ".conf"
@@ -138,16 +138,19 @@ class Contestant:
             file.write(DBUS_CONFIG.format(path=path))
         return config
 
+    def run_dbus_daemon(self, path, pinned=None):
+        self.run(["dbus-daemon", "--config-file", self.dbus_config(path), "--nofork", "--nopidfile", "--nosyslog",
+                  "--print-address"], "unix:path=", pinned)
+
     def start_dbus_daemon(self, _):
-        self.run(["dbus-daemon", "--config-file", self.dbus_config(self.address), "--nofork", "--nopidfile", "--nosyslog"])
+        self.run_dbus_daemon(self.address)
 
     def start_dbus_broker(self, _):
         other = os.path.join(self.directory, "second")
-        self.run(["dbus-daemon", "--config-file", self.dbus_config(other), "--nofork", "--nopidfile", "--nosyslog"], pinned=False)
-        wait_until(lambda: accepts(other))
+        self.run_dbus_daemon(other, pinned=False)
         environment = dict(os.environ, DBUS_SESSION_BUS_ADDRESS=f"unix:path={other}", DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={other}")
         self.run(["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run && exec python3 -c "$0" "$1" "$2"', LAUNCH_DBUS_BROKER,
-                  self.address, self.dbus_config(self.address)], env=environment)
+                  self.address, self.dbus_config(self.address)], "listening", env=environment)
 
     def measure(self, scenario, size, count, pairs):
         command = [self.bench, self.kind, self.address, scenario, str(size), str(count), str(pairs)]

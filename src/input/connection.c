@@ -22,8 +22,7 @@
 #include "module/netstream.h"
 
 enum {
-        READ_BYTES_MIN = 16 << 10,    /* room for a read; less begins a new batch */
-        PART_IN_BATCH_MAX = 16 << 10, /* larger parts are not copied for every read */
+        READ_BYTES_MIN = 16 << 10, /* room for a read; less begins a new batch */
         SCRATCH_BYTES = 64 << 10,
         SPLIT_SHOWN_MAX = 32, /* bytes of the rest that a report shows */
         BEGIN_SHOWN_MAX = 80, /* bytes of a message that a report shows */
@@ -84,7 +83,7 @@ struct connection *connection_free(struct connection *c) {
         tls_watch_free(c->tls);
         source_unref(c->source);
         socket_close(c->watch.fd);
-        free(c->part);
+        part_drop(&c->part);
         free(c);
         return NULL;
 }
@@ -280,44 +279,6 @@ static void count(struct connection *c, const struct stretch *s) {
         stream_count(server, c->apart, STREAM_LOST, s->lost);
 }
 
-/* ---- Parts ---- */
-
-static bool grow_part(struct connection *c, size_t capacity) {
-        if (capacity <= c->part_capacity)
-                return true;
-        char *grown = realloc(c->part, capacity);
-        if (!grown)
-                return false;
-        c->part = grown;
-        c->part_capacity = capacity;
-        return true;
-}
-
-static void drop_part(struct connection *c) {
-        free(TAKE(c->part));
-        c->part_size = c->part_capacity = 0;
-}
-
-/* Keeps what is left of a stretch, in a buffer that is not much larger. */
-static int hold_part(struct connection *c, const struct stretch *s) {
-        if (s->size == 0) {
-                drop_part(c);
-                return 0;
-        }
-        if (!grow_part(c, s->size))
-                return fail(-ENOMEM);
-        memmove(c->part, s->data, s->size);
-        c->part_size = s->size;
-        if (c->part_capacity > PART_IN_BATCH_MAX && c->part_size <= PART_IN_BATCH_MAX) {
-                char *fitting = realloc(c->part, c->part_size);
-                if (fitting) {
-                        c->part = fitting;
-                        c->part_capacity = c->part_size;
-                }
-        }
-        return 0;
-}
-
 /* ---- Receiving ---- */
 
 static ssize_t receive_raw(struct connection *c, char *to, size_t room) {
@@ -387,16 +348,16 @@ static enum reading more_or_later(const struct connection *c, bool is_full) {
 
 static enum reading read_outgrown(struct connection *c) {
         size_t most = framing_carry_max(&c->worker->server->options.rules) + READ_BYTES_MIN;
-        if (c->part_capacity - c->part_size < READ_BYTES_MIN && !grow_part(c, MIN(c->part_capacity * 2, most)))
+        if (c->part.capacity - c->part.size < READ_BYTES_MIN && !part_grow(&c->part, MIN(c->part.capacity * 2, most)))
                 return out_of_memory(c);
-        size_t room = c->part_capacity - c->part_size;
-        ssize_t got = receive(c, c->part + c->part_size, room);
+        size_t room = c->part.capacity - c->part.size;
+        ssize_t got = receive(c, c->part.data + c->part.size, room);
         if (got <= 0)
                 return end_of_stream(c, got);
-        struct stretch s = {.data = c->part, .size = c->part_size + (size_t)got, .now_us = clock_wall_us()};
+        struct stretch s = {.data = c->part.data, .size = c->part.size + (size_t)got, .now_us = clock_wall_us()};
         int r = consume(c, &s);
         count(c, &s);
-        if (r || hold_part(c, &s))
+        if (r || part_hold(&c->part, s.data, s.size))
                 return out_of_memory(c);
         return more_or_later(c, (size_t)got == room);
 }
@@ -404,18 +365,18 @@ static enum reading read_outgrown(struct connection *c) {
 static _hot_ enum reading read_into_batch(struct connection *c) {
         struct intake *intake = c->worker->intake;
         size_t room;
-        char *data = intake_reserve(intake, c->part_size + READ_BYTES_MIN, &room);
+        char *data = intake_reserve(intake, c->part.size + READ_BYTES_MIN, &room);
         if (!data)
                 return out_of_memory(c);
-        if (c->part_size)
-                memcpy(data, c->part, c->part_size);
-        room -= c->part_size;
-        ssize_t got = receive(c, data + c->part_size, room);
+        if (c->part.size)
+                memcpy(data, c->part.data, c->part.size);
+        room -= c->part.size;
+        ssize_t got = receive(c, data + c->part.size, room);
         if (got <= 0)
                 return end_of_stream(c, got);
         struct stretch s = {
                 .data = data,
-                .size = c->part_size + (size_t)got,
+                .size = c->part.size + (size_t)got,
                 .is_in_batch = true,
                 .now_us = clock_wall_us(),
         };
@@ -424,7 +385,7 @@ static _hot_ enum reading read_into_batch(struct connection *c) {
         if (r)
                 return out_of_memory(c);
         intake_keep(intake, s.data);
-        if (hold_part(c, &s))
+        if (part_hold(&c->part, s.data, s.size))
                 return out_of_memory(c);
         return more_or_later(c, (size_t)got == room);
 }
@@ -482,7 +443,7 @@ static void ready(struct watch *watch, uint32_t events _unused_) {
                 bool is_patient = !c->inflation || inflation_is_drained(c->inflation);
                 if (reads_max > 0 && reads >= reads_max && is_patient)
                         break;
-                reading = c->part_size > PART_IN_BATCH_MAX ? read_outgrown(c) : read_into_batch(c);
+                reading = part_has_outgrown(&c->part) ? read_outgrown(c) : read_into_batch(c);
         }
         if (reading == READ_ENDED)
                 connection_end(c);
@@ -516,10 +477,10 @@ void connection_start(struct connection *c) {
 static void end_part(struct connection *c) {
         struct stream_worker *worker = c->worker;
         struct frame frame;
-        enum framing_event event = framing_end(&c->framing, &worker->server->options.rules, c->part_size, &frame);
+        enum framing_event event = framing_end(&c->framing, &worker->server->options.rules, c->part.size, &frame);
         if (event == FRAMING_FRAME) {
                 struct stretch s = {.now_us = clock_wall_us()};
-                take_message(c, &s, c->part, frame.size);
+                take_message(c, &s, c->part.data, frame.size);
                 count(c, &s);
         } else if (event != FRAMING_MORE) {
                 tell_frame(c, event, frame.number);

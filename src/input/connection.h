@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "input/part.h"
 #include "input/stream.h"
 #include "io/tls_watch.h"
 
@@ -16,8 +17,7 @@ struct connection {
         struct stream_part *apart;   /* counts this one, too; NULL: nobody does */
         struct inflation *inflation; /* NULL: plain */
         struct tls_watch *tls;       /* NULL: plain */
-        char *part;                  /* of a message that has not ended */
-        size_t part_size, part_capacity;
+        struct part part;            /* of a message that has not ended */
         struct framing framing;
         uint32_t session; /* number, for reports */
 };

@@ -18,11 +18,10 @@
 #include "io/channel.h"
 
 enum {
-        READ_BYTES_MIN = 16 << 10,    /* room for a read; less begins a new batch */
-        PART_IN_BATCH_MAX = 16 << 10, /* larger parts are not copied for every read */
-        READS_A_TURN = 32,            /* then the other sessions have theirs */
-        UNANSWERED_MAX = 1 << 16,     /* a sender whose window is larger is read no further */
-        OUT_BYTES_MAX = 256 << 10,    /* nor one that does not read our answers */
+        READ_BYTES_MIN = 16 << 10, /* room for a read; less begins a new batch */
+        READS_A_TURN = 32,         /* then the other sessions have theirs */
+        UNANSWERED_MAX = 1 << 16,  /* a sender whose window is larger is read no further */
+        OUT_BYTES_MAX = 256 << 10, /* nor one that does not read our answers */
         CODE_BROKEN = 2353,
         CODE_TOO_LONG_FRAME = 2291,
 };
@@ -47,7 +46,7 @@ static void ready(struct watch *watch, uint32_t events);
 static void peer_check(const struct relp_peer *p) {
         assert((p->first == NULL) == (p->unanswered == 0));
         assert(p->out_sent <= p->out.size);
-        assert(p->part_size <= p->part_capacity);
+        assert(p->part.size <= p->part.capacity);
 }
 
 /* ---- Life ----------------------------------------------------------------- */
@@ -112,7 +111,7 @@ struct relp_peer *peer_free(struct relp_peer *p) {
         socket_close(p->watch.fd);
         source_unref(p->source);
         buffer_fini(&p->out);
-        free(p->part);
+        part_drop(&p->part);
         free(p);
         return NULL;
 }
@@ -476,33 +475,6 @@ static void count(struct relp_peer *p, const struct stretch *s) {
         relp_count(p->worker->server, RELP_RATE_LIMITED, s->limited);
 }
 
-/* ---- Parts ------------------------------------------------------------------- */
-
-static bool grow_part(struct relp_peer *p, size_t capacity) {
-        if (capacity <= p->part_capacity)
-                return true;
-        char *grown = realloc(p->part, capacity);
-        if (!grown)
-                return false;
-        p->part = grown;
-        p->part_capacity = capacity;
-        return true;
-}
-
-/* Keeps what is left of a stretch; without a part there is no buffer. */
-static int hold_part(struct relp_peer *p, const struct stretch *s) {
-        if (s->size == 0) {
-                free(TAKE(p->part));
-                p->part_size = p->part_capacity = 0;
-                return 0;
-        }
-        if (!grow_part(p, s->size))
-                return fail(-ENOMEM);
-        memmove(p->part, s->data, s->size);
-        p->part_size = s->size;
-        return 0;
-}
-
 /* ---- Receiving ------------------------------------------------------------------ */
 
 static enum reading end_of_stream(const struct relp_peer *p, ssize_t got) {
@@ -538,24 +510,24 @@ static ssize_t receive(struct relp_peer *p, char *to, size_t room) {
 
 /* Room for the rest of the frame, but not more at once than twice what came: a length alone takes no memory. */
 static bool make_room_for_part(struct relp_peer *p) {
-        if (p->part_capacity - p->part_size >= READ_BYTES_MIN)
+        if (p->part.capacity - p->part.size >= READ_BYTES_MIN)
                 return true;
-        size_t wanted = MAX(p->part_wanted, p->part_size) + READ_BYTES_MIN;
-        return grow_part(p, MIN(wanted, p->part_size * 2 + READ_BYTES_MIN));
+        size_t wanted = MAX(p->part_wanted, p->part.size) + READ_BYTES_MIN;
+        return part_grow(&p->part, MIN(wanted, p->part.size * 2 + READ_BYTES_MIN));
 }
 
 static enum reading read_outgrown(struct relp_peer *p) {
         if (!make_room_for_part(p))
                 return after_failure(p, -ENOMEM);
-        size_t room = p->part_capacity - p->part_size;
-        ssize_t got = receive(p, p->part + p->part_size, room);
+        size_t room = p->part.capacity - p->part.size;
+        ssize_t got = receive(p, p->part.data + p->part.size, room);
         if (got <= 0)
                 return end_of_stream(p, got);
-        struct stretch s = {.data = p->part, .size = p->part_size + (size_t)got, .now_us = clock_wall_us()};
+        struct stretch s = {.data = p->part.data, .size = p->part.size + (size_t)got, .now_us = clock_wall_us()};
         int r = consume(p, &s);
         count(p, &s);
         if (r == 0)
-                r = hold_part(p, &s);
+                r = part_hold(&p->part, s.data, s.size);
         if (r)
                 return after_failure(p, r);
         return after_read(p, got, room);
@@ -564,18 +536,18 @@ static enum reading read_outgrown(struct relp_peer *p) {
 static _hot_ enum reading read_into_batch(struct relp_peer *p) {
         struct intake *intake = p->worker->intake;
         size_t room;
-        char *data = intake_reserve(intake, p->part_size + READ_BYTES_MIN, &room);
+        char *data = intake_reserve(intake, p->part.size + READ_BYTES_MIN, &room);
         if (!data)
                 return after_failure(p, -ENOMEM);
-        if (p->part_size)
-                memcpy(data, p->part, p->part_size);
-        room -= p->part_size;
-        ssize_t got = receive(p, data + p->part_size, room);
+        if (p->part.size)
+                memcpy(data, p->part.data, p->part.size);
+        room -= p->part.size;
+        ssize_t got = receive(p, data + p->part.size, room);
         if (got <= 0)
                 return end_of_stream(p, got);
         struct stretch s = {
                 .data = data,
-                .size = p->part_size + (size_t)got,
+                .size = p->part.size + (size_t)got,
                 .is_in_batch = true,
                 .now_us = clock_wall_us(),
         };
@@ -583,7 +555,7 @@ static _hot_ enum reading read_into_batch(struct relp_peer *p) {
         count(p, &s);
         intake_keep(intake, s.data);
         if (r == 0)
-                r = hold_part(p, &s);
+                r = part_hold(&p->part, s.data, s.size);
         if (r)
                 return after_failure(p, r);
         return after_read(p, got, room);
@@ -596,7 +568,7 @@ static bool may_read(const struct relp_peer *p) {
 static enum reading read_turn(struct relp_peer *p) {
         enum reading reading = READ_AGAIN;
         for (int reads = 0; reading == READ_AGAIN && reads < READS_A_TURN && may_read(p); reads++)
-                reading = p->part_size > PART_IN_BATCH_MAX ? read_outgrown(p) : read_into_batch(p);
+                reading = part_has_outgrown(&p->part) ? read_outgrown(p) : read_into_batch(p);
         return reading;
 }
 

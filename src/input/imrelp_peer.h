@@ -13,6 +13,7 @@
 #pragma once
 
 #include "input/imrelp_server.h"
+#include "input/part.h"
 #include "io/relp.h"
 #include "io/tls_watch.h"
 
@@ -32,8 +33,8 @@ struct relp_peer {
         uint32_t txnr; /* of the last command */
         uint32_t unanswered;
         struct relp_scanner scanner;
-        char *part; /* of a frame that has not ended */
-        size_t part_size, part_capacity, part_wanted;
+        struct part part;                  /* of a frame that has not ended */
+        size_t part_wanted;                /* so large it will be */
         struct relp_promise *first, **end; /* in the order of numbers */
         struct relp_promise *growing;      /* the last of them, while its batch has batch_number and is being filled */
         uint64_t batch_number;

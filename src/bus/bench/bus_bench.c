@@ -597,6 +597,8 @@ static void run_floor(const char *address) {
         int listener = socket(AF_UNIX, SOCK_STREAM, 0), epoll = epoll_create1(0);
         if (bind(listener, (struct sockaddr *)&at, sizeof at) || listen(listener, 100))
                 die("floor");
+        puts("listening"); /* bench/bus.py waits for it */
+        fflush(stdout);
         struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
         epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
         for (;;) {
