@@ -33,7 +33,7 @@ struct imptcp_settings {
         bool tells_open, tells_close, keeps_alive;
         int64_t frame_bytes_max, sessions_max, delimiter, backlog;
         int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
-        int64_t rate_interval_s, rate_burst;
+        int64_t rate_interval_s, rate_burst, rate_severity;
         int compression_mode;
 };
 
@@ -128,6 +128,7 @@ static const struct param imptcp_params[] = {
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imptcp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
+        LIMIT_SEVERITY(struct imptcp_settings, rate_severity),
         PARAM_STRING(struct imptcp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imptcp_settings, is_multi_line, .name = "multiline", .dflt = "off",
                    .help = "A line feed ends a message only where '<' follows, or nothing."),
@@ -195,7 +196,9 @@ static struct stream_options options_of(const struct imptcp_settings *settings) 
                                 .time_s = settings->keepalive_time_s,
                                 .interval_s = settings->keepalive_interval_s,
                         },
-                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
+                .limit = {.interval_s = settings->rate_interval_s,
+                          .burst = settings->rate_burst,
+                          .severity_min = (uint8_t)settings->rate_severity},
                 .inflation =
                         {
                                 .kind = settings->compression_mode == MODE_NONE ? COMPRESSION_NONE : COMPRESSION_ZLIB,

@@ -28,7 +28,7 @@ struct imtcp_settings {
         bool preserves_case, keeps_alive, fixes_cisco_asa, is_multi_line;
         int64_t delimiter, frame_bytes_max, sessions_max, listeners_max, reads_max, backlog;
         int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
-        int64_t rate_interval_s, rate_burst;
+        int64_t rate_interval_s, rate_burst, rate_severity;
         char *rate_name, *port, *port_file, *address, *name, *ruleset, *default_zone, *pattern, *network_namespace;
         struct strings senders;
         int compression_mode, compression_driver;
@@ -217,6 +217,7 @@ static const struct param imtcp_params[] = {
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imtcp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
+        LIMIT_SEVERITY(struct imtcp_settings, rate_severity),
         PARAM_STRING(struct imtcp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imtcp_settings, fixes_cisco_asa, .name = "framingfix.cisco.asa", .dflt = "off",
                    .help = "Pass over blanks between frames, which Cisco ASA sends at times."),
@@ -310,7 +311,9 @@ static struct stream_options options_of(const struct imtcp_settings *settings) {
                                 .time_s = settings->keepalive_time_s,
                                 .interval_s = settings->keepalive_interval_s,
                         },
-                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
+                .limit = {.interval_s = settings->rate_interval_s,
+                          .burst = settings->rate_burst,
+                          .severity_min = (uint8_t)settings->rate_severity},
                 .inflation =
                         {
                                 .kind = compression_of(settings),
