@@ -39,7 +39,7 @@ static const char *const pid_origins[] = {"system", "syslog", "both", NULL}; /* 
 struct imjournal_settings {
         char *state_file;
         int64_t state_file_mode, state_interval;
-        int64_t limit_interval_s, limit_burst;
+        int64_t limit_interval_s, limit_burst, limit_severity;
         char *limit_name;
         bool skips_previous, ignores_bad_state;
         int64_t severity;
@@ -168,11 +168,20 @@ static void leave_batch(struct imjournal *m, size_t needed) {
         intake_flush(m->intake);
 }
 
+static bool is_important(const struct imjournal *m, unsigned severity_min) {
+        uint8_t severity;
+        entry_severity(&m->entry, m->rules.default_severity, &severity);
+        return severity < severity_min;
+}
+
 static size_t imjournal_take(struct journal_reader *reader, struct sd_journal *journal) {
         struct imjournal *m = CONTAINER_OF(reader, struct imjournal, reader);
-        if (!is_within_limit(m))
+        unsigned severity_min = ratelimit_severity_min(&m->limit);
+        if (severity_min == 0 && !is_within_limit(m))
                 return 0;
         read_fields(m, journal);
+        if (severity_min && !is_important(m, severity_min) && !is_within_limit(m))
+                return 0;
         complain_about_priority(m);
         leave_batch(m, entry_known(&m->entry, FIELD_MESSAGE).size);
         if (entry_take(&m->entry, &m->rules, m->intake, m->source, &m->scratch))
@@ -288,7 +297,8 @@ static void set_up(struct imjournal *m, const char *directory) {
         const struct host_facts *facts = m->host->facts;
         m->intake = m->host->intake[0];
         m->intake->flow = FLOW_LIGHT;
-        m->limit = (struct ratelimit){.interval_s = s->limit_interval_s, .burst = s->limit_burst};
+        m->limit = (struct ratelimit){
+                .interval_s = s->limit_interval_s, .burst = s->limit_burst, .severity_min = (uint8_t)s->limit_severity};
         limit_by_name(&m->limit, m->host, s->limit_name, "imjournal");
         m->rules = (struct entry_rules){
                 .sanitize = facts_sanitize_rules(facts),
@@ -403,6 +413,7 @@ static const struct param imjournal_params[] = {
         PARAM_INT(S, limit_burst, .name = "ratelimit.burst", .legacy = "IMJournalRatelimitBurst", .dflt = "20000",
                   .min = 0, .max = INT32_MAX, .unit = "messages",
                   .help = "Messages that are taken in each interval; what is beyond is discarded and counted."),
+        LIMIT_SEVERITY(S, limit_severity),
         PARAM_STRING(S, limit_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_INT(
                 S, state_interval, .name = "persiststateinterval", .legacy = "IMJournalPersistStateInterval",

@@ -23,7 +23,6 @@ enum {
         KERNEL_INFO = 6,
         PRI_MAX = 191,
         LINE_BYTES_MAX = 32 << 10, /* a longer line is cut into several */
-        CODE_RATE_LIMIT = 2177,
 };
 
 struct imklog_settings {
@@ -34,7 +33,7 @@ struct imklog_settings {
         bool parses_time, keeps_time;
         int64_t console_level;
         int64_t internal_facility;
-        int64_t limit_interval_s, limit_burst;
+        int64_t limit_interval_s, limit_burst, limit_severity;
         bool obsolete_symbols, obsolete_symbols_twice, obsolete_syscall, obsolete_print;
         char *obsolete_address;
 };
@@ -101,26 +100,11 @@ static size_t kernel_time(struct text line, int64_t *us) {
         return i + 1;
 }
 
-static bool is_within_limit(struct imklog *k, struct text line, unsigned severity) {
-        uint64_t lost;
-        if (severity < ratelimit_severity_min(&k->limit))
-                return true;
-        struct limited_message message = {.source = k->source, .raw = line, .flags = RECORD_NO_HOSTNAME};
-        bool passes = ratelimit_pass_message(&k->limit, &message, clock_wall_us(), &lost);
-        if (lost)
-                module_report(k->host->log, SEVERITY_ERR, CODE_RATE_LIMIT,
-                              "imklog: %llu messages lost due to rate-limiting (%lld allowed within %lld seconds)",
-                              (unsigned long long)lost, (long long)k->limit.burst, (long long)k->limit.interval_s);
-        if (!passes && k->limit.discarded == 1)
-                module_report(k->host->log, SEVERITY_ERR, CODE_RATE_LIMIT,
-                              "imklog: begin to drop messages due to rate-limiting");
-        return passes;
-}
-
 static void take_line(struct imklog *k, struct text line) {
         unsigned pri = take_pri(&line);
         bool is_kernel = pri >> 3 == 0;
-        if ((!is_kernel && !k->settings->permits_other_facilities) || !is_within_limit(k, line, pri & 7))
+        if ((!is_kernel && !k->settings->permits_other_facilities) ||
+            !kernel_limit_passes(&k->limit, k->host, k->source, line, pri & 7, "imklog"))
                 return;
         int64_t since_start_us = 0;
         size_t time_size = k->settings->parses_time && is_kernel ? kernel_time(line, &since_start_us) : 0;
@@ -193,7 +177,9 @@ static int imklog_open(void **ret, const struct input_host *host, const void *se
         k->intake = host->intake[0];
         k->reader.watch.fd = -1;
         k->reader.take = imklog_take;
-        k->limit = (struct ratelimit){.interval_s = k->settings->limit_interval_s, .burst = k->settings->limit_burst};
+        k->limit = (struct ratelimit){.interval_s = k->settings->limit_interval_s,
+                                      .burst = k->settings->limit_burst,
+                                      .severity_min = (uint8_t)k->settings->limit_severity};
         limit_by_name(&k->limit, host, k->settings->limit_name, "imklog");
         k->source = source_new_local("imklog", host->facts->host_name, "127.0.0.1");
         if (!k->source)
@@ -246,6 +232,7 @@ static const struct param imklog_params[] = {
                   .help = "Time in which so many messages are taken as the burst says. 0: no limit."),
         PARAM_INT(S, limit_burst, .name = "ratelimitburst", .alias = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that are taken in one interval."),
+        LIMIT_SEVERITY(S, limit_severity),
         PARAM_STRING(S, limit_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_RULESET(S, ruleset, .name = "ruleset", .help = "Ruleset that messages go to. Unset: the default one."),
         PARAM_BOOL(S, obsolete_symbols, .name = "klogsymbollookup", .legacy = "klogSymbolLookup", .dflt = "off",

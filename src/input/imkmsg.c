@@ -19,6 +19,7 @@
 #include "base/reporter.h"
 #include "input/builtin.h"
 #include "input/kernel_lines.h"
+#include "input/named_limit.h"
 #include "message/intake.h"
 
 enum {
@@ -38,6 +39,8 @@ struct imkmsg_settings {
         int read_mode;
         int time_mode;
         int64_t boot_complete_s;
+        int64_t limit_interval_s, limit_burst, limit_severity;
+        char *limit_name;
 };
 
 struct imkmsg {
@@ -46,6 +49,7 @@ struct imkmsg {
         struct intake *intake;
         struct source *source;
         bool is_past_startup; /* what was there when we came has been read */
+        struct ratelimit limit;
         struct kernel_reader reader;
 };
 
@@ -113,7 +117,7 @@ static void set_tree(struct batch *b, struct record *r, const struct kernel_reco
 
 static void take_record(struct imkmsg *m, struct text raw) {
         struct kernel_record k;
-        if (!read_record(&k, raw))
+        if (!read_record(&k, raw) || !kernel_limit_passes(&m->limit, m->host, m->source, k.text, k.pri & 7, "imkmsg"))
                 return;
         int time_mode = m->settings->time_mode;
         bool takes_time = time_mode == TIME_ON || (time_mode == TIME_STARTUP && !m->is_past_startup);
@@ -189,6 +193,10 @@ static int imkmsg_open(void **ret, const struct input_host *host, const void *se
         m->source = source_new_local("imkmsg", host->facts->host_name, "127.0.0.1");
         if (!m->source)
                 return fail(-ENOMEM);
+        m->limit = (struct ratelimit){.interval_s = m->settings->limit_interval_s,
+                                      .burst = m->settings->limit_burst,
+                                      .severity_min = (uint8_t)m->settings->limit_severity};
+        limit_by_name(&m->limit, host, m->settings->limit_name, "imkmsg");
         int r = kernel_reader_open(&m->reader, host->loop[0], m->settings->path, skips_old(m->settings));
         if (r) {
                 module_report(host->log, SEVERITY_ERR, 0, "imkmsg: cannot open kernel log (%s): %s.", m->settings->path,
@@ -219,6 +227,12 @@ static const struct param imkmsg_params[] = {
                      .help = "Makes the kernel's own timestamp the time of the message: always, never, or only for "
                              "what was there when the daemon started. That clock drifts from the wall clock."),
         PARAM_STRING(S, path, .name = "logpath", .dflt = "/dev/kmsg", .help = "Where the kernel's log is read."),
+        PARAM_INT(S, limit_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0, .max = INT32_MAX,
+                  .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
+        PARAM_INT(S, limit_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0, .max = INT32_MAX,
+                  .unit = "messages", .help = "Messages that pass within a window."),
+        LIMIT_SEVERITY(S, limit_severity),
+        PARAM_STRING(S, limit_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_RULESET(S, ruleset, .name = "ruleset", .help = "Ruleset that messages go to. Unset: the default one."),
         {},
 };

@@ -26,7 +26,7 @@
 #include "message/intake.h"
 #include "module/diag.h"
 
-enum { SECOND_NS = 1000000000, FILE_MODE = 0644, DATE_BYTES = 64 };
+enum { SECOND_NS = 1000000000, FILE_MODE = 0600, DATE_BYTES = 64 };
 
 static const char *const formats[] = {[IMPSTATS_LEGACY] = "legacy",
                                       [IMPSTATS_JSON] = "json",

@@ -124,6 +124,7 @@ static const struct param imptcp_params[] = {
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imptcp_settings, stream.rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
+        LIMIT_SEVERITY(struct imptcp_settings, stream.rate_severity),
         PARAM_STRING(struct imptcp_settings, stream.rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imptcp_settings, stream.is_multi_line, .name = "multiline", .dflt = "off",
                    .help = "A line feed ends a message only where '<' follows, or nothing."),

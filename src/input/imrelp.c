@@ -32,7 +32,7 @@ struct imrelp_settings {
         int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
         int64_t data_bytes_max;
         int oversize, flow;
-        int64_t rate_interval_s, rate_burst;
+        int64_t rate_interval_s, rate_burst, rate_severity;
         char *rate_name;
         bool compresses;
         struct relp_tls tls;
@@ -84,6 +84,7 @@ static const struct param imrelp_params[] = {
         PARAM_INT(struct imrelp_settings, rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages",
                   .help = "Messages that pass within one window; the others are acknowledged and discarded."),
+        LIMIT_SEVERITY(struct imrelp_settings, rate_severity),
         PARAM_STRING(struct imrelp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         RELP_TLS_PARAMS(
                 struct imrelp_settings, tls,
@@ -131,7 +132,9 @@ static struct relp_options options_of(const struct imrelp_settings *settings, co
                                 .time_s = settings->keepalive_time_s,
                                 .interval_s = settings->keepalive_interval_s,
                         },
-                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
+                .limit = {.interval_s = settings->rate_interval_s,
+                          .burst = settings->rate_burst,
+                          .severity_min = (uint8_t)settings->rate_severity},
         };
 }
 

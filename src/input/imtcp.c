@@ -215,6 +215,7 @@ static const struct param imtcp_params[] = {
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
         PARAM_INT(struct imtcp_settings, stream.rate_burst, .name = "ratelimit.burst", .dflt = "10000", .min = 0,
                   .max = INT32_MAX, .unit = "messages", .help = "Messages that pass within one window."),
+        LIMIT_SEVERITY(struct imtcp_settings, stream.rate_severity),
         PARAM_STRING(struct imtcp_settings, stream.rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_BOOL(struct imtcp_settings, stream.fixes_cisco_asa, .name = "framingfix.cisco.asa", .dflt = "off",
                    .help = "Pass over blanks between frames, which Cisco ASA sends at times."),

@@ -85,7 +85,7 @@ struct imudp_settings {
         struct strings ports, addresses, senders;
         char *port_file, *default_zone, *name, *device, *ruleset, *rate_name;
         bool appends_port;
-        int64_t rate_interval_s, rate_burst, receive_bytes, free_bind;
+        int64_t rate_interval_s, rate_burst, rate_severity, receive_bytes, free_bind;
 };
 
 static const struct param imudp_module_params[] = {
@@ -133,6 +133,7 @@ static const struct param imudp_params[] = {
         PARAM_RULESET(struct imudp_settings, ruleset, .name = "ruleset", .legacy = "InputUDPServerBindRuleset",
                       .flags = PARAM_LEGACY_STAYS,
                       .help = "The ruleset that gets the messages; unset: the default one."),
+        LIMIT_SEVERITY(struct imudp_settings, rate_severity),
         PARAM_STRING(struct imudp_settings, rate_name, .name = "ratelimit.name", .help = NAMED_LIMIT_HELP),
         PARAM_INT(struct imudp_settings, rate_interval_s, .name = "ratelimit.interval", .dflt = "0", .min = 0,
                   .max = INT32_MAX, .unit = "seconds", .help = "Length of the rate limit's window; 0: no limit."),
@@ -532,7 +533,9 @@ static int name_limit(struct udp_input *input, const struct imudp_settings *sett
         if (!input->limit_name || !input->default_zone)
                 return fail(-ENOMEM);
         input->limit = (struct listening_limit){
-                .limit = {.interval_s = settings->rate_interval_s, .burst = settings->rate_burst},
+                .limit = {.interval_s = settings->rate_interval_s,
+                          .burst = settings->rate_burst,
+                          .severity_min = (uint8_t)settings->rate_severity},
                 .name = input->limit_name,
                 .log = input->log,
         };

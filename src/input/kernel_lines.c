@@ -4,8 +4,29 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "base/reporter.h"
 #include "io/file.h"
 #include "io/kernel_log.h"
+#include "message/batch.h"
+
+enum { CODE_RATE_LIMIT = 2177 };
+
+bool kernel_limit_passes(struct ratelimit *limit, const struct input_host *host, struct source *source,
+                         struct text line, unsigned severity, const char *module) {
+        uint64_t lost;
+        if (severity < ratelimit_severity_min(limit))
+                return true;
+        struct limited_message message = {.source = source, .raw = line, .flags = RECORD_NO_HOSTNAME};
+        bool passes = ratelimit_pass_message(limit, &message, clock_wall_us(), &lost);
+        if (lost)
+                module_report(host->log, SEVERITY_ERR, CODE_RATE_LIMIT,
+                              "%s: %llu messages lost due to rate-limiting (%lld allowed within %lld seconds)", module,
+                              (unsigned long long)lost, (long long)limit->burst, (long long)limit->interval_s);
+        if (!passes && limit->discarded == 1)
+                module_report(host->log, SEVERITY_ERR, CODE_RATE_LIMIT,
+                              "%s: begin to drop messages due to rate-limiting", module);
+        return passes;
+}
 
 int64_t kernel_boot_us(void) {
         return clock_wall_us() - clock_mono_ns() / 1000;

@@ -1,6 +1,6 @@
 /*
  * What imklog and imkmsg share: a descriptor of the kernel's log that is read when
- * it is ready, and the time base of kernel timestamps.
+ * it is ready, their rate limit, and the time base of kernel timestamps.
  *
  *   CLOSED  -> OPEN      kernel_reader_open()
  *   OPEN    -> READING   kernel_reader_start()
@@ -13,6 +13,8 @@
 #pragma once
 
 #include "io/loop.h"
+#include "message/ratelimit.h"
+#include "module/module.h"
 
 enum { KERNEL_READ_BYTES = 16 << 10, KERNEL_READS_A_ROUND = 16 };
 
@@ -30,6 +32,10 @@ struct kernel_reader {
 int kernel_reader_open(struct kernel_reader *reader, struct loop *loop, const char *path, bool skips_old);
 int kernel_reader_start(struct kernel_reader *reader);
 void kernel_reader_stop(struct kernel_reader *reader);
+
+/* Whether the limit of the module lets the line pass; says when that begins and what it cost. */
+bool kernel_limit_passes(struct ratelimit *limit, const struct input_host *host, struct source *source,
+                         struct text line, unsigned severity, const char *module);
 
 /* The wall clock at which the kernel's own clock was 0. */
 int64_t kernel_boot_us(void);

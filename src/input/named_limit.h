@@ -20,5 +20,9 @@ static inline void limit_by_name(struct ratelimit *r, const struct input_host *h
                 module_report(host->log, SEVERITY_ERR, 0,
                               "%s: ratelimit '%s' is not defined: the input's own limit holds", module, name);
 }
+/* A limit of which an input says itself what it is. */
+#define LIMIT_SEVERITY(owner, field)                                                                                   \
+        PARAM_SEVERITY(owner, field, .name = "ratelimit.severity", .dflt = "0",                                        \
+                       .help = "Only messages of this severity, or less important ones, are limited. 0: all.")
 #define NAMED_LIMIT_HELP                                                                                               \
         "A ratelimit() object: all inputs that name it share its limit, which takes the place of their own."

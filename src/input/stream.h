@@ -51,7 +51,7 @@ struct stream_settings {
         bool tells_open, tells_close, keeps_alive;
         int64_t frame_bytes_max, sessions_max, delimiter;
         int64_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
-        int64_t rate_interval_s, rate_burst;
+        int64_t rate_interval_s, rate_burst, rate_severity;
 };
 
 /* What a module makes of its settings. Texts are lent for stream_new() alone. */

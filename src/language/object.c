@@ -336,6 +336,21 @@ static bool begin_action(struct loader *l, struct making *m, bool has_queue) {
         return true;
 }
 
+/* What module() says and actions in the old form do not take: they have the default, also in a translation. */
+static void pass_over_module(struct loader *l, struct making *m, struct assignment **prepared) {
+        struct target *t = &m->targets[0];
+        for (const struct assignment *a = m->module->loaded->assignments; a; a = a->next) {
+                const struct param *p = param_find(t->params, a->name);
+                if (!p || !(p->flags & PARAM_LEGACY_ALONE) || t->is_set[p - t->params])
+                        continue;
+                t->is_set[p - t->params] = true;
+                struct assignment *said =
+                        p->dflt ? assignment_add(l, prepared, p->name, text_of(p->dflt), m->place) : NULL;
+                if (said)
+                        fill_one(l, said, p, t->settings);
+        }
+}
+
 struct object *make_action(struct loader *l, struct assignment *list, struct place place, bool is_legacy) {
         struct making m = {.place = place};
         m.module = require_module(l, list, place, "action", "module name");
@@ -344,6 +359,7 @@ struct object *make_action(struct loader *l, struct assignment *list, struct pla
         struct assignment *prepared = NULL;
         if (is_legacy && !l->skipping) {
                 use_pending(l, &m.module->pending, &m.targets[0], &prepared);
+                pass_over_module(l, &m, &prepared);
                 use_pending(l, &l->pending_action, &m.targets[1], &prepared);
                 use_pending(l, &l->pending_queue, &m.targets[2], &prepared);
         }

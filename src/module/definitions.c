@@ -59,7 +59,8 @@ static const struct param ratelimit_params[] = {
                      .help = "A template by which senders are told apart; without it, by %hostname%."),
         PARAM_INT(S, sources_max, .name = "persourcemaxstates", .dflt = "10000", .min = 1, .max = 1000000,
                   .unit = "senders",
-                  .help = "Most senders that are known at a time; the one that was quiet longest makes room."),
+                  .help = "Most senders that are known at a time, rounded up to a multiple of 8; of 8 the one that was "
+                          "quiet longest makes room."),
         PARAM_INT(S, sources_shown, .name = "persourcetopn", .dflt = "10", .min = 0, .max = 1000, .unit = "senders",
                   .help = "How many of the senders that lost most are named in the statistics."),
         {}};

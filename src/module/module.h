@@ -84,6 +84,7 @@ enum param_flag {
         PARAM_IS_IGNORED = 1 << 6,     /* known and harmless, without effect here: help says why */
         PARAM_IS_MAIN = 1 << 7,        /* what the legacy form ":module:ARGUMENTS" (or the path, the pipe ...) sets */
         PARAM_LEGACY_OFF = 1 << 8, /* a boolean that is off in the objects that directives make, whatever its default */
+        PARAM_LEGACY_ALONE = 1 << 9, /* actions in the old form take it from directives, not from module() */
 };
 
 struct param {

@@ -2,6 +2,7 @@
 """Statistics: what is reported, when, to whom; and what named rate limits count."""
 import json
 import os
+import re
 import signal
 import socket
 
@@ -398,6 +399,42 @@ def only_what_is_unimportant_is_limited_where_the_object_says_so():
         send_tcp(daemon.port("port"), lines(8) + lines(20, "error").replace("<13>", "<11>"))
         wait(lambda: of(place, "few", "ratelimit")[-1:] and of(place, "few", "ratelimit")[-1]["discarded"] == 3, "the count")
         wait(lambda: len(place.lines("out")) == 25, "all errors")
+        assert daemon.stop() == 0
+
+
+LIMITS_OF_THEIR_OWN = """
+global(processInternalMessages="off" net.enableDNS="off")
+module(load="imtcp")
+module(load="imptcp")
+module(load="imudp")
+module(load="imkmsg" logPath="@DIR@/kmsg" readMode="full-always"LIMIT)
+module(load="imklog" logPath="@DIR@/klog" permitNonKernelFacility="on" ratelimitInterval="600" ratelimitBurst="3" ratelimit.severity="notice")
+input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port"LIMIT)
+input(type="imptcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/other"LIMIT)
+input(type="imudp" port="@UDP@" address="127.0.0.1"LIMIT)
+""".replace("LIMIT", ' rateLimit.interval="600" rateLimit.burst="3" rateLimit.severity="5"')
+
+
+@promise
+def every_input_limits_by_itself_what_is_unimportant():
+    with Place() as place:
+        port = free_port()
+        mixed = "".join(f"<{pri}>Oct 11 22:14:15 host tag: {pri}\n" for pri in (13, 11, 14, 15, 13, 12, 13, 11))
+        place.file("klog", "".join(f"<{pri}>kernel line {pri}\n" for pri in (5, 3, 6, 7, 5, 4, 5, 3)))
+        place.file("kmsg", "".join(f"{pri},{number},100,-;record {pri}\n" for number, pri in enumerate((5, 3, 6, 7, 5, 4, 5, 3))))
+        daemon = place.daemon(LIMITS_OF_THEIR_OWN.replace("@UDP@", str(port)) + OUT)
+        for name in ("port", "other"):
+            send_tcp(daemon.port(name), mixed)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            for line in mixed.splitlines():
+                udp.sendto(line.encode(), ("127.0.0.1", port))
+
+        def taken():
+            """The last figure of each message, which is its priority."""
+            return {name: [int(re.findall(r"[0-9]+", line)[-1]) % 8 for line in place.lines("out") if line.startswith(name)]
+                    for name in ("imtcp", "imptcp", "imudp", "imkmsg", "imklog")}
+        wanted = [5, 3, 6, 7, 4, 3]
+        wait(lambda: taken() == dict.fromkeys(taken(), wanted), "three notices and every error of each")
         assert daemon.stop() == 0
 
 

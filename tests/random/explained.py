@@ -13,6 +13,7 @@ import expression
 
 WITNESS_TEMPLATE = 'template(name="@P@tw" type="list") { property(name="$.witness" format="json") constant(value="\\n") }'
 WORD_BITS, TRUTH_BITS = 32, 8
+TAG_BYTES_MAX, FORMATTED_TIME_BYTES_MAX = 512, 63
 
 
 # ---------------------------------------------------------------- equal but for
@@ -31,6 +32,15 @@ def with_padded_days(text):
 
 def without_slashes(text):
     return re.sub(rb"\\?/", b"_", text)
+
+
+def fits_but_for_a_long_tag(said, ours):
+    """Only what stands at least as far in its line as a tag is long may differ, where our line is longer."""
+    parts = []
+    for line in ours.splitlines(keepends=True):
+        beyond = len(line) - TAG_BYTES_MAX
+        parts.append(re.escape(line[:TAG_BYTES_MAX]) + (rb"(?s:.{%d})\n" % (beyond - 1) if beyond > 0 else b""))
+    return re.fullmatch(b"".join(parts), said)
 
 
 def fits_around_out_of_memory(said, ours):
@@ -81,6 +91,10 @@ def sign(number):
     return (number > 0) - (number < 0)
 
 
+class Everywhere(str):
+    """A cure that changes nothing where there is nothing to cure, so that it may stand for all rounds and messages."""
+
+
 def order_beyond_32_bits(head):
     def cure_of(node):
         def cure(left, right):
@@ -102,7 +116,7 @@ def truth_beyond_8_bits(head):
         digits = re.match(rb"-?[0-9]*", text).group()
         number = int(digits) if digits.strip(b"-") else 0
         is_cut = number % (1 << WORD_BITS * 2) != 0 and number % (1 << TRUTH_BITS) == 0
-        return head.replace(condition.text, "1") if is_cut else None
+        return Everywhere(head.replace(condition.text, f"(cnum({condition.text}) != 0)")) if is_cut else None
     if condition:
         yield [condition.text], cure
 
@@ -113,6 +127,13 @@ def no_object_parsed_into_all_variables(head):
     for node in nodes_of(head):
         if node.kind == "parse_json" and node.parts[1].text in ('"\\$!"', '"\\$."'):
             yield [node.parts[0].text], cure
+
+
+def no_time_to_format(head):
+    for node in nodes_of(head):
+        if node.kind == "format_time":
+            cure = Everywhere(head.replace(node.text, f"substring({node.text}, 0, {FORMATTED_TIME_BYTES_MAX})"))
+            yield [node.parts[0].text], lambda text, cure=cure: cure if len(text) > FORMATTED_TIME_BYTES_MAX else None
 
 
 def property_that_is_not_there(head):
@@ -137,8 +158,7 @@ def key_beyond_31_bits(head):
 def object_set_where_something_is(head):
     name, value = assignment_of(head)
     if name and " set " in f" {head}":
-        # In a loop the first one may be welcome: what makes no difference where nothing is there stands for all of them.
-        yield [value.text], lambda text: f"if not exists({name}) then {head}" if text.startswith(b"{") else None
+        yield [value.text], lambda text: Everywhere(f"if not exists({name}) then {head}") if text.startswith(b"{") else None
 
 
 # ---------------------------------------------------------------- explanations
@@ -162,12 +182,16 @@ EXPLAINED = (
                 reason="formats the time of RFC 3164 once a message, whichever form is asked for first; we each where it is asked for"),
     Explanation(r'securePath="replace"|secpath-replace', change=without_slashes,
                 reason="replaces slashes in a part of a property, and passes over the byte behind each; we replace each"),
+    Explanation("syslogtag", fits=fits_but_for_a_long_tag,
+                reason="a tag made of an APP-NAME of more than 512 bytes has the bytes of other memory from there on; with us it is whole"),
     Explanation(r'position\.to="-', fits=fits_around_out_of_memory,
                 reason="says **OUT OF MEMORY** of a part that ends before it begins; we show nothing"),
     Explanation("", suspects=order_beyond_32_bits, reason="compares the order of numbers by the low 32 bits of their difference; we by all"),
     Explanation("", suspects=truth_beyond_8_bits, reason="takes a number for true by its low 8 bits; we by all"),
     Explanation("parse_json", suspects=no_object_parsed_into_all_variables,
                 reason="what is no object takes the place of all variables when it is parsed into them; with us they stay an object"),
+    Explanation("format_time", suspects=no_time_to_format,
+                reason="format_time() of what is no time is its first 63 bytes; with us it is whole"),
     Explanation("get_property", suspects=property_that_is_not_there,
                 reason="get_property() of what is not there is a text of one NUL byte; with us it is empty"),
     Explanation("lookup", suspects=key_beyond_31_bits,
@@ -207,6 +231,8 @@ def cured(pair, suspects, oracle):
     for at, (head, count, cure) in enumerate(found):
         columns = [output.get(f"w{at}-{column}", b"").splitlines() for column in range(count)]
         cures = {cure(*values) for values in zip(*columns)}
+        if any(isinstance(one, Everywhere) for one in cures):
+            cures.discard(None)
         if len(cures) == 1 and cures != {None}:
             pair = dataclasses.replace(pair, body=replaced(pair.body, head, *cures), rulesets=replaced(pair.rulesets, head, *cures))
             is_guilty = True

@@ -47,12 +47,30 @@ def only_backslashes_are_forgiven_to_option_json():
 
 
 @promise
+def only_what_lies_behind_a_long_tag_is_forgiven():
+    pair = pair_of("*.* @D@/a;@P@t0", before=['template(name="@P@t0" type="string" string="%syslogtag%\\n")'])
+    ours = b"x\n" + b"a" * 600 + b"\nz\n"
+    assert why(pair, {}, {"a": b"x\n" + b"a" * 512 + b"\0\n" * 44 + b"\nz\n"}, {"a": ours})
+    assert not why(pair, {}, {"a": b"x\n" + b"a" * 511 + b"\0" * 89 + b"\nz\n"}, {"a": ours}), "it is too early"
+    assert not why(pair, {}, {"a": b"x\n" + b"a" * 512 + b"\0" * 88 + b"\ny\n"}, {"a": ours}), "another line differs, too"
+    assert not why(pair, {}, {"a": b"x\n"}, {"a": b"y\n"}), "no line is that long"
+
+
+@promise
+def a_number_that_is_cut_in_one_message_of_several_is_explained():
+    pair = pair_of(["if $/pg then {", ["stop"], "}"], "*.* @D@/a;@P@t0")
+    same = {"a": b"1"}
+    assert why(pair, {"w0-0": b"\n65536\n"}, {"a": b"0"}, {"a": b"1"}, same)
+    assert not why(pair, {"w0-0": b"\n65537\n"}, {"a": b"0"}, {"a": b"1"}, same), "no number is cut"
+
+
+@promise
 def an_object_is_explained_where_something_was():
     pair = pair_of("set $.y = $!o;", "*.* @D@/a;@P@t0")
     same = {"a": b"1"}
     assert why(pair, {"w0-0": b'{ "i": 1 }\n{ "i": 2 }\n'}, {"a": b"0"}, {"a": b"1"}, same)
     assert not why(pair, {"w0-0": b'{ "i": 1 }\n{ "i": 2 }\n'}, {"a": b"0"}, {"a": b"1"}), "it is not cured"
-    assert not why(pair, {"w0-0": b'{ "i": 1 }\n2\n'}, {"a": b"0"}, {"a": b"1"}, same), "not all are objects"
+    assert not why(pair, {"w0-0": b'1\n2\n'}, {"a": b"0"}, {"a": b"1"}, same), "none is an object"
 
 
 @promise
