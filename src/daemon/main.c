@@ -89,10 +89,8 @@ static int load(struct daemon *d) {
 /* Shows what was found; each error also enters our own log. */
 static void show_diagnostics(struct daemon *d) {
         _owned_(buffer_fini) struct buffer out = {0};
-        bool shows = d->options.is_foreground || d->options.check_level > 0;
         diagnostics_print(&d->diagnostics, &out, isatty(STDERR_FILENO));
-        if (shows)
-                (void)file_write_all(STDERR_FILENO, out.data, out.size);
+        (void)file_write_all(STDERR_FILENO, out.data, out.size);
         if (d->options.check_level)
                 return;
         for (const struct diagnostic *one = d->diagnostics.first; one; one = one->next) {

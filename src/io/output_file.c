@@ -24,18 +24,22 @@ size_t output_file_fini(struct output_file *f) {
 
 /* ---- Opening ------------------------------------------------------------ */
 
-static int give(int fd, const char *path, int64_t uid, int64_t gid, bool is_required) {
+static int give(struct output_file *f, int fd, const char *path, int64_t uid, int64_t gid) {
         if (uid < 0 && gid < 0)
                 return 0;
         int r = fd >= 0 ? fchown(fd, (uid_t)uid, (gid_t)gid) : chown(path, (uid_t)uid, (gid_t)gid);
-        return r < 0 && is_required ? fail(-errno) : 0;
+        if (r == 0 || !f->rules->requires_owner)
+                return 0;
+        f->lacks_owner = true;
+        return fail(-errno);
 }
 
-static int make_directory(const struct output_file_rules *rules, const char *path) {
+static int make_directory(struct output_file *f, const char *path) {
+        const struct output_file_rules *rules = f->rules;
         if (mkdir(path, (mode_t)rules->directory_mode) < 0)
                 /* Another action may have made it meanwhile. */
                 return errno == EEXIST ? 0 : fail(-errno);
-        int r = give(-1, path, rules->directory_uid, rules->directory_gid, rules->requires_owner);
+        int r = give(f, -1, path, rules->directory_uid, rules->directory_gid);
         if (r) {
                 rmdir(path);
                 return pass(r);
@@ -44,7 +48,7 @@ static int make_directory(const struct output_file_rules *rules, const char *pat
 }
 
 /* Makes every directory above the last name of `path`. */
-static int make_directories(const struct output_file_rules *rules, const char *path) {
+static int make_directories(struct output_file *f, const char *path) {
         char part[OUTPUT_FILE_PATH_BYTES_MAX];
         size_t size = strlen(path);
         if (size >= sizeof part)
@@ -54,7 +58,7 @@ static int make_directories(const struct output_file_rules *rules, const char *p
                 *slash = '\0';
                 struct stat there;
                 if (stat(part, &there) < 0) {
-                        int r = errno == ENOENT ? make_directory(rules, part) : fail(-errno);
+                        int r = errno == ENOENT ? make_directory(f, part) : fail(-errno);
                         if (r)
                                 return pass(r);
                 }
@@ -72,11 +76,12 @@ static int open_path(const char *path, int flags, mode_t mode) {
 }
 
 /* The descriptor of a new file, or of the one that somebody else made first. */
-static int create(const struct output_file_rules *rules, const char *path, int flags, bool *is_new) {
+static int create(struct output_file *f, const char *path, int flags, bool *is_new) {
+        const struct output_file_rules *rules = f->rules;
         mode_t mode = (mode_t)rules->file_mode;
         int fd = open_path(path, flags | O_CREAT | O_EXCL, mode);
         if (fd == -ENOENT && rules->creates_directories) {
-                int r = make_directories(rules, path);
+                int r = make_directories(f, path);
                 if (r)
                         return pass(r);
                 fd = open_path(path, flags | O_CREAT | O_EXCL, mode);
@@ -93,9 +98,10 @@ int output_file_open(struct output_file *f, const char *path) {
         if (!rules->follows_symlinks)
                 flags |= O_NOFOLLOW;
         bool is_new = false;
+        f->lacks_owner = false;
         _owned_(descriptor_close) int fd = open_path(path, flags, 0);
         if (fd == -ENOENT && !rules->is_pipe)
-                fd = create(rules, path, flags, &is_new);
+                fd = create(f, path, flags, &is_new);
         if (fd < 0)
                 return fail(fd);
 
@@ -105,7 +111,7 @@ int output_file_open(struct output_file *f, const char *path) {
         if (S_ISDIR(facts.st_mode))
                 return fail(-EISDIR);
         if (is_new || rules->owns_existing) {
-                int r = give(fd, path, rules->file_uid, rules->file_gid, rules->requires_owner);
+                int r = give(f, fd, path, rules->file_uid, rules->file_gid);
                 if (r) {
                         /* Left there, it would be taken for a finished one by the next attempt. */
                         if (is_new)

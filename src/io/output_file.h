@@ -51,6 +51,7 @@ struct output_file {
         int fd; /* -1: closed */
         bool is_regular;
         bool is_adopted;
+        bool lacks_owner;   /* the last open failed because a new file or directory could not be given its owner */
         int64_t size;       /* bytes in the file, as far as we know */
         struct buffer held; /* taken, not yet written */
         size_t unflushed;   /* bytes taken since the last flush */

@@ -65,18 +65,20 @@ static bool read_array(struct loader *l, struct items *items) {
 /* A value without quotes: wrong, but what is meant is plain. */
 static bool read_bare(struct loader *l, struct items *items) {
         size_t at = l->at;
+        const char *mistaken = mistaken_character(l);
+        const char *hint = mistaken ? mistaken : "a value stands in double quotes: name=\"value\"";
         while (l->at < l->source->text.size && !strchr(" \t\r\n)\"'=[],", lex_peek(l, 0)))
                 l->at++;
         struct text value = text_slice(l->source->text, at, l->at);
         if (value.size == 0) {
-                complain(l, loader_place(l, at), 1, CODE_SYNTAX, "a value stands in double quotes: name=\"value\"",
+                complain(l, loader_place(l, at), 1, CODE_SYNTAX, hint,
                          "invalid character '%c' in object definition - is there an invalid escape sequence somewhere?",
                          lex_peek(l, 0) >= 32 ? lex_peek(l, 0) : '?');
                 return false;
         }
-        complain(l, loader_place(l, at), value.size, CODE_SYNTAX, "a value stands in double quotes: name=\"value\"",
+        complain(l, loader_place(l, at), value.size, CODE_SYNTAX, hint,
                  "invalid character '%c' in object definition - is there an invalid escape sequence somewhere?",
-                 value.data[0]);
+                 value.data[0] >= 32 && value.data[0] < 127 ? value.data[0] : '?');
         return items_add(l, items, loader_text(l, value));
 }
 
@@ -142,7 +144,13 @@ static struct assignment *read_assignment(struct loader *l) {
         a->name_place = loader_place(l, l->at);
         if (name.size == 0 || name.size > NAME_BYTES_MAX) {
                 int c = lex_peek(l, 0);
-                const char *hint = c == ',' ? "parameters are separated by blanks only" : suspect_string(l);
+                const char *hint = suspect_string(l);
+                if (c == ',')
+                        hint = "parameters are separated by blanks only";
+                else if (c == '"' && !hint)
+                        hint = "its name stands before a value: name=\"value\"";
+                else if (!hint)
+                        hint = mistaken_character(l);
                 complain(l, a->name_place, 1, CODE_SYNTAX, hint,
                          "invalid character '%c' in object definition - is there an invalid escape sequence somewhere?",
                          c >= 32 && c < 127 ? c : '?');
@@ -303,10 +311,52 @@ bool *new_marks(struct loader *l, const struct param *params) {
         return loader_alloc(l, count * sizeof(bool));
 }
 
+/* The object that has the parameter, where one of the same module was given it by mistake. */
+static const char *right_object(struct loader *l, struct text name, const struct param *given) {
+        for (const struct module_state *m = l->module_list; m; m = m->next) {
+                const struct module *module = m->loaded->module;
+                bool is_module = module->module_settings.params == given;
+                if (!given || (!is_module && module->settings.params != given))
+                        continue;
+                const struct param *other = is_module ? module->settings.params : module->module_settings.params;
+                if (!other || !param_find(other, name))
+                        return NULL;
+                const char *object = module->kind == MODULE_INPUT ? "input" : "action";
+                _owned_(buffer_fini) struct buffer hint = {0};
+                if (is_module)
+                        buffer_format(&hint, "it is one of %s(type=\"%s\" ...)", object, module->name);
+                else
+                        buffer_format(&hint, "it is one of module(load=\"%s\" ...)", module->name);
+                return loader_string(l, buffer_as_text(&hint));
+        }
+        return NULL;
+}
+
+/* Names that other programs, or people, give to what has another one here. */
+static const char *meant_parameter(struct text name, const struct param *params) {
+        static const char *const table[][2] = {{"host", "target"},
+                                               {"server", "target"},
+                                               {"path", "file"},
+                                               {"filename", "file"},
+                                               {"proto", "protocol"},
+                                               {"workdir", "workdirectory"},
+                                               {"facility", "syslogfacility"},
+                                               {"listen", "address"}};
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+                if (text_equal_nocase(name, text_of(table[i][0])) && param_find(params, text_of(table[i][1])))
+                        return table[i][1];
+        return NULL;
+}
+
 static void complain_unknown(struct loader *l, const struct assignment *a, const struct target *targets, size_t count) {
         unsigned best = UINT32_MAX;
         const char *found = NULL;
         for (size_t i = 0; i < count && is_heard(l); i++) {
+                const char *meant = meant_parameter(a->name, targets[i].params);
+                if (meant) {
+                        found = meant;
+                        break;
+                }
                 const char *name = param_closest(targets[i].params, a->name);
                 unsigned distance = name ? text_distance(a->name, text_of(name)) : UINT32_MAX;
                 if (distance < best) {
@@ -314,7 +364,8 @@ static void complain_unknown(struct loader *l, const struct assignment *a, const
                         found = name;
                 }
         }
-        complain(l, a->name_place, a->name.size, CODE_SYNTAX, did_you_mean(l, found),
+        const char *elsewhere = right_object(l, a->name, count ? targets[0].params : NULL);
+        complain(l, a->name_place, a->name.size, CODE_SYNTAX, elsewhere ? elsewhere : did_you_mean(l, found),
                  "parameter '%.*s' not known -- typo in config file?", TEXT_ARGS(text_slice(a->name, 0, 200)));
 }
 

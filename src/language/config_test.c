@@ -181,6 +181,22 @@ static void mistakes_in_objects_are_named_where_they_are(void) {
         check_said("global(parser.controlCharacterEscapePrefix=\"ab\")\n", 1, "exactly one character but contains 2");
 }
 
+static void what_was_meant_is_told_where_it_can_be_known(void) {
+        check_said("action type=\"omfile\" file=\"/a\"\n", 1, "`(` is expected behind it: action(name=\"value\" ...)");
+        check_said("module(load=\"imtcp\" port=\"1\")\n", 1, "it is one of input(type=\"imtcp\" ...)");
+        check_said("module(\"imtcp\")\n", 1, "its name stands before a value: name=\"value\"");
+        check_said("mail /var/log/mail\n", 1, "a selector names a facility and a priority: mail.*");
+        check_said("if $programname == \"a\" /var/log/a\n", 1, "is `then` missing before the path?");
+        check_said("if $severity < 4 then stop\n", 1, "did you mean `syslogseverity`?");
+        check_said("action(type=\"omfwd\" host=\"h\" target=\"h\")\n", 1, "did you mean `target`?");
+        check_said("version: 2\n", 1, "this looks like YAML");
+        check_said("; a comment\n", 1, "a comment begins with #");
+        check_said("action(type=\"omfile\"\xC2\xA0"
+                   "file=\"/a\")\n",
+                   1, "no-break space (U+00A0)");
+        check_said("action(type=\"omfile\" file=\xE2\x80\x9C/a\xE2\x80\x9D)\n", 1, "typographic quote (U+201C)");
+}
+
 static void an_input_module_that_nothing_uses_is_named(void) {
         check_said("module(load=\"imudp\")\n", 1,
                    "test.conf:1:13: error: imudp: module loaded, but no input() uses it - no input will be gathered\n"
@@ -428,8 +444,8 @@ TEST_MAIN(TEST(modules_and_inputs_get_typed_settings), TEST(an_action_has_its_ow
           TEST(module_parameters_are_defaults_of_its_objects), TEST(templates_keep_what_their_compiler_needs),
           TEST(other_definitions_wait_for_those_who_use_them), TEST(config_enabled_turns_any_object_off),
           TEST(mistakes_in_objects_are_named_where_they_are), TEST(an_input_module_that_nothing_uses_is_named),
-          TEST(what_the_environment_leaves_unset_is_off), TEST(broken_syntax_is_told_once_and_reading_goes_on),
-          TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd),
+          TEST(what_was_meant_is_told_where_it_can_be_known), TEST(what_the_environment_leaves_unset_is_off),
+          TEST(broken_syntax_is_told_once_and_reading_goes_on), TEST(the_valid_part_of_an_object_counts_as_in_rsyslogd),
           TEST(a_queue_on_disk_that_cannot_be_there_is_warned_about),
           TEST(what_a_stop_makes_unreachable_is_warned_about), TEST(files_are_included_in_order_and_by_every_form),
           TEST(mistakes_name_the_included_file), TEST(files_that_include_themselves_are_stopped),

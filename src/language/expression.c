@@ -88,6 +88,28 @@ static struct text take_variable(struct loader *l, char *scope) {
         return text_slice(l->source->text, from, end);
 }
 
+/* Names that other programs, or people, give to properties; NULL: it is none of them. */
+static const char *meant_property(struct text name) {
+        static const char *const table[][2] = {
+                {"severity", "syslogseverity"},
+                {"priority", "syslogpriority"},
+                {"facility", "syslogfacility"},
+                {"host", "hostname"},
+                {"program", "programname"},
+                {"process", "programname"},
+                {"message", "msg"},
+                {"tag", "syslogtag"},
+                {"ip", "fromhost-ip"},
+                {"pid", "procid"},
+                {"timestamp", "timereported"},
+                {"time", "timereported"},
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+                if (text_equal_nocase(name, text_of(table[i][0])))
+                        return table[i][1];
+        return NULL;
+}
+
 static struct expr *parse_property(struct loader *l) {
         size_t at = l->at;
         struct place place = loader_place(l, at);
@@ -109,7 +131,8 @@ static struct expr *parse_property(struct loader *l) {
         const char *closest = NULL;
         if (name.size && (!l->options->property_is_known || l->options->property_is_known(name, &closest)))
                 return e;
-        complain(l, place, l->at - at, CODE_SYNTAX, did_you_mean(l, closest), "invalid property '%.*s'",
+        const char *meant = meant_property(name);
+        complain(l, place, l->at - at, CODE_SYNTAX, did_you_mean(l, meant ? meant : closest), "invalid property '%.*s'",
                  TEXT_ARGS(text_slice(name, 0, 200)));
         return NULL;
 }
@@ -271,8 +294,10 @@ static struct expr *parse_function(struct loader *l) {
         l->at += name.size;
         lex_blank(l);
         if (!lex_take(l, '(')) {
+                bool is_path = at > 0 && l->source->text.data[at - 1] == '/';
                 complain(l, e->place, name.size, CODE_SYNTAX,
-                         "text stands in quotes, a property begins with $, a function is followed by (",
+                         is_path ? "is `then` missing before the path?"
+                                 : "text stands in quotes, a property begins with $, a function is followed by (",
                          "invalid word '%.*s' in expression", TEXT_ARGS(text_slice(name, 0, 200)));
                 return NULL;
         }
@@ -366,6 +391,7 @@ static struct expr *parse_primary(struct loader *l) {
         bool is_end = text_equal_nocase(word, TEXT("then")) || text_equal_nocase(word, TEXT("do"));
         if (word.size && !is_end)
                 return parse_function(l);
+        const char *mistaken = mistaken_character(l);
         if (c < 0)
                 complain(l, loader_place(l, l->at), 0, CODE_SYNTAX, NULL, "the file ends within an expression");
         else if (is_end)
@@ -373,7 +399,7 @@ static struct expr *parse_primary(struct loader *l) {
                          "syntax error on token '%.*s'", TEXT_ARGS(word));
         else
                 complain(l, loader_place(l, l->at), 1, CODE_SYNTAX,
-                         "a string, a number, a $property, a function or ( is expected here",
+                         mistaken ? mistaken : "a string, a number, a $property, a function or ( is expected here",
                          "invalid character '%c' in expression - is there an invalid escape sequence somewhere?",
                          c >= 32 && c < 127 ? c : '?');
         return NULL;

@@ -277,6 +277,27 @@ const char *suspect_string(struct loader *l) {
         return loader_string(l, buffer_as_text(&hint));
 }
 
+const char *mistaken_character(struct loader *l) {
+        static const struct {
+                const char *bytes, *hint;
+        } table[] = {
+                {"\xC2\xA0", "this is no blank, but a no-break space (U+00A0): write a blank"},
+                {"\xE2\x80\x9C", "this is a typographic quote (U+201C): write \" there"},
+                {"\xE2\x80\x9D", "this is a typographic quote (U+201D): write \" there"},
+                {"\xE2\x80\x9E", "this is a typographic quote (U+201E): write \" there"},
+                {"\xE2\x80\x98", "this is a typographic quote (U+2018): write \" there"},
+                {"\xE2\x80\x99", "this is a typographic quote (U+2019): write \" there"},
+                {"\xE2\x80\x8B", "this is a space without width (U+200B), which cannot be seen: take it out"},
+                {";", "a comment begins with #"},
+                {"<",
+                 "this is no configuration that rsyslog reads: a statement, a selector or a $Directive is expected"},
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+                if (text_starts(lex_rest(l), text_of(table[i].bytes)))
+                        return table[i].hint;
+        return NULL;
+}
+
 /* ---- Finding the way back ---------------------------------------------------- */
 
 bool looks_like_statement(struct text line) {

@@ -223,6 +223,8 @@ bool lex_string(struct loader *l, enum string_place where, struct text *ret);
 size_t unescape(char *bytes, size_t size, ptrdiff_t *bad);
 /* Behind a mistake: a hint at a string over several lines before it, once; NULL: there was none. */
 const char *suspect_string(struct loader *l);
+/* What the bytes at l->at look like and are not: a blank, a quote, the beginning of a comment; NULL: nothing. */
+const char *mistaken_character(struct loader *l);
 /* Goes on at the next line that looks like the beginning of a statement. */
 void lex_resync(struct loader *l);
 /* Goes on at the `}` of this line that ends the block around the mistake. False: there is none. */

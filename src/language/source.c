@@ -126,7 +126,11 @@ int source_read(struct arena *arena, const char *path, struct text *ret) {
                         return fail(errno ? -errno : -EIO);
                 break;
         }
-        *ret = arena_text(arena, buffer_as_text(&content));
+        /* The byte order mark that some editors write says nothing of UTF-8, and cannot be seen. */
+        struct text text = buffer_as_text(&content);
+        if (text_starts(text, TEXT("\xEF\xBB\xBF")))
+                text = text_slice(text, 3, text.size);
+        *ret = arena_text(arena, text);
         return ret->data ? 0 : fail(-ENOMEM);
 }
 

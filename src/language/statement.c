@@ -450,6 +450,20 @@ static bool is_bsd_block(struct loader *l) {
         return c == '-' && next != '/' && next != '.' && next != '?' && next != '|';
 }
 
+/* What a word that begins nothing was to begin, as what stands behind it tells; NULL: nothing is told. */
+static const char *hint_of_word(struct loader *l, struct text word, struct text behind) {
+        _owned_(buffer_fini) struct buffer hint = {0};
+        if (is_object_name(word) && !text_starts(behind, TEXT("(")))
+                buffer_format(&hint, "`(` is expected behind it: %.*s(name=\"value\" ...)", TEXT_ARGS(word));
+        else if (text_starts(behind, TEXT(":")) && l->nesting == 0)
+                buffer_text(&hint, TEXT("this looks like YAML, which is read from files whose name ends in .yaml"));
+        else if (behind.size && memchr("/-@|", behind.data[0], 4))
+                buffer_format(&hint, "a selector names a facility and a priority: %.*s.*", TEXT_ARGS(word));
+        else
+                return NULL;
+        return loader_string(l, buffer_as_text(&hint));
+}
+
 /* A word that begins nothing: who writes it meant something, so the closest is named. */
 static void complain_word(struct loader *l, struct text word) {
         static const char *const words[] = {"if",   "foreach",  "set",    "unset", "reset", "call",
@@ -464,6 +478,9 @@ static void complain_word(struct loader *l, struct text word) {
                 hint = "there is no `if` that this could belong to";
         const char *suspect = suspect_string(l);
         struct text rest = text_slice(lex_rest(l), word.size, lex_line(l).size);
+        const char *other = hint_of_word(l, word, text_trim(rest));
+        if (other)
+                hint = other;
         bool is_object = text_starts(text_trim(rest), TEXT("("));
         complain(l, loader_place(l, l->at), MAX(word.size, (size_t)1), CODE_SYNTAX, suspect ? suspect : hint,
                  "syntax error on token '%.*s'", TEXT_ARGS(text_slice(word, 0, 100)));
@@ -534,7 +551,7 @@ static void parse_single(struct loader *l, struct statement **ret, bool is_actio
                 complain_word(l, word);
                 return;
         }
-        const char *hint = c == '}' ? "there is no block that it could close" : NULL;
+        const char *hint = c == '}' ? "there is no block that it could close" : mistaken_character(l);
         if (c == '&')
                 hint = "`&` goes on with the action before it, and there is none";
         complain(l, loader_place(l, l->at), 1, CODE_SYNTAX, hint,

@@ -62,8 +62,15 @@ static void tell_open(struct omfile_target *t, int error) {
         if (t->reported == error)
                 return;
         t->reported = error;
-        module_report(t->rules->log, 3, CODE_OPEN, "file '%s': open error: %s%s", t->path, fail_text(error),
-                      advice(error));
+        if (t->file.lacks_owner)
+                module_report(t->rules->log, 3, CODE_OPEN,
+                              "file '%s' cannot be given the owner or group that fileOwner, fileGroup, dirOwner and "
+                              "dirGroup name: %s - it is not written. Run as root, make the user that the daemon runs "
+                              "as ($PrivDropToUser) a member of that group, or set failOnChownFailure=\"off\"",
+                              t->path, fail_text(error));
+        else
+                module_report(t->rules->log, 3, CODE_OPEN, "file '%s': open error: %s%s", t->path, fail_text(error),
+                              advice(error));
 }
 
 static void tell_write(struct omfile_target *t, int error) {

@@ -101,10 +101,11 @@ def what_was_received_before_term_is_delivered():
 @promise
 def as_a_daemon_the_parent_leaves_when_the_child_listens():
     with Place() as place:
-        config = place.file("penstock.conf", TCP)
+        config = place.file("penstock.conf", TCP + 'action(type="omfile" nonsense="1" file="@DIR@/other")\n')
         pid_file = place.file("pid")
         parent = place.run(argument("daemon"), "-C", "-f", config, "-i", pid_file)
         assert parent.returncode == 0, parent.stderr
+        assert "parameter 'nonsense' not known" in parent.stderr, parent.stderr
         pid = int(read(pid_file))
         try:
             send_tcp(int(place.read("port")), "<13>Oct 11 22:14:15 host tag: hello\n")

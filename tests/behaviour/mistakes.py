@@ -41,6 +41,13 @@ def all_mistakes_of_a_file_are_found_in_one_run():
 
 
 @promise
+def a_byte_order_mark_is_no_mistake():
+    with Place() as place:
+        done = check(place, "\ufeff" + CLEAN)
+        assert done.returncode == 0, done.stderr
+
+
+@promise
 def a_missing_file_is_exit_1_with_rsyslogs_words():
     with Place() as place:
         done = place.run(argument("daemon"), "-N1", "-f", place.file("missing.conf"))

@@ -67,6 +67,23 @@ def a_port_below_1024_is_taken_before_privileges_go():
 
 
 @promise
+def a_file_that_cannot_get_its_owner_is_not_written_and_says_why():
+    needs_root("drop privileges")
+    with Place() as place:
+        os.chmod(place.path, 0o777)
+        config = "$PrivDropToUser nobody\n" + TCP.replace('file="@DIR@/out"', 'fileOwner="root" file="@DIR@/@NAME@" @MORE@')
+        action = config.splitlines()[-1]
+        config = config.replace("@NAME@", "strict").replace("@MORE@", "") + action.replace("@NAME@", "out").replace(
+            "@MORE@", 'failOnChownFailure="off"') + "\n"
+        daemon = place.daemon(config)
+        send_tcp(daemon.port("port"), ONE)
+        wait(lambda: place.read("out") == " hello\n", "the message")
+        wait(lambda: "strict' cannot be given the owner" in daemon.stderr(), "the reason")
+        assert not os.path.exists(place.file("strict"))
+        assert daemon.stop() == 0
+
+
+@promise
 def with_another_root_all_paths_lie_below_it():
     needs_root("change the root directory")
     with Place() as place:
