@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 port=${PORT:-5514}
-place=${TMPDIR:-/tmp}/penstock-demo-$(id -un)
+place=${TMPDIR:-/tmp}/penstock-demo-$(id -un 2>/dev/null || :)  # a user without a name has a number
 mkdir -p "$place"
 sed "s,/tmp/penstock-demo,$place,g; s,5514,$port,g" demo/penstock.conf >"$place/penstock.conf"
 cat <<TEXT

@@ -46,6 +46,7 @@ static bool has_state(void) {
 }
 
 static void the_state_is_written_after_so_many_messages(void) {
+        umask(022);
         struct stage s;
         stage_begin(&s, 10);
         struct batch *first = promise(&s, "one", 9), *second = promise(&s, "two", 1);

@@ -305,6 +305,7 @@ static void what_is_in_the_way_is_removed_only_when_allowed(void) {
 }
 
 static void missing_directories_are_made_when_asked(void) {
+        umask(022);
         struct local_bench b;
         bench_prepare(&b, &imuxsock_module, "", "socket=@/a/b/s");
         CHECK(imuxsock_module.input->open(&b.instance, &b.host, b.settings) == -ENOENT);

@@ -45,6 +45,7 @@ static void records_are_appended_in_order(void) {
 }
 
 static void missing_directories_are_made_with_their_mode(void) {
+        umask(022);
         test_place();
         struct output_file_rules rules = plain;
         rules.directory_mode = 0750;

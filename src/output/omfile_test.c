@@ -56,6 +56,7 @@ static void nothing_is_created_before_the_first_message(void) {
 }
 
 static void the_mode_is_the_configured_one(void) {
+        umask(022);
         test_place();
         open_with(NULL, PAIRS("file", test_place_path("d/a.log"), "filecreatemode", "0640", "dircreatemode", "0711"));
         CHECK_OUTCOME(deliver_one("x\n", NULL), DELIVER_DONE, 1);

@@ -13,6 +13,8 @@
 
 extern const struct module omfwd_module;
 
+enum { PATIENCE_MS = 20000 };
+
 static struct test_output out;
 
 static void open_with(const char *const *pairs) {
@@ -48,7 +50,7 @@ static bool is_readable(int fd, int wait_ms) {
 }
 
 static int accept_one(int listener) {
-        CHECK(is_readable(listener, 2000));
+        CHECK(is_readable(listener, PATIENCE_MS));
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         CHECK(fd >= 0);
         return fd;
@@ -58,7 +60,7 @@ static int accept_one(int listener) {
 static struct text receive(int fd) {
         static char bytes[1 << 20];
         size_t size = 0;
-        while (is_readable(fd, size ? 20 : 2000)) {
+        while (is_readable(fd, size ? 50 : PATIENCE_MS)) {
                 ssize_t got = recv(fd, bytes + size, sizeof bytes - size, MSG_DONTWAIT);
                 if (got <= 0)
                         break;

@@ -361,14 +361,12 @@ def a_daemon_with_a_bus_sleeps_while_idle_and_stays_small():
             lines = "".join(read(f"/proc/{daemon.process.pid}/task/{task}/status").decode() for task in tasks)
             return sum(int(line.split()[1]) for line in lines.splitlines() if "ctxt_switches" in line)
 
-        def settled():
+        def slept():
             before = switches()
-            time.sleep(0.2)  # nothing is awaited: time in which nothing may happen
-            return switches() == before and before
+            time.sleep(2)  # nothing is awaited: time in which nothing may happen
+            return switches() == before
 
-        start = wait(settled, "quiet")
-        time.sleep(2)  # as above
-        assert switches() == start, f"{switches() - start} wake-ups in two idle seconds"
+        wait(slept, "two seconds without one wake-up")
         if b"__asan_init" not in read(argument("daemon")):
             assert memory_bytes(daemon.process.pid) < 10 << 20
         assert daemon.stop() == 0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from harness import ROOT, Place, argument, numbered, promise, run, send_tcp, wait
+from harness import ROOT, PATIENCE_SECONDS, Place, argument, numbered, promise, run, send_tcp, wait
 from ports import free_port
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "queue"))
@@ -106,7 +106,7 @@ def what_relp_was_told_is_taken_survives_a_kill_among_the_dead_letters():
             wait(lambda cycle=cycle: place.read("ledger").count("\n") >= 2000 * (cycle + 1), "acknowledgements")
             daemon.process.kill()
             daemon.process.wait()
-            flood.wait(20)
+            flood.wait(PATIENCE_SECONDS)
             acknowledged = marks(place.read("ledger"))
             kept = {mark for m in dead(place, "far") for mark in marks(m["msg"])}
             assert acknowledged and acknowledged <= kept, f"{len(acknowledged - kept)} acknowledged messages are lost"

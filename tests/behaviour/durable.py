@@ -208,6 +208,7 @@ def a_disk_assisted_queue_spills_and_drains_in_the_order_of_each_source():
         port = daemon.port("port")
         send_tcp(port, interleaved(0, 10000))
         wait(lambda: "action 'out' suspended" in place.read("own"), "the suspension")
+        wait_until_queued(place, "two 9999")  # Nothing orders two connections but their reader.
         target.come_back()
         send_tcp(port, interleaved(10000, 500))
         wait(lambda: len(target.lines()) >= 21000, "all of it")

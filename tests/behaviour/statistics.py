@@ -387,6 +387,7 @@ def inputs_that_name_one_limit_share_it_and_what_it_takes_is_counted():
             udp.sendto(b"<13>Oct 11 22:14:15 host tag: late", ("127.0.0.1", port))
         wait(lambda: of(place, "few", "ratelimit")[-1]["discarded"] == 9, "the datagram's count")
         assert of(place, "few", "ratelimit")[-1]["passed"] == 5
+        wait(lambda: len(place.lines("out")) == 5, "what passed")
         assert [line[:3] for line in place.lines("out")] == ["one"] * 3 + ["two"] * 2
         assert daemon.stop() == 0
 
