@@ -18,7 +18,6 @@ from messages import messages  # noqa: E402  pylint: disable=wrong-import-positi
 HEAD = """
 global(workDirectory="@DIR@/spool" processInternalMessages="on")
 module(load="imtcp")
-module(load="imfile")
 input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" ruleset="work")
 template(name="m" type="string" string="%hostname%%msg%\\n")
 action(type="omfile" file="@DIR@/own")
@@ -78,6 +77,7 @@ def positions(place):
 
 
 FILE_TO_FILE = HEAD + """
+module(load="imfile")
 main_queue(queue.type="Disk" queue.fileName="main" queue.syncQueueFiles="on" queue.checkpointInterval="500"
            queue.timeoutShutdown="5000")
 input(type="imfile" file="@DIR@/in" tag="t" ruleset="work" persistStateInterval="100")

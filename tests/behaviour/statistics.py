@@ -12,9 +12,8 @@ from ports import free_port
 HEAD = """
 global(processInternalMessages="off" net.enableDNS="off")
 module(load="impstats" interval="1" format="json" log.syslog="off" log.file="@DIR@/stats"OPTIONS)
-module(load="imtcp")
 """
-INPUT = 'input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port"OPTIONS)\n'
+INPUT = 'module(load="imtcp")\ninput(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port"OPTIONS)\n'
 OUT = 'template(name="m" type="string" string="%inputname%%msg%\\n")\naction(name="write" type="omfile" file="@DIR@/out" template="m")\n'
 
 
@@ -141,6 +140,7 @@ def hup_opens_the_file_again():
 
 
 NAMED = """
+module(load="imtcp")
 module(load="imudp")
 module(load="imptcp")
 module(load="imrelp")
@@ -366,6 +366,7 @@ def what_nobody_counts_any_more_is_purged():
 
 
 LIMITED = """
+module(load="imtcp")
 ratelimit(name="few" interval="600" burst="5"MORE)
 input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/port" name="one" ratelimit.name="few")
 input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="@DIR@/other" name="two" ratelimit.name="few")
@@ -638,7 +639,7 @@ def what_a_search_for_json_found_is_reported():
 @promise
 def without_impstats_an_idle_daemon_does_not_wake_up():
     with Place() as place:
-        daemon = place.daemon("module(load=\"imtcp\")\n" + INPUT.replace("OPTIONS", "") + 'dyn_stats(name="b")\nlookup_table(name="t" file="@DIR@/t")\n'
+        daemon = place.daemon(INPUT.replace("OPTIONS", "") + 'dyn_stats(name="b")\nlookup_table(name="t" file="@DIR@/t")\n'
                               + OUT, has_mistakes=True)
         daemon.port("port")
 
