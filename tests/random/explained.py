@@ -13,6 +13,7 @@ import expression
 
 WITNESS_TEMPLATE = 'template(name="@P@tw" type="list") { property(name="$.witness" format="json") constant(value="\\n") }'
 WORD_BITS, TRUTH_BITS = 32, 8
+PRIORITIES = ("$syslogfacility", "$syslogseverity", "$syslogpriority")
 TAG_BYTES_MAX, FORMATTED_TIME_BYTES_MAX = 512, 63
 
 
@@ -78,13 +79,13 @@ def nodes_of(head):
     return node.walk() if node else ()
 
 
-def whole_number(text):
-    """What both daemons see in a text that is a number as a whole; a lone minus sign and nothing are 0."""
-    return int(text.strip(b"-") and text or b"0") if re.fullmatch(rb"-?[0-9]*", text) else None
-
-
 def signed(number, bits):
     return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
+
+
+def whole_number(text):
+    """What both daemons see in a text that is a number as a whole; a lone minus sign and nothing are 0."""
+    return signed(int(text.strip(b"-") and text or b"0"), 2 * WORD_BITS) if re.fullmatch(rb"-?[0-9]*", text) else None
 
 
 def sign(number):
@@ -119,6 +120,22 @@ def truth_beyond_8_bits(head):
         return Everywhere(head.replace(condition.text, f"(cnum({condition.text}) != 0)")) if is_cut else None
     if condition:
         yield [condition.text], cure
+
+
+def priority_in_a_calculation(head):
+    for node in nodes_of(head):
+        for part in node.parts if node.kind in expression.CALCULATIONS else ():
+            if part.kind in expression.COMPARISONS and any(operand.text in PRIORITIES for operand in part.parts):
+                yield [part.text], lambda text, part=part: head.replace(part.text, text.decode()) if text != b"0" else None
+
+
+def time_in_two_forms(head):
+    """Where exec_template() stands before it, it asks for the time first, maybe in another form."""
+    def cure(text):
+        padded = with_padded_days(text)
+        return head.replace("$timereported", f'"{padded.decode()}"') if re.match(rb"[A-Z][a-z]{2}  ", padded) else None
+    if "exec_template" in head and any(node.text == "$timereported" for node in nodes_of(head)):
+        yield ["$timereported"], cure
 
 
 def no_object_parsed_into_all_variables(head):
@@ -175,11 +192,13 @@ class Explanation:
         return self.suspects is None
 
 
+TIME_ONCE = "formats the time of RFC 3164 once a message, whichever form is asked for first; we each where it is asked for"
+
 EXPLAINED = (
     Explanation(r'option\.json="on"|,json$', change=without_backslashes,
                 reason="option.json leaves a value of nothing but quotes and backslashes as it is, which breaks the JSON; we escape it"),
-    Explanation(r"timereported", change=with_padded_days,
-                reason="formats the time of RFC 3164 once a message, whichever form is asked for first; we each where it is asked for"),
+    Explanation(r"timereported", change=with_padded_days, reason=TIME_ONCE),
+    Explanation(r"\$timereported", suspects=time_in_two_forms, reason=TIME_ONCE),
     Explanation(r'securePath="replace"|secpath-replace', change=without_slashes,
                 reason="replaces slashes in a part of a property, and passes over the byte behind each; we replace each"),
     Explanation("syslogtag", fits=fits_but_for_a_long_tag,
@@ -188,6 +207,8 @@ EXPLAINED = (
                 reason="says **OUT OF MEMORY** of a part that ends before it begins; we show nothing"),
     Explanation("", suspects=order_beyond_32_bits, reason="compares the order of numbers by the low 32 bits of their difference; we by all"),
     Explanation("", suspects=truth_beyond_8_bits, reason="takes a number for true by its low 8 bits; we by all"),
+    Explanation(r"\$syslog", suspects=priority_in_a_calculation,
+                reason="makes a filter of a comparison of priorities, which is 0 in a calculation; with us it is 0 or 1"),
     Explanation("parse_json", suspects=no_object_parsed_into_all_variables,
                 reason="what is no object takes the place of all variables when it is parsed into them; with us they stay an object"),
     Explanation("format_time", suspects=no_time_to_format,

@@ -12,6 +12,7 @@ CONNECTIVES = ("and", "or")
 ORDERS = ("<", ">", "<=", ">=")
 EQUALITIES = ("==", "!=", "<>")
 COMPARISONS = ORDERS + EQUALITIES + ("contains", "contains_i", "startswith", "startswith_i")
+CALCULATIONS = ("+", "-", "*", "/", "%")
 LEVELS = (CONNECTIVES, COMPARISONS, ("+", "-", "&"), ("*", "/", "%"))
 
 

@@ -84,6 +84,24 @@ def an_order_is_explained_where_it_is_cut_and_nothing_else_differs():
 
 
 @promise
+def a_priority_is_explained_only_in_a_calculation():
+    pair = pair_of("set $.y = 5 * ($syslogfacility <> 2);", "*.* @D@/a;@P@t0")
+    same = {"a": b"1"}
+    assert why(pair, {"w0-0": b"1\n"}, {"a": b"0"}, {"a": b"1"}, same)
+    assert not why(pair, {"w0-0": b"1\n"}, {"a": b"0"}, {"a": b"1"}), "it is not cured"
+    alone = pair_of("set $.y = $syslogfacility <> 2;", "*.* @D@/a;@P@t0")
+    assert not why(alone, {"w0-0": b"1\n"}, {"a": b"0"}, {"a": b"1"}, same), "nothing is calculated"
+
+
+@promise
+def a_time_is_explained_where_it_is_asked_for_in_two_forms_and_they_differ():
+    pair = pair_of(['if exec_template("t") contains $timereported then {', ["stop"], "}"], "*.* @D@/a;@P@t0")
+    same = {"a": b"1"}
+    assert why(pair, {"w0-0": b"Jan 01 00:00:00\n"}, {"a": b"0"}, {"a": b"1"}, same)
+    assert not why(pair, {"w0-0": b"Jan 11 00:00:00\n"}, {"a": b"0"}, {"a": b"1"}, same), "both forms are alike"
+
+
+@promise
 def a_missing_property_is_explained_only_where_it_is_missing():
     pair = pair_of('set $!x = get_property($!y, "z") == "";', "*.* @D@/a;@P@t0")
     assert why(pair, {"w0-0": b"\n", "w0-1": b"1\n"}, {"a": b"0"}, {"a": b"1"}, {"a": b"1"})
