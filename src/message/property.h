@@ -74,6 +74,20 @@ const char *property_closest(struct text name);
 /* Both at once, as the checker of configurations asks. */
 bool property_is_known(struct text name, const char **closest);
 
+/* Where the record has the value as it stands; NULL: property_get() has to be asked. */
+static inline const struct span *property_span(const struct property *p, const struct record *r) {
+        switch (p->id) {
+        case PROPERTY_MSG:
+                return &r->msg;
+        case PROPERTY_RAWMSG:
+                return &r->raw;
+        case PROPERTY_HOSTNAME:
+                return r->host.size ? &r->host : NULL;
+        default:
+                return NULL;
+        }
+}
+
 /* Where values that must be made are made; reset by whoever owns it, once a batch or record. */
 struct property_context {
         struct buffer scratch;   /* short-lived; a returned text may point into it until the next property_get() */

@@ -20,16 +20,23 @@ static struct value call_lookup(const struct function_call *c, struct evaluation
         return value_text(lookup_find_number(l, (uint32_t)function_number(c, 1, ev)));
 }
 
+/* A key that is a property is mostly there as it stands: a third of the instructions of a whole evaluation. */
+static struct text key_of(const struct function_call *c, const struct property *p, struct evaluation *ev) {
+        const struct span *span = p ? property_span(p, ev->record) : NULL;
+        return span ? batch_text(ev->batch, *span) : function_text(c, 1, ev);
+}
+
 /* Texts are looked up together, so that they wait for memory together. */
 static void call_lookup_many(const struct function_call *c, struct evaluation *ev, const uint16_t *selection,
                              size_t count, struct value *values) {
         const struct lookup *l = lookup_views_get(&ev->views, c->prepared);
         struct text texts[EXPRESSION_MANY_MAX];
+        const struct property *p = expression_property(c->arguments[1]);
         bool takes_text = l && lookup_takes_text(l);
         for (size_t i = 0; i < count; i++) {
                 ev->record = &ev->batch->records[selection[i]];
                 if (takes_text)
-                        texts[i] = function_text(c, 1, ev);
+                        texts[i] = key_of(c, p, ev);
                 else
                         values[i] = call_lookup(c, ev);
         }
