@@ -27,7 +27,8 @@ static const struct {
 
 static int number_or(struct text name, int limit) {
         int64_t number;
-        return text_to_int(name, &number) == 0 && number >= 0 && number < limit ? (int)number : -1;
+        bool has_sign = name.size && (name.data[0] == '+' || name.data[0] == '-');
+        return !has_sign && text_to_int(name, &number) == 0 && number >= 0 && number < limit ? (int)number : -1;
 }
 
 int facility_by_name(struct text name) {

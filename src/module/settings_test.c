@@ -189,6 +189,8 @@ static void facilities_and_severities_have_names_and_numbers(void) {
         CHECK_INT(severity_by_name(TEXT("warn")), 4);
         CHECK_INT(severity_by_name(TEXT("debug")), 7);
         CHECK_INT(severity_by_name(TEXT("none")), -1);
+        CHECK_INT(severity_by_name(TEXT("4")), 4);
+        CHECK_INT(severity_by_name(TEXT("+4")), -1);
         CHECK_TEXT(text_of(facility_name(10)), "authpriv");
         CHECK_TEXT(text_of(severity_name(4)), "warning");
 }

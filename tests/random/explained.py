@@ -122,11 +122,30 @@ def truth_beyond_8_bits(head):
         yield [condition.text], cure
 
 
+def is_filter(node):
+    """What rsyslogd makes one filter of priorities of."""
+    if node.kind in expression.CONNECTIVES:
+        return all(part.kind == "prifilt" or is_filter(part) for part in node.parts)
+    return node.kind in expression.COMPARISONS and any(operand.text in PRIORITIES for operand in node.parts)
+
+
 def priority_in_a_calculation(head):
     for node in nodes_of(head):
         for part in node.parts if node.kind in expression.CALCULATIONS else ():
-            if part.kind in expression.COMPARISONS and any(operand.text in PRIORITIES for operand in part.parts):
+            if is_filter(part):
                 yield [part.text], lambda text, part=part: head.replace(part.text, text.decode()) if text != b"0" else None
+
+
+def number_that_is_none_of_many(head):
+    """Asked of what the grammar says is a number, not of a text that looks like one."""
+    numbers = ("not", "minus", *expression.CALCULATIONS, *expression.COMPARISONS, *expression.CONNECTIVES)
+
+    def cure_of(node):
+        values = [part.text.strip('"') for part in node.parts[1].parts]
+        return lambda text: head.replace(node.text, str(int(text.decode() not in values)))
+    for node in nodes_of(head):
+        if node.kind in ("!=", "<>") and node.parts[1].kind == "[" and node.parts[0].kind in numbers:
+            yield [node.parts[0].text], cure_of(node)
 
 
 def time_in_two_forms(head):
@@ -207,8 +226,10 @@ EXPLAINED = (
                 reason="says **OUT OF MEMORY** of a part that ends before it begins; we show nothing"),
     Explanation("", suspects=order_beyond_32_bits, reason="compares the order of numbers by the low 32 bits of their difference; we by all"),
     Explanation("", suspects=truth_beyond_8_bits, reason="takes a number for true by its low 8 bits; we by all"),
-    Explanation(r"\$syslog", suspects=priority_in_a_calculation,
+    Explanation(r"\$syslog|prifilt", suspects=priority_in_a_calculation,
                 reason="makes a filter of a comparison of priorities, which is 0 in a calculation; with us it is 0 or 1"),
+    Explanation(r"(!=|<>) \[", suspects=number_that_is_none_of_many,
+                reason="asks of a number only whether it is the smallest text of an array; we of all"),
     Explanation("parse_json", suspects=no_object_parsed_into_all_variables,
                 reason="what is no object takes the place of all variables when it is parsed into them; with us they stay an object"),
     Explanation("format_time", suspects=no_time_to_format,

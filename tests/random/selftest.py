@@ -94,6 +94,16 @@ def a_priority_is_explained_only_in_a_calculation():
 
 
 @promise
+def a_number_that_is_none_of_many_is_explained_where_it_is_a_number():
+    pair = pair_of('set $.y = (not $!x) != ["a", "0"];', "*.* @D@/a;@P@t0")
+    same = {"a": b"1"}
+    assert why(pair, {"w0-0": b"0\n"}, {"a": b"0"}, {"a": b"1"}, same)
+    assert not why(pair, {"w0-0": b"0\n"}, {"a": b"0"}, {"a": b"1"}), "it is not cured"
+    text = pair_of('set $.y = $!x != ["a", "0"];', "*.* @D@/a;@P@t0")
+    assert not why(text, {"w0-0": b"0\n"}, {"a": b"0"}, {"a": b"1"}, same), "a text is compared with all"
+
+
+@promise
 def a_time_is_explained_where_it_is_asked_for_in_two_forms_and_they_differ():
     pair = pair_of(['if exec_template("t") contains $timereported then {', ["stop"], "}"], "*.* @D@/a;@P@t0")
     same = {"a": b"1"}
