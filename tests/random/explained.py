@@ -148,6 +148,13 @@ def number_that_is_none_of_many(head):
             yield [node.parts[0].text], cure_of(node)
 
 
+def unequal_by_a_distance(head):
+    for node in nodes_of(head):
+        if node.kind in ("!=", "<>"):
+            cure = Everywhere(head.replace(node.text, f"(({node.text}) != 0)"))
+            yield [node.text], lambda text, cure=cure: None if text in (b"0", b"1") else cure
+
+
 def time_in_two_forms(head):
     """Where exec_template() stands before it, it asks for the time first, maybe in another form."""
     def cure(text):
@@ -228,6 +235,8 @@ EXPLAINED = (
     Explanation("", suspects=truth_beyond_8_bits, reason="takes a number for true by its low 8 bits; we by all"),
     Explanation(r"\$syslog|prifilt", suspects=priority_in_a_calculation,
                 reason="makes a filter of a comparison of priorities, which is 0 in a calculation; with us it is 0 or 1"),
+    Explanation(r"(!=|<>)", suspects=unequal_by_a_distance,
+                reason="gives the distance of two texts that are unequal at times; we 1"),
     Explanation(r"(!=|<>) \[", suspects=number_that_is_none_of_many,
                 reason="asks of a number only whether it is the smallest text of an array; we of all"),
     Explanation("parse_json", suspects=no_object_parsed_into_all_variables,

@@ -104,6 +104,14 @@ def a_number_that_is_none_of_many_is_explained_where_it_is_a_number():
 
 
 @promise
+def a_distance_is_explained_where_it_is_neither_0_nor_1():
+    pair = pair_of('set $!x = $syslogseverity-text != "9";', "*.* @D@/a;@P@t0")
+    same = {"a": b"1"}
+    assert why(pair, {"w0-0": b"44\n"}, {"a": b"44"}, {"a": b"1"}, same)
+    assert not why(pair, {"w0-0": b"1\n"}, {"a": b"44"}, {"a": b"1"}, same), "it is 1 for both"
+
+
+@promise
 def a_time_is_explained_where_it_is_asked_for_in_two_forms_and_they_differ():
     pair = pair_of(['if exec_template("t") contains $timereported then {', ["stop"], "}"], "*.* @D@/a;@P@t0")
     same = {"a": b"1"}
@@ -123,6 +131,7 @@ def what_rsyslogd_does_not_survive_differs_from_nothing():
     assert not run.differ(run.Trouble("died"), {"a": b""})
     assert run.differ({"a": b""}, run.Trouble("died"))
     assert run.differ({"a": b"x"}, {"a": b"y"})
+    assert not run.differ({"a": b"$/p8g"}, {"a": b"$/p28g"}), "the slot of a pair is nobody's fault"
 
 
 @promise
