@@ -96,14 +96,19 @@ class Everywhere(str):
     """A cure that changes nothing where there is nothing to cure, so that it may stand for all rounds and messages."""
 
 
+class Unneeded(str):
+    """The same cure, of a round or message in which rsyslogd saw right."""
+
+
 def order_beyond_32_bits(head):
     def cure_of(node):
         def cure(left, right):
             left, right = whole_number(left), whole_number(right)
-            if left is None or right is None or sign(left - right) == sign(signed(left - right, WORD_BITS)):
+            if left is None or right is None:
                 return None
             holds = {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[node.kind]
-            return head.replace(node.text, str(int(holds)))
+            is_cut = sign(left - right) != sign(signed(left - right, WORD_BITS))
+            return (str if is_cut else Unneeded)(head.replace(node.text, str(int(holds))))
         return cure
     for node in nodes_of(head):
         if node.kind in expression.ORDERS:
@@ -281,7 +286,10 @@ def cured(pair, suspects, oracle):
                                         before=[*pair.before, WITNESS_TEMPLATE]))
     for at, (head, count, cure) in enumerate(found):
         columns = [output.get(f"w{at}-{column}", b"").splitlines() for column in range(count)]
-        cures = {cure(*values) for values in zip(*columns)}
+        given = [cure(*values) for values in zip(*columns)]
+        if all(one is None or isinstance(one, Unneeded) for one in given):
+            continue
+        cures = set(given)
         if any(isinstance(one, Everywhere) for one in cures):
             cures.discard(None)
         if len(cures) == 1 and cures != {None}:

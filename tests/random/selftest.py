@@ -81,6 +81,8 @@ def an_order_is_explained_where_it_is_cut_and_nothing_else_differs():
     assert why(pair, values, {"a": b"0"}, {"a": b"1"}, same)
     assert not why(pair, values, {"a": b"0"}, {"a": b"1"}), "it is not cured"
     assert not why(pair, {"w0-0": b"13\n", "w0-1": b"14\n"}, {"a": b"0"}, {"a": b"1"}, same), "no number is cut"
+    assert why(pair, {"w0-0": b"13\n1\n", "w0-1": b"9223372036854775807\n2\n"}, {"a": b"0"}, {"a": b"1"}, same)
+    assert not why(pair, {"w0-0": b"13\n2\n", "w0-1": b"9223372036854775807\n1\n"}, {"a": b"0"}, {"a": b"1"}, same), "one cure does not serve both"
 
 
 @promise
