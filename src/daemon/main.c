@@ -520,9 +520,8 @@ static int start(struct daemon *d) {
         pid_t holder = o->pid_file ? pidfile_holder(o->pid_file) : 0;
         if (holder && holder != succession_pid(d->succession)) {
                 fprintf(stderr,
-                        "rsyslogd: pidfile '%s' and pid %d already exist. Each instance needs a pid file of its own "
-                        "(-i "
-                        "option); if that process is another program, remove the file.\n",
+                        "rsyslogd: pidfile '%s' and pid %d already exist. Each instance needs a pid file of its "
+                        "own (-i option); if that process is another program, remove the file.\n",
                         o->pid_file, (int)holder);
                 return EXIT_ERRORS;
         }
